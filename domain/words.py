@@ -1,0 +1,84 @@
+"""The words of the field, one spelling for every layer."""
+
+from enum import StrEnum
+
+
+class IpType(StrEnum):
+    """Who sends from an IP: one tenant, or many."""
+
+    DEDICATED = "dedicated"
+    SHARED = "shared"
+
+
+class Stage(StrEnum):
+    """Where an IP's journey stands."""
+
+    SELECTED = "selected"
+    PURCHASING = "purchasing"
+    AWAITING_DNS = "awaiting_dns"
+    ACTIVE = "active"
+    WARMING = "warming"
+    FULL_CAPACITY = "full_capacity"
+    AT_RISK = "at_risk"
+    RECOVERING = "recovering"
+    QUARANTINED = "quarantined"
+    FAILED_OVER = "failed_over"
+    RETIRED = "retired"
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands. ``quoting`` lasts seconds: candidates are being vetted."""
+
+    QUOTING = "quoting"
+    QUOTED = "quoted"
+    WAITLISTED = "waitlisted"
+    PURCHASING = "purchasing"
+    PURCHASED = "purchased"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class MailboxProvider(StrEnum):
+    """Where recipients live, decided by the MX of their domain."""
+
+    GMAIL = "gmail"
+    MICROSOFT = "microsoft"
+    YAHOO = "yahoo"
+    APPLE = "apple"
+    OTHER = "other"
+
+
+class Band(StrEnum):
+    """Colour of a score or a load; unknown is never shown as good."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+    UNKNOWN = "unknown"
+
+
+class Actor(StrEnum):
+    """Who must act next for a journey to go on."""
+
+    NOBODY = "nobody"
+    OPERATOR = "operator"
+    REGISTRAR = "registrar"
+    VENDOR = "vendor"
+    TIME = "time"
+
+
+class Role(StrEnum):
+    """What a token may do; each includes the ones before it."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Severity(StrEnum):
+    """How urgent an incident is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"

@@ -1,0 +1,202 @@
+"""Every setting of Warmpath, read from ``WARMPATH_<NAME>`` and checked at start.
+
+The sandbox profile needs none of them: defaults describe one machine on loopback. The live
+profile refuses defaults that are only safe there (see :meth:`Settings.refuse_sandbox_parts`).
+``docs/configuration.md`` is generated from this file, so the description of a field is the
+documentation an operator reads.
+"""
+
+from __future__ import annotations
+
+import functools
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Profile(StrEnum):
+    """Which neighbours this installation talks to."""
+
+    SANDBOX = "sandbox"
+    LIVE = "live"
+
+
+class Settings(BaseSettings):
+    """Settings of one installation; one instance a process, made by :func:`load`."""
+
+    model_config = SettingsConfigDict(env_prefix="WARMPATH_", extra="ignore", frozen=True)
+
+    profile: Profile = Field(Profile.SANDBOX, description="`sandbox` (programs on loopback) or `live`.")
+    installation: str = Field("SANDBOX", description="Name shown as a badge on every console page.")
+    var_dir: Path = Field(Path("var"), description="Folder for state: databases, keys, tokens, logs.")
+
+    database_url: str = Field(
+        "sqlite:///var/warmpath.sqlite",
+        description="Store: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
+    )
+    sqlite_synchronous: str = Field(
+        "full",
+        pattern="^(normal|full)$",
+        description="SQLite durability: `full` survives a power loss, `normal` only a killed process.",
+    )
+
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8000, description="Port of the API.")
+    api_url: str = Field("http://127.0.0.1:8000", description="Where the console and senders find the API.")
+    console_port: int = Field(8501, description="Port of the console.")
+    codec_port: int = Field(8081, description="Port of the codec server that the Temporal UI asks.")
+
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, HOST:PORT.")
+    temporal_namespace: str = Field("default", description="Temporal namespace.")
+    temporal_ui_url: str = Field("http://127.0.0.1:8233", description="Temporal UI, for links.")
+    temporal_ui_port: int = Field(8233, description="Port of the Temporal UI that `make up` starts.")
+    temporal_port: int = Field(7233, description="Port of the Temporal server that `make up` starts.")
+    temporal_profile: str | None = Field(
+        None, description="Profile of Temporal's own configuration file (address, TLS, API key), if any."
+    )
+    task_queue: str = Field("warmpath", description="Task queue of workflows and quick activities.")
+    vendor_task_queue: str = Field(
+        "warmpath-vendors", description="Task queue of slow or paid calls to vendors and payment providers."
+    )
+    vendor_calls_per_second: float = Field(
+        20.0, gt=0, description="Upper limit of calls to vendors and payment providers, per task queue."
+    )
+    drain_seconds: float = Field(
+        20.0, ge=0, description="How long a stopping worker lets running activities finish."
+    )
+
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description=(
+            "Keys for AES-256-GCM, `ID:BASE64` separated by commas; the first encrypts, all decrypt. "
+            "Empty: read from `var_dir`/secret.keys, which `make up` creates."
+        ),
+    )
+
+    day_seconds: float = Field(
+        86_400.0,
+        gt=0,
+        description="Length of a warm-up day for plans made from now on; shorter in a demonstration.",
+    )
+
+    dns_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description=(
+            "Where delegation starts, ADDRESS[@PORT] separated by commas; empty: the resolver of the machine. "
+            "The sandbox names its own authoritative servers here."
+        ),
+    )
+    dns_resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("1.1.1.1", "8.8.8.8", "9.9.9.9", "208.67.222.222"),
+        description="Independent recursive resolvers that decide *visible*, ADDRESS[@PORT], by commas.",
+    )
+    dns_port: int = Field(53, description="Port that authoritative servers are asked on.")
+    dns_quorum: float = Field(0.75, gt=0, le=1, description="Share of resolvers that must see a record.")
+    dns_deadline_hours: float = Field(48.0, gt=0, description="Default time before DNS is escalated.")
+    dns_publisher: str = Field(
+        "manual", description="Who enters records: `manual`, `rfc2136` or `route53`."
+    )
+    dns_manual_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Domains whose records are always entered by hand, by commas."
+    )
+    dns_rfc2136_server: str = Field("127.0.0.1@10053", description="Primary that takes dynamic updates.")
+    dns_tsig_name: str = Field("warmpath", description="TSIG key name for dynamic updates.")
+    dns_tsig_algorithm: str = Field("hmac-sha256", description="TSIG algorithm.")
+    dns_tsig_secret: SecretStr | None = Field(None, description="TSIG secret, base64.")
+
+    blocklist_resolver: str | None = Field(
+        None,
+        description="Resolver for blocklist queries, ADDRESS[@PORT]; public resolvers get no true answers.",
+    )
+    blocklist_suffix: str = Field(
+        "", description="Appended to blocklist zones; the sandbox serves them below its own name."
+    )
+    spamhaus_key: SecretStr | None = Field(None, description="Spamhaus DQS key, if any.")
+    sweep_minutes: float = Field(15.0, gt=0, description="Interval of the reputation sweep.")
+    dns_sweep_minutes: float = Field(60.0, gt=0, description="Interval of the DNS drift sweep.")
+
+    ip_vendors: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("sandbox",), description="Vendors offered to operators: `sandbox`, `inventory`, `aws`."
+    )
+    sandbox_vendor_url: str = Field("http://127.0.0.1:10080", description="The sandbox's IP vendor.")
+    inventory_file: Path | None = Field(
+        None, description="CSV of addresses already held, for the `inventory` vendor."
+    )
+    inventory_cidrs: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="CIDR blocks already held, for the `inventory` vendor."
+    )
+    aws_region: str = Field("us-east-1", description="Region for EC2 and Route 53.")
+    aws_endpoint_url: str | None = Field(None, description="Other endpoint than AWS itself (tests).")
+
+    payments: str = Field("sandbox", description="Payment provider: `sandbox` or `stripe`.")
+    sandbox_payments_url: str = Field("http://127.0.0.1:10081", description="The sandbox's gateway.")
+    stripe_api_key: SecretStr | None = Field(None, description="Stripe secret key.")
+    stripe_api_base: str | None = Field(None, description="Other endpoint than Stripe itself (tests).")
+    stripe_webhook_secret: SecretStr | None = Field(None, description="Signing secret of Stripe webhooks.")
+    quote_minutes: float = Field(60.0, gt=0, description="How long a quote holds.")
+    waitlist_hours: float = Field(72.0, gt=0, description="How long an order waits for stock.")
+
+    webhook_sendgrid_public_key: str | None = Field(
+        None, description="Verification key of SendGrid's signed event webhook, base64."
+    )
+    webhook_ses_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="SNS topics whose messages are accepted, by commas."
+    )
+    webhook_ses_certificate_hosts: str = Field(
+        r"^sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?$",
+        description="Pattern of hosts that a signing certificate may come from.",
+    )
+    webhook_generic_secret: SecretStr | None = Field(
+        None, description="Secret of the generic webhook (Standard Webhooks, `whsec_...`)."
+    )
+
+    max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
+    rate_limit_per_minute: int = Field(
+        1_200, gt=0, description="Requests a minute per token, webhooks and gate leases not counted."
+    )
+
+    smtp_port: int = Field(10025, description="Port of the sandbox's SMTP server.")
+    sandbox_dns_port: int = Field(10053, description="Port of the sandbox's authoritative DNS server.")
+    log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def split_commas(cls, values: dict[str, object]) -> dict[str, object]:
+        """Lists come from the environment as text with commas."""
+        for name, field in cls.model_fields.items():
+            given = values.get(name)
+            if isinstance(given, str) and str(field.annotation).startswith("tuple["):
+                values[name] = tuple(part.strip() for part in given.split(",") if part.strip())
+        return values
+
+    @model_validator(mode="after")
+    def refuse_sandbox_parts(self) -> Settings:
+        """The live profile does not start with anything that is only safe on loopback.
+
+        Raises:
+            ValueError: names the setting and what to do.
+        """
+        if self.profile is not Profile.LIVE:
+            return self
+        if "sandbox" in self.ip_vendors:
+            raise ValueError("WARMPATH_IP_VENDORS: `sandbox` sells no real addresses; name `inventory` or `aws`.")
+        if self.payments == "sandbox":
+            raise ValueError("WARMPATH_PAYMENTS: `sandbox` takes no real money; set `stripe`.")
+        if not self.secret_keys:
+            raise ValueError("WARMPATH_SECRET_KEYS: set at least one key, made by `warmpath secrets new-key`.")
+        if self.day_seconds != 86_400:
+            raise ValueError("WARMPATH_DAY_SECONDS: real mail is warmed up by real days; remove the setting.")
+        return self
+
+
+@functools.cache
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        pydantic.ValidationError: a setting is wrong; the message names it.
+    """
+    return Settings()
