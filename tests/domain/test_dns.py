@@ -1,0 +1,110 @@
+"""The record set, what an answer says about it, and the fix of each trouble."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from domain import dns, propagation
+from domain.refusals import Refused
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+WISH = dns.Wish(
+    address="203.0.113.9", hostname="mail.shop.test", domain="shop.test", dkim_record="v=DKIM1; k=rsa; p=AAAA"
+)
+
+
+def record(key: str, existing: dns.Existing | None = None, wish: dns.Wish = WISH) -> dns.Record:
+    return {r.key: r for r in dns.render(wish, existing or dns.Existing())}[key]
+
+
+def answer(*values: str, outcome: str = "answer", serial: int | None = None, server: str = "ns1") -> dns.Answer:
+    return dns.Answer(server=server, outcome=outcome, values=list(values), serial=serial, at=NOW)
+
+
+def test_record_set_holds_what_a_receiver_asks_for() -> None:
+    keys = [r.key for r in dns.render(WISH, dns.Existing())]
+    assert keys == ["a", "ptr", "mx", "spf", "dkim", "dmarc"]
+    assert record("ptr").name == "9.113.0.203.in-addr.arpa"
+    assert record("dmarc").expected == ["v=DMARC1; p=none"]
+
+
+def test_ipv6_gets_an_aaaa_and_a_nibble_ptr() -> None:
+    wish = WISH.model_copy(update={"address": "2001:db8::9"})
+    assert record("aaaa", wish=wish).expected == ["2001:db8::9"]
+    assert record("ptr", wish=wish).zone_hint == "0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"
+
+
+def test_what_the_domain_has_stays() -> None:
+    existing = dns.Existing(mx=["5 mx.other.test"], dmarc=["v=DMARC1; p=reject"], txt=["v=spf1 mx -all"])
+    assert record("mx", existing).expected == ["5 mx.other.test"]
+    assert record("dmarc", existing).expected == ["v=DMARC1; p=reject"]
+    assert record("spf", existing).expected == ["v=spf1 ip4:203.0.113.9 mx -all"]
+
+
+def test_an_override_of_no_record_is_refused() -> None:
+    with pytest.raises(Refused, match="no record 'bimi'"):
+        dns.render(WISH.model_copy(update={"overrides": {"bimi": ["x"]}}), dns.Existing())
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "state", "code"),
+    [
+        ("ptr", answer(outcome="nxdomain"), dns.RecordState.MISSING, "missing_ptr"),
+        ("ptr", answer("other.test."), dns.RecordState.WRONG, "wrong_ptr"),
+        ("ptr", answer("mail.shop.test.", "b.test."), dns.RecordState.EXTRA, "second_ptr"),
+        ("a", answer(outcome="timeout"), dns.RecordState.TIMEOUT, "server_timeout"),
+        ("a", answer(outcome="lame"), dns.RecordState.SERVER_FAILURE, "server_failure"),
+        ("spf", answer("v=spf1 ip4:203.0.113.9 ~all", "v=spf1 -all"), dns.RecordState.EXTRA, "second_spf"),
+        ("dkim", answer("v=DKIM1; p=BBBB"), dns.RecordState.WRONG, "wrong"),
+    ],
+)
+def test_each_trouble_has_its_finding_and_fix(
+    key: str, given: dns.Answer, state: dns.RecordState, code: str
+) -> None:
+    wanted = record(key)
+    assert dns.judge(wanted, given) is state
+    view = dns.RecordView(record=wanted, servers=[given], published=dns.published_state(wanted, [given]))
+    (finding,) = dns.findings(view)
+    assert finding.code == code
+    assert finding.fix
+    assert finding.blocking
+
+
+def test_somebody_elses_txt_is_noted_and_does_not_block() -> None:
+    given = answer("v=spf1 ip4:203.0.113.9 ~all", "site-verification=1")
+    view = dns.RecordView(record=record("spf"), servers=[given], published=dns.judge(record("spf"), given))
+    (finding,) = dns.findings(view)
+    assert (finding.code, finding.blocking) == ("foreign_txt", False)
+
+
+def test_an_older_serial_is_not_published() -> None:
+    wanted = record("a").model_copy(update={"serial": 7})
+    answers = [answer("203.0.113.9", serial=7), answer("203.0.113.9", serial=6)]
+    assert dns.published_state(wanted, answers) is dns.RecordState.MISSING
+    answers[1].serial = 8
+    assert dns.published_state(wanted, answers) is dns.RecordState.PUBLISHED
+
+
+def test_visible_needs_the_quorum() -> None:
+    three = [answer("203.0.113.9")] * 3 + [answer(outcome="nxdomain")]
+    assert dns.visible_state(record("a"), three, 0.75) is dns.RecordState.VISIBLE
+    assert dns.visible_state(record("a"), three[1:], 0.75) is dns.RecordState.MISSING
+
+
+def test_long_txt_is_cut_at_255_bytes() -> None:
+    assert [len(part) for part in dns.quoted("x" * 600).strip('"').split('" "')] == [255, 255, 90]
+
+
+def test_zone_file_leaves_the_ptr_to_the_vendor() -> None:
+    text = dns.zone_file(dns.render(WISH, dns.Existing()))
+    assert "\n; at the IP's vendor: 9.113.0.203.in-addr.arpa. 300 IN PTR mail.shop.test." in text
+    assert 'shop.test. 300 IN TXT "v=spf1 ip4:203.0.113.9 ~all"' in text
+
+
+def test_waiting_follows_the_negative_ttl() -> None:
+    assert propagation.negative_ttl(3600, 30) == 30
+    assert propagation.next_ask(published=True, remaining_ttls=[30, 12], waited=0) == 30.5
+    assert propagation.next_ask(published=False, remaining_ttls=[], waited=600) == 60
+    assert propagation.serial_reached(1, 2**32 - 1)
