@@ -1,0 +1,1 @@
+"""Programs on loopback that stand for the outside world, speaking its real protocols."""
