@@ -1,0 +1,1 @@
+"""DNS: asking it, and publishing into it."""

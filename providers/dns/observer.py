@@ -1,0 +1,304 @@
+"""Asks DNS what it says: every authoritative server first, recursive resolvers only when those agree.
+
+Asking a resolver before a record exists would make it cache that there is none, and so delay the very
+thing that is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.asyncquery
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.resolver
+from domain import dns as rules
+from domain.propagation import negative_ttl
+from domain.refusals import Refused
+from providers.dns.endpoint import Endpoint
+from settings import Settings
+
+#: Seconds a server gets for one question, over UDP with a fall back to TCP.
+TIMEOUT = 2.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One address of one authoritative server."""
+
+    name: str
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.endpoint})"
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A zone as found: its apex, every server address, and whether the parent names the same servers."""
+
+    apex: str
+    servers: tuple[Server, ...]
+    delegation_ok: bool = True
+    parent_ns: tuple[str, ...] = ()
+    own_ns: tuple[str, ...] = ()
+
+
+class ZoneNotFound(Exception):
+    """No server knows the zone now (time-outs, lame servers); may be tried again."""
+
+
+class Observer:
+    """Looks at DNS from the outside."""
+
+    def __init__(
+        self,
+        *,
+        servers: Sequence[Endpoint],
+        resolvers: Sequence[Endpoint],
+        port: int = 53,
+        quorum: float = 0.75,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._servers = tuple(servers)
+        self._resolvers = tuple(resolvers)
+        self._port = port
+        self._quorum = quorum
+        self._timeout = timeout
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Observer:
+        """The observer that the settings describe."""
+        return cls(
+            servers=[Endpoint.parse(text, settings.dns_port) for text in settings.dns_servers],
+            resolvers=[Endpoint.parse(text, 53) for text in settings.dns_resolvers],
+            port=settings.dns_port,
+            quorum=settings.dns_quorum,
+        )
+
+    async def zone(self, hint: str, *, field: str = "domain") -> Zone:
+        """The zone that a name lies in.
+
+        Raises:
+            Refused: the name does not exist.
+            ZoneNotFound: nobody answers for it now.
+        """
+        apex, start = await self._apex(hint, field)
+        own: set[str] = set()
+        for endpoint in start:
+            reply = await self._ask(endpoint, apex, "NS", recurse=False)
+            own = set(_values(reply, apex, "NS")) if reply else set()
+            if own:
+                break
+        if not own:
+            raise ZoneNotFound(f"no server answers with the name servers of {apex}")
+        found = await asyncio.gather(*(self._addresses(name, start) for name in sorted(own)))
+        servers = tuple(dict.fromkeys(server for group in found for server in group))
+        if not servers:
+            raise ZoneNotFound(f"the name servers of {apex} have no address")
+        parent = await self._parent_ns(apex)
+        return Zone(apex, servers, parent is None or parent == own, tuple(sorted(parent or ())), tuple(sorted(own)))
+
+    async def authoritative(self, record: rules.Record, zone: Zone) -> list[rules.Answer]:
+        """What every address of every authoritative server says, without recursion."""
+        return list(await asyncio.gather(*(self._authoritative(s, record, zone.apex) for s in zone.servers)))
+
+    async def values(self, name: str, rdtype: str, zone: Zone) -> list[str]:
+        """The values at a name from the first authoritative server that answers.
+
+        Raises:
+            ZoneNotFound: none answers.
+        """
+        record = rules.Record(key="", name=name, type=rdtype, expected=[], zone_hint=zone.apex)
+        for server in zone.servers:
+            answer = await self._authoritative(server, record, zone.apex)
+            if answer.outcome in ("answer", "nodata", "nxdomain"):
+                return answer.values
+        raise ZoneNotFound(f"no authoritative server of {zone.apex} answers for {name}")
+
+    async def recursive(self, record: rules.Record) -> list[rules.Answer]:
+        """What every resolver says."""
+        return list(await asyncio.gather(*(self._recursive(e, record) for e in self._resolvers)))
+
+    async def fetch(self, name: str, rdtype: str) -> list[str] | None:
+        """Values by the first resolver that answers; None when all fail. For names of others (SPF includes)."""
+        record = rules.Record(key="", name=name, type=rdtype, expected=[], zone_hint=name)
+        for endpoint in self._resolvers:
+            answer = await self._recursive(endpoint, record)
+            if answer.outcome in ("answer", "nodata", "nxdomain"):
+                return [value.split()[1] for value in answer.values] if rdtype == "MX" else answer.values
+        return None
+
+    async def look(self, records: Sequence[rules.Record], zones: dict[str, Zone]) -> list[rules.RecordView]:
+        """Every record's published and visible state; resolvers are asked once all servers agree.
+
+        Args:
+            zones: by zone hint of the records; a hint without a zone is a server failure.
+        """
+        return list(await asyncio.gather(*(self._look(r, zones.get(r.zone_hint)) for r in records)))
+
+    async def _look(self, record: rules.Record, zone: Zone | None) -> rules.RecordView:
+        answers = await self.authoritative(record, zone) if zone else []
+        view = rules.RecordView(record=record, servers=answers)
+        view.published = rules.published_state(record, answers)
+        if view.published is rules.RecordState.PUBLISHED and not (zone and zone.delegation_ok):
+            view.published = rules.RecordState.SERVER_FAILURE
+        if view.published is not rules.RecordState.PUBLISHED:
+            return view
+        for _round in range(2):
+            view.resolvers = await self.recursive(record)
+            view.visible = rules.visible_state(record, view.resolvers, self._quorum)
+            if view.visible is not rules.RecordState.VISIBLE:
+                break
+        return view
+
+    async def _apex(self, hint: str, field: str) -> tuple[str, list[Endpoint]]:
+        """Apex of the zone around a name and servers to begin with."""
+        nobody = Refused(
+            f"{hint} does not exist in DNS; register it or correct the spelling.", field=field, code="no_domain"
+        )
+        if not self._servers:
+            return await self._apex_by_resolver(hint, nobody)
+        lame = 0
+        for endpoint in self._servers:
+            reply = await self._ask(endpoint, hint, "SOA", recurse=False)
+            if reply is None or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                lame += reply is None or reply.rcode() != dns.rcode.REFUSED
+                continue
+            if reply.rcode() == dns.rcode.NXDOMAIN:
+                raise nobody
+            for rrset in [*reply.answer, *reply.authority]:
+                if rrset.rdtype in (dns.rdatatype.SOA, dns.rdatatype.NS):
+                    apex = rrset.name.to_text(omit_final_dot=True).lower()
+                    return apex, [endpoint, *(e for e in self._servers if e != endpoint)]
+        if lame:
+            raise ZoneNotFound(f"no name server answers for {hint}")
+        raise nobody
+
+    async def _apex_by_resolver(self, hint: str, nobody: Refused) -> tuple[str, list[Endpoint]]:
+        try:
+            apex = (await dns.asyncresolver.zone_for_name(hint)).to_text(omit_final_dot=True).lower()
+            if len(apex.split(".")) < 2 <= len(hint.split(".")) and apex != hint:
+                raise nobody
+            answer = await dns.asyncresolver.resolve(apex, "NS")
+            names = [str(item.target) for item in answer]
+            found: list[Endpoint] = []
+            for name in names:
+                found += [server.endpoint for server in await self._addresses(name, [])]
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoRootSOA):
+            raise nobody from None
+        except dns.exception.DNSException as error:
+            raise ZoneNotFound(f"the zone of {hint} cannot be found: {error}") from error
+        return apex, found
+
+    async def _addresses(self, name: str, start: Sequence[Endpoint]) -> list[Server]:
+        """Every address of a name server; a configured port of that address wins over the general one."""
+        found: list[str] = []
+        for rdtype in ("A", "AAAA"):
+            if self._servers:
+                for endpoint in start:
+                    reply = await self._ask(endpoint, name, rdtype, recurse=False)
+                    values = _values(reply, name, rdtype) if reply else []
+                    if values:
+                        found += values
+                        break
+            else:
+                try:
+                    found += [str(item) for item in await dns.asyncresolver.resolve(name, rdtype)]
+                except dns.exception.DNSException:
+                    continue
+        servers: list[Server] = []
+        for address in found:
+            known = [e for e in self._servers if e.address == address]
+            servers += [Server(name.rstrip("."), e) for e in known or [Endpoint(address, self._port)]]
+        return servers
+
+    async def _parent_ns(self, apex: str) -> set[str] | None:
+        """The NS set at the parent, or None when the parent cannot be asked."""
+        parent = apex.partition(".")[2]
+        if not parent:
+            return None
+        if self._servers:
+            ask = list(self._servers)
+        else:
+            try:
+                zone = await dns.asyncresolver.zone_for_name(parent)
+                names = [str(item.target) for item in await dns.asyncresolver.resolve(zone, "NS")][:3]
+            except dns.exception.DNSException:
+                return None
+            ask = [s.endpoint for name in names for s in await self._addresses(name, [])]
+        for endpoint in ask:
+            reply = await self._ask(endpoint, apex, "NS", recurse=False)
+            if reply is not None and not reply.flags & dns.flags.AA:
+                values = _values(reply, apex, "NS", section="authority")
+                if values:
+                    return set(values)
+        return None
+
+    async def _authoritative(self, server: Server, record: rules.Record, apex: str) -> rules.Answer:
+        reply, soa = await asyncio.gather(
+            self._ask(server.endpoint, record.name, record.type, recurse=False),
+            self._ask(server.endpoint, apex, "SOA", recurse=False),
+        )
+        answer = _answer(str(server), record, reply)
+        if reply is not None and not reply.flags & dns.flags.AA and answer.outcome != "server_failure":
+            answer.outcome = "lame"
+        if soa is not None:
+            answer.serial = next((int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None)
+        return answer
+
+    async def _recursive(self, endpoint: Endpoint, record: rules.Record) -> rules.Answer:
+        return _answer(str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True))
+
+    async def _ask(
+        self, endpoint: Endpoint, name: str, rdtype: str, *, recurse: bool
+    ) -> dns.message.Message | None:
+        query = dns.message.make_query(name, rdtype, use_edns=0, payload=1232)
+        if not recurse:
+            query.flags &= ~dns.flags.RD
+        try:
+            reply, _ = await dns.asyncquery.udp_with_fallback(
+                query, endpoint.address, timeout=self._timeout, port=endpoint.port, ignore_unexpected=True
+            )
+        except (dns.exception.DNSException, OSError, EOFError):
+            return None
+        return reply
+
+
+def _answer(server: str, record: rules.Record, reply: dns.message.Message | None) -> rules.Answer:
+    at = dt.datetime.now(dt.UTC)
+    if reply is None:
+        return rules.Answer(server=server, outcome="timeout", at=at)
+    if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return rules.Answer(server=server, outcome="server_failure", at=at)
+    values = _values(reply, record.name, record.type)
+    if values:
+        ttl = min(rrset.ttl for rrset in reply.answer)
+        return rules.Answer(server=server, outcome="answer", values=sorted(values), ttl=ttl, at=at)
+    outcome = "nxdomain" if reply.rcode() == dns.rcode.NXDOMAIN else "nodata"
+    soa = next((r for r in reply.authority if r.rdtype == dns.rdatatype.SOA), None)
+    left = negative_ttl(soa.ttl, int(soa[0].minimum)) if soa else None
+    return rules.Answer(server=server, outcome=outcome, ttl=left, at=at)
+
+
+def _values(reply: dns.message.Message, name: str, rdtype: str, *, section: str = "answer") -> list[str]:
+    """Values of the asked type, through CNAMEs; TXT strings joined without space."""
+    kind = dns.rdatatype.from_text(rdtype)
+    rrsets = reply.answer if section == "answer" else reply.authority
+    return [_text(item) for rrset in rrsets if rrset.rdtype == kind for item in rrset]
+
+
+def _text(item: dns.rdata.Rdata) -> str:
+    if item.rdtype == dns.rdatatype.TXT:
+        return b"".join(item.strings).decode(errors="replace")  # type: ignore[attr-defined]
+    text = item.to_text()
+    return text.rstrip(".").lower() if item.rdtype in (2, 5, 12, 15) else text

@@ -1,0 +1,90 @@
+"""Dynamic updates (RFC 2136) signed with TSIG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.update
+from domain.dns import Record, relevant, zone_value
+from providers.dns.endpoint import Endpoint
+from providers.dns.port import PublishFailed
+from settings import Settings
+
+TIMEOUT = 5.0
+
+
+class Rfc2136Publisher:
+    """Sends updates to the primary of the zone."""
+
+    automatic = True
+
+    def __init__(self, server: Endpoint, key_name: str, algorithm: str, secret: str) -> None:
+        self._server = server
+        name = dns.name.from_text(key_name)
+        self._key = dns.tsig.Key(name, secret, dns.name.from_text(algorithm))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Rfc2136Publisher:
+        """The publisher that the settings name.
+
+        Raises:
+            ValueError: there is no TSIG secret.
+        """
+        if settings.dns_tsig_secret is None:
+            raise ValueError("WARMPATH_DNS_TSIG_SECRET: dynamic updates need the key's secret, base64.")
+        return cls(
+            Endpoint.parse(settings.dns_rfc2136_server, 53),
+            settings.dns_tsig_name,
+            settings.dns_tsig_algorithm,
+            settings.dns_tsig_secret.get_secret_value(),
+        )
+
+    async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:
+        """Replace the record's own values one by one; see :class:`providers.dns.port.Publisher`."""
+        update = dns.update.UpdateMessage(zone, keyring=self._key)
+        owner = dns.name.from_text(record.name)
+        # An MX set is shared with others: ours is added, theirs stays. Elsewhere what is ours is exactly
+        # what speaks the record's own language at the name, and goes when it differs.
+        stale = [] if record.type == "MX" else [v for v in relevant(record, present) if v not in record.expected]
+        for value in stale:
+            update.delete(owner, record.type, zone_value(record, value))
+        for value in record.expected:
+            update.add(owner, record.ttl, record.type, zone_value(record, value))
+        await self._send(update, f"{record.type} {record.name}")
+        return await self._serial(zone)
+
+    async def _send(self, update: dns.update.UpdateMessage, what: str) -> None:
+        try:
+            reply = await dns.asyncquery.tcp(
+                update, self._server.address, timeout=TIMEOUT, port=self._server.port
+            )
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            raise PublishFailed(f"{self._server} took no update of {what}: {_reason(error)}") from error
+        if reply.rcode() != dns.rcode.NOERROR:
+            raise PublishFailed(f"{self._server} refused {what}: {dns.rcode.to_text(reply.rcode())}")
+
+    async def _serial(self, zone: str) -> int | None:
+        query = dns.message.make_query(zone, dns.rdatatype.SOA)
+        try:
+            reply = await dns.asyncquery.tcp(query, self._server.address, timeout=TIMEOUT, port=self._server.port)
+        except (dns.exception.DNSException, OSError, EOFError):
+            return None
+        return next((int(rrset[0].serial) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.SOA), None)
+
+
+def _reason(error: Exception) -> str:
+    known = {
+        "PeerBadSignature": "it does not accept the TSIG signature; check the key's secret",
+        "PeerBadKey": "it does not know the TSIG key; check the key's name",
+        "FormError": "it does not serve the zone",
+        "Timeout": "it does not answer",
+    }
+    return known.get(type(error).__name__, str(error) or type(error).__name__)
