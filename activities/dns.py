@@ -1,0 +1,369 @@
+"""Effects of the DNS set-up: make keys, publish, look, write what was seen."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.context import Context
+from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
+from domain import dkim, propagation, spf
+from domain import dns as rules
+from domain.refusals import Refused
+from domain.words import Actor, Severity, Stage
+from providers.dns.observer import Observer, Zone, ZoneNotFound
+from providers.dns.port import Publisher, PublishFailed
+from providers.dns.registry import publisher
+from store import dns as setups
+from store import incidents, ips
+from store.database import now
+from store.tables.dns import DnsSetup
+from store.tables.ips import Ip
+
+INCIDENT_DRIFT = "dns_drift"
+INCIDENT_DEADLINE = "dns_deadline"
+
+
+class SetsPtr(Protocol):
+    """The part of an IP vendor that DNS needs."""
+
+    async def set_ptr(self, address: str, hostname: str) -> None:
+        """Make the address resolve to the name."""
+        ...
+
+
+class DnsActivities:
+    """What the DNS journey does to the world."""
+
+    def __init__(
+        self,
+        context: Context,
+        observer: Observer,
+        vendors: Mapping[str, SetsPtr],
+        publisher_of: Callable[[str], Publisher],
+    ) -> None:
+        self._context = context
+        self._observer = observer
+        self._vendors = vendors
+        self._publisher_of = publisher_of
+
+    @activity.defn(name="dns_prepare")
+    async def prepare(self, wanted: Prepare) -> Prepared:
+        """Render the record set, publish what can be published, and start the clock; repeatable.
+
+        A refusal is a result, not an error: the journey waits for a correction.
+        """
+        try:
+            return await self._prepare(wanted)
+        except Refused as refusal:
+            await self._refused(wanted.address, refusal.detail)
+            return Prepared(refused=refusal.detail)
+
+    @activity.defn(name="dns_await")
+    async def await_records(self, look: Look) -> Outcome:
+        """One look; fails benignly with the time of the next until everything is verified."""
+        outcome = await self.check_now(look.address)
+        if outcome.verified:
+            return outcome
+        raise ApplicationError(
+            "; ".join(outcome.findings[:3]) or "DNS is not verified yet",
+            type="DnsPending",
+            category=ApplicationErrorCategory.BENIGN,
+            next_retry_delay=dt.timedelta(seconds=outcome.next_seconds),
+        )
+
+    @activity.defn(name="dns_check")
+    async def check(self, look: Look) -> Outcome:
+        """One look, whatever it finds."""
+        return await self.check_now(look.address)
+
+    @activity.defn(name="dns_escalate")
+    async def escalate(self, wanted: Escalate) -> None:
+        """Open an incident for support; the evidence is kept by every look already."""
+        async with self._context.db.write() as session:
+            row = await setups.get(session, wanted.address)
+            if row.state == rules.SetupState.VERIFIED:
+                return
+            row.state = rules.SetupState.ESCALATED
+            await setups.save(session, row)
+            why = "past its deadline" if wanted.past_deadline else "handed to support by an operator"
+            detail = "\n".join(filter(None, [wanted.message, *_details(row)]))
+            await incidents.open_incident(
+                session, INCIDENT_DEADLINE, wanted.address, Severity.WARNING, f"DNS set-up is {why}", detail
+            )
+            await ips.set_stage(
+                session,
+                wanted.address,
+                Stage.AWAITING_DNS,
+                waiting_for=f"DNS records; the set-up is {why}, and goes on when they appear",
+                waiting_on=Actor.REGISTRAR,
+            )
+
+    async def check_now(self, address: str) -> Outcome:
+        """Ask every server, check what receivers check, and write it down.
+
+        Opens the incident ``dns_drift`` when what was verified no longer holds, and closes it when it does.
+        """
+        async with self._context.db.read() as session:
+            row, ip = await setups.get(session, address), await ips.get(session, address)
+        records = [rules.Record.model_validate(item) for item in row.records]
+        zones = await self._zones(records)
+        views = await self._observer.look(records, zones)
+        complete = bool(views) and rules.ready(views)
+        checks = await self._checks(ip, views) if complete else []
+        checks += [
+            rules.Check(
+                name="delegation",
+                ok=False,
+                detail=f"{z.apex}: the parent names {', '.join(z.parent_ns)}, the zone {', '.join(z.own_ns)}.",
+            )
+            for z in {zone.apex: zone for zone in zones.values()}.values()
+            if not z.delegation_ok
+        ]
+        verified = complete and all(check.ok for check in checks)
+        return await self._write(address, views, checks, verified)
+
+    async def _prepare(self, wanted: Prepare) -> Prepared:
+        async with self._context.db.read() as session:
+            ip, row = await ips.get(session, wanted.address), await setups.find(session, wanted.address)
+        domain, host = ip.domain.lower().rstrip("."), ip.hostname.lower().rstrip(".")
+        if not domain or not host:
+            raise Refused(f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain")
+        row = row or await self._begin(ip)
+        zone = await self._observer.zone(domain)
+        existing = rules.Existing(
+            txt=await self._observer.values(domain, "TXT", zone),
+            mx=await self._observer.values(domain, "MX", zone),
+            dmarc=await self._observer.values(f"_dmarc.{domain}", "TXT", zone),
+        )
+        overrides = {**row.overrides, **(wanted.overrides or {})}
+        overrides = {key: values for key, values in overrides.items() if values}
+        wish = rules.Wish(
+            address=ip.address,
+            hostname=host,
+            domain=domain,
+            dkim_selector=row.dkim_selector,
+            dkim_record=row.dkim_record,
+            overrides=overrides,
+        )
+        records = rules.render(wish, existing)
+        merged = next(record.expected[0] for record in records if record.key == "spf")
+        spf.check_limits(await spf.evaluate(domain, "192.0.2.255", self._observer.fetch, record=merged), domain)
+        automatic, problems = await self._publish(ip, records)
+        return await self._handed_out(wanted, records, overrides, automatic=automatic, problems=problems)
+
+    async def _begin(self, ip: Ip) -> DnsSetup:
+        """The set-up row with a fresh DKIM key pair; a second try finds the first one's."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=dkim.RSA_BITS)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        ref = await self._context.secrets.put(f"dkim:{ip.address}", pem.decode())
+        # One selector an IP: several IPs of one domain must not overwrite each other's key.
+        selector = f"{dkim.SELECTOR}-{ip.address.replace('.', '-').replace(':', '-')}"
+        async with self._context.db.write() as session:
+            present = await setups.find(session, ip.address)
+            if present is not None:
+                return present
+            row = DnsSetup(
+                address=ip.address,
+                dkim_selector=selector,
+                dkim_record=dkim.record(base64.b64encode(public).decode()),
+                dkim_secret=ref,
+            )
+            await setups.save(session, row)
+        return row
+
+    async def _publish(self, ip: Ip, records: list[rules.Record]) -> tuple[bool, list[str]]:
+        problems: list[str] = []
+        target = self._publisher_of(ip.domain)
+        for record in records:
+            try:
+                if record.key == "ptr":
+                    vendor = self._vendors.get(ip.vendor)
+                    if vendor is not None:
+                        await vendor.set_ptr(ip.address, record.expected[0])
+                elif target.automatic:
+                    zone = await self._observer.zone(record.zone_hint, field="hostname")
+                    present = await self._observer.values(record.name, record.type, zone)
+                    if record.key == "spf" and len(rules.relevant(record, present)) > 1:
+                        problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
+                        continue
+                    record.serial = await target.publish(record, zone.apex, present)
+            except (PublishFailed, ZoneNotFound, Refused) as error:
+                problems.append(f"{record.type} {record.name}: {error}")
+            except Exception as error:  # noqa: BLE001 - a vendor's own errors; the others must still be published
+                problems.append(f"{record.type} {record.name}: {type(error).__name__}: {error}")
+        return target.automatic, problems
+
+    async def _handed_out(
+        self,
+        wanted: Prepare,
+        records: list[rules.Record],
+        overrides: dict[str, list[str]],
+        *,
+        automatic: bool,
+        problems: list[str],
+    ) -> Prepared:
+        hours = wanted.deadline_hours or self._context.settings.dns_deadline_hours
+        async with self._context.db.write() as session:
+            row = await setups.get(session, wanted.address)
+            if row.deadline is None or wanted.overrides is not None:
+                row.rendered_at, row.deadline = now(), now() + dt.timedelta(hours=hours)
+            row.records = [record.model_dump(mode="json") for record in records]
+            row.overrides, row.reason = overrides, "; ".join(problems)
+            row.state = rules.SetupState.WAITING
+            await setups.save(session, row)
+            await ips.set_stage(
+                session,
+                wanted.address,
+                Stage.AWAITING_DNS,
+                waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
+                waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
+            )
+        left = (row.deadline - now()).total_seconds() if row.deadline else 0.0
+        return Prepared(
+            domain=records[2].name,
+            automatic=automatic,
+            records=len(records),
+            seconds_left=max(left, 0.0),
+            problems=problems,
+        )
+
+    async def _refused(self, address: str, why: str) -> None:
+        async with self._context.db.write() as session:
+            row = await setups.find(session, address)
+            if row is not None:
+                row.state, row.reason = rules.SetupState.REFUSED, why
+                await setups.save(session, row)
+            await ips.set_stage(
+                session, address, Stage.AWAITING_DNS, waiting_for=why, waiting_on=Actor.OPERATOR
+            )
+
+    async def _zones(self, records: list[rules.Record]) -> dict[str, Zone]:
+        zones: dict[str, Zone] = {}
+        for hint in dict.fromkeys(record.zone_hint for record in records):
+            try:
+                zones[hint] = await self._observer.zone(hint)
+            except (Refused, ZoneNotFound):
+                continue
+        return zones
+
+    async def _checks(self, ip: Ip, views: list[rules.RecordView]) -> list[rules.Check]:
+        """What receivers check, through resolvers; asked only once everything is visible."""
+        host, domain = ip.hostname.lower().rstrip("."), ip.domain.lower().rstrip(".")
+        fetch = self._observer.fetch
+        forward = await fetch(host, "A" if ":" not in ip.address else "AAAA") or []
+        names = await fetch(rules.reverse_name(ip.address), "PTR") or []
+        verdict = await spf.evaluate(domain, ip.address, fetch)
+        seen = {view.record.key: [v for a in view.servers for v in a.values] for view in views}
+        expected = {view.record.key: view.record.expected for view in views}
+        policy = next((t for t in seen["dmarc"] if t.replace(" ", "").lower().startswith("v=dmarc1")), "")
+        bad = rules.dmarc_problem(policy)
+        key_ok = any(dkim.same_key(expected["dkim"][0], text) for text in seen["dkim"])
+        passed = verdict.result == "pass"
+        return [
+            rules.Check(
+                name="fcrdns",
+                ok=names == [host] and ip.address in forward,
+                detail=f"{ip.address} -> {', '.join(names) or 'no PTR'} -> {', '.join(forward) or 'no address'}",
+            ),
+            rules.Check(name="helo", ok=ip.address in forward, detail=f"{host} -> {', '.join(forward) or 'nothing'}"),
+            rules.Check(
+                name="spf",
+                ok=passed,
+                detail=f"{verdict.result}, {verdict.lookups} look-ups, {verdict.void} void. {verdict.detail}".strip(),
+            ),
+            rules.Check(
+                name="dkim", ok=key_ok, detail="The published key is ours." if key_ok else "Another key is published."
+            ),
+            rules.Check(name="dmarc", ok=bad is None, detail=bad or policy),
+        ]
+
+    async def _write(
+        self, address: str, views: list[rules.RecordView], checks: list[rules.Check], verified: bool
+    ) -> Outcome:
+        async with self._context.db.write() as session:
+            row, ip = await setups.get(session, address), await ips.get(session, address)
+            before = row.verified_at is not None
+            moment = now()
+            row.views = [_view_row(view) for view in views]
+            row.checks = [check.model_dump(mode="json") for check in checks]
+            row.checked_at = moment
+            said = _details(row)
+            if verified:
+                row.state, row.reason = rules.SetupState.VERIFIED, ""
+                row.verified_at = row.verified_at or moment
+                ip.dns_verified_at = moment
+                session.add(ip)
+                if ip.stage in (Stage.AWAITING_DNS, Stage.SELECTED, Stage.PURCHASING):
+                    await ips.set_stage(
+                        session,
+                        address,
+                        Stage.ACTIVE,
+                        waiting_for="an operator to start the warm-up",
+                        waiting_on=Actor.OPERATOR,
+                    )
+                for kind in (INCIDENT_DRIFT, INCIDENT_DEADLINE):
+                    await incidents.close_incident(session, kind, address, "every record is verified")
+            elif before:
+                row.state, row.reason = rules.SetupState.DRIFTED, "; ".join(said)
+                await incidents.open_incident(
+                    session, INCIDENT_DRIFT, address, Severity.WARNING, f"DNS of {address} changed", "\n".join(said)
+                )
+            elif views and all(v.published is rules.RecordState.PUBLISHED for v in views if v.record.required):
+                escalated = row.state == rules.SetupState.ESCALATED
+                row.state = rules.SetupState.ESCALATED if escalated else rules.SetupState.PUBLISHED
+            await setups.save(session, row)
+            await setups.add_evidence(session, row)
+        pending = [v for v in views if v.record.required and v.state is not rules.RecordState.VISIBLE]
+        published = all(v.published is rules.RecordState.PUBLISHED for v in pending)
+        left = [
+            a.ttl or 0
+            for v in pending
+            for a in v.resolvers
+            if rules.judge(v.record, a) is not rules.RecordState.PUBLISHED
+        ]
+        wait = propagation.next_ask(
+            published=published and bool(pending),
+            remaining_ttls=left,
+            waited=(moment - row.rendered_at).total_seconds(),
+        )
+        return Outcome(verified=verified, drifted=before and not verified, findings=said, next_seconds=wait)
+
+
+def _view_row(view: rules.RecordView) -> dict[str, Any]:
+    dumped = view.model_dump(mode="json")
+    dumped["findings"] = [finding.model_dump(mode="json") for finding in rules.findings(view)]
+    return dumped
+
+
+def _details(row: DnsSetup) -> list[str]:
+    found = [f["detail"] + " " + f["fix"] for v in row.views for f in v["findings"] if f["blocking"]]
+    return found + [f"{check['name']}: {check['detail']}" for check in row.checks if not check["ok"]]
+
+
+def build(context: Context) -> DnsActivities:
+    """The DNS activities with the adapters that the settings name."""
+    from providers.ip_vendors.registry import vendors
+
+    settings = context.settings
+    return DnsActivities(
+        context, Observer.from_settings(settings), vendors(settings), lambda domain: publisher(settings, domain)
+    )
+
+
+def activities(context: Context) -> list[Callable[..., Any]]:
+    """The activities to register with a worker."""
+    dns = build(context)
+    return [dns.prepare, dns.await_records, dns.check, dns.escalate]

@@ -1,0 +1,47 @@
+"""Arguments and results of the DNS activities that are no rule of the domain."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+
+class Prepare(BaseModel):
+    """Render and publish the records of an IP."""
+
+    address: str
+    deadline_hours: float | None = None
+    overrides: dict[str, list[str]] | None = None
+
+
+class Prepared(BaseModel):
+    """What was handed out; ``refused`` says why nothing was."""
+
+    domain: str = ""
+    automatic: bool = False
+    records: int = 0
+    seconds_left: float = 0.0
+    problems: list[str] = []
+    refused: str | None = None
+
+
+class Look(BaseModel):
+    """Ask about one IP."""
+
+    address: str
+
+
+class Escalate(BaseModel):
+    """Hand an IP's DNS to support."""
+
+    address: str
+    message: str = ""
+    past_deadline: bool = True
+
+
+class Outcome(BaseModel):
+    """One look: whether all is verified, whether what was verified no longer is, and why."""
+
+    verified: bool
+    drifted: bool = False
+    findings: list[str] = []
+    next_seconds: float = 0.0

@@ -1,0 +1,44 @@
+"""The DNS set-up of an IP: what it should publish, what was seen last, and the evidence."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, SQLModel
+
+from store.database import UtcDateTime, now
+
+
+class DnsSetup(SQLModel, table=True):
+    """One row an IP, the read model of its DNS journey."""
+
+    __tablename__ = "dns_setup"
+
+    address: str = Field(primary_key=True)
+    state: str = Field("waiting")
+    reason: str = Field("", description="Why the set-up is refused or drifted, in words.")
+    dkim_selector: str = Field("warmpath")
+    dkim_record: str = Field(description="The public key as it is published.")
+    dkim_secret: str = Field(description="Reference of the encrypted private key (PEM).")
+    overrides: dict[str, list[str]] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    records: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    views: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    checks: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    rendered_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    deadline: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    checked_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    verified_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+
+
+class DnsEvidence(SQLModel, table=True):
+    """One look at DNS: every answer of every server, with times."""
+
+    __tablename__ = "dns_evidence"
+
+    id: int | None = Field(None, primary_key=True)
+    address: str = Field(index=True)
+    at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    views: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    checks: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
