@@ -1,0 +1,54 @@
+"""The console's first file: who is signed in, the groups of pages, the attention strip, the guard."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.pieces import attention, places, session
+from ui.pieces.guard import guarded
+
+GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
+    "Fleet": ((places.FLEET, "🗂️"),),
+    "Set up": ((places.ACQUIRE, "🛒"), (places.PAYMENT, "💳"), (places.RECORDS, "📝"), (places.DNS, "🌐")),
+    "Send": ((places.WARMUP, "📈"),),
+    "Protect": ((places.REPUTATION, "🛡️"),),
+    "Account": ((places.AUDIT, "📜"),),
+}
+
+
+def main() -> None:
+    """Draws one run of the console."""
+    st.set_page_config(page_title="Warmpath", page_icon="📮", layout="wide")
+    with guarded():
+        api = session.api()
+        page = st.navigation(
+            {
+                group: [
+                    st.Page(
+                        file,
+                        title=places.NAMES[file],
+                        icon=icon,
+                        url_path=places.NAMES[file].lower().replace(" ", "-"),
+                        default=file == places.FLEET,
+                    )
+                    for file, icon in pages
+                ]
+                for group, pages in GROUPS.items()
+            }
+        )
+        with st.sidebar, guarded():
+            fleet = api.find("/v1/fleet") or {}
+            st.badge(str(fleet.get("installation") or "SANDBOX"), color="violet")
+            if fleet.get("temporal_ui_url"):
+                st.link_button("Temporal UI", fleet["temporal_ui_url"])
+            if st.session_state.get("token"):
+                st.button("Sign out", on_click=session.sign_out)
+        with st.sidebar:
+            st.caption("Warmpath console")
+        attention.strip(api)
+        session.show_said()
+        st.title(page.title)
+        page.run()
+
+
+main()

@@ -1,0 +1,178 @@
+"""DNS Configuration: what each server answers, what is wrong, and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import Api, Problem, path_of
+from ui.pieces import charts, journey, places, session, words
+from ui.pieces.guard import guarded, live, trouble
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(str(one) for one in value)
+    return str(value)
+
+
+def _name(record: dict[str, Any]) -> str:
+    return f"{record.get('type')}  {record.get('name')}"
+
+
+def _server(one: Any) -> dict[str, Any]:
+    return one if isinstance(one, dict) else {"server": str(one)}
+
+
+def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The grid's cells and the order of its columns: authoritative servers, then resolvers."""
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, list[str]] = {"published": [], "visible": []}
+    for record in records:
+        for kind, part in (("published", "servers"), ("visible", "resolvers")):
+            for one in map(_server, (record.get(kind) or {}).get(part) or []):
+                server = str(
+                    one.get("server") or one.get("name") or one.get("resolver") or one.get("address")
+                )
+                if server not in columns[kind]:
+                    columns[kind].append(server)
+                state = str(one.get("state") or "unknown")
+                rows.append(
+                    {
+                        "record": _name(record),
+                        "server": server,
+                        "kind": "authoritative server" if kind == "published" else "public resolver",
+                        "state": {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(
+                            state, state
+                        ),
+                        "found": _text(one.get("found") or one.get("values") or one.get("answer"))
+                        or "nothing",
+                        "expected": _text(record.get("expected")),
+                    }
+                )
+    return rows, [
+        *columns["published"],
+        *(name for name in columns["visible"] if name not in columns["published"]),
+    ]
+
+
+@live
+def state(api: Api, address: str) -> None:
+    """The grid, the checks and the details; refreshed by itself."""
+    ip = api.get(path_of("/v1/ips/{ip}", ip=address))
+    dns = api.find(path_of("/v1/ips/{ip}/dns", ip=address))
+    journey.waits(ip)
+    if not dns:
+        st.info("DNS set-up of this IP has not begun. It follows the purchase by itself.")
+        return
+    verified = dns.get("state") in ("verified", "drifted_back") or ip.get("status") == "Active"
+    one, two, three = st.columns(3)
+    one.metric(
+        "DNS", "Verified" if dns.get("state") == "verified" else words.spoken(dns.get("state")), border=True
+    )
+    two.metric("Status of the IP", words.spoken(ip.get("status")), border=True)
+    if verified:
+        three.metric("Last looked", words.ago(dns.get("checked_at") or dns.get("verified_at")), border=True)
+    else:
+        three.metric(
+            "Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline"))
+        )
+    if dns.get("next_look") or dns.get("next_check_at"):
+        st.caption(
+            f"Next look {words.ago(dns.get('next_look') or dns.get('next_check_at'))}, when caches have run out (TTL)."
+        )
+    records: list[dict[str, Any]] = dns.get("records") or []
+    rows, servers = cells(records)
+    if rows:
+        st.altair_chart(charts.dns_grid(rows, servers), width="stretch", key=f"grid:{address}")
+    elif records:
+        st.caption("No server has been asked yet; the grid appears with the first look.")
+    _checks(dns.get("checks") or [])
+    _detail(records, rows)
+    journey.workflow_link(dns if dns.get("workflow") else ip)
+
+
+def _checks(checks: list[dict[str, Any]]) -> None:
+    if not checks:
+        return
+    st.markdown("**Checks**")
+    for check in checks:
+        sign = ":green[✓]" if check.get("ok") else ":gray[?]" if check.get("ok") is None else ":red[✕]"
+        fix = f" **Fix:** {check['fix']}" if check.get("fix") and not check.get("ok") else ""
+        st.markdown(f"{sign} **{check.get('name')}** – {check.get('detail') or 'holds'}{fix}")
+
+
+def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    if not records:
+        return
+    bad = [
+        number
+        for number, record in enumerate(records)
+        if record.get("fix") or (record.get("published") or {}).get("state") not in ("published", None)
+    ]
+    st.markdown("**Expected and found**")
+    picked = st.selectbox(
+        "Record",
+        range(len(records)),
+        index=bad[0] if bad else 0,
+        format_func=lambda n: _name(records[n]),
+        key="dns_record",
+    )
+    record = records[picked]
+    if record.get("fix"):
+        st.warning(f"Fix: {record['fix']}")
+    left, right = st.columns(2)
+    left.caption("Expected")
+    left.code(_text(record.get("expected")), language=None, wrap_lines=True)
+    right.caption("Found")
+    mine = [row for row in rows if row["record"] == _name(record)]
+    right.code(
+        "\n".join(f"{row['server']}: {row['found']}" for row in mine) or "not asked yet",
+        language=None,
+        wrap_lines=True,
+    )
+
+
+@st.dialog("Contact Support")
+def support(api: Api, address: str) -> None:
+    """Sends the evidence with a note."""
+    st.write("Support gets every answer of every server with its time. The journey keeps waiting meanwhile.")
+    note = st.text_area("Note", placeholder="What you tried, and since when")
+    if st.button("Send to support", type="primary"):
+        try:
+            with st.spinner("Collecting the evidence ..."):
+                api.post(path_of("/v1/ips/{ip}/dns/support", ip=address), {"note": note, "reason": note})
+        except Problem as problem:
+            trouble(problem)
+        else:
+            session.say("Support has the evidence. One correct record later the journey goes on by itself.")
+            st.rerun()
+
+
+def main() -> None:
+    """State and commands of one IP's DNS."""
+    api = session.api()
+    address = session.chosen_ip(api.get("/v1/ips", limit=200).get("items", []))
+    if address is None:
+        st.info("The DNS state of your IPs is shown here. There is no IP yet.")
+        if st.button("Acquire New IP", type="primary"):
+            places.go(places.ACQUIRE)
+        return
+    with st.container(horizontal=True):
+        verify = st.button("Re-verify DNS", type="primary")
+        ask = st.button("Contact Support")
+        places.link(places.RECORDS, "DNS Management Portal: the records to enter", ip=address)
+    if verify:
+        with st.spinner("Asking every server ..."):
+            dns = api.post(path_of("/v1/ips/{ip}/dns/verify", ip=address))
+        st.success(f"Asked again. DNS is now: {words.spoken(dns.get('state') or 'being verified')}.")
+    if ask:
+        support(api, address)
+    state(api, address)
+
+
+with guarded():
+    main()

@@ -1,0 +1,71 @@
+"""DNS Management Portal: the records to enter, ready to copy, and the zone file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import path_of
+from ui.pieces import journey, places, session, words
+from ui.pieces.guard import guarded
+
+
+def _expected(record: dict[str, Any]) -> str:
+    value = record.get("expected")
+    return "\n".join(str(one) for one in value) if isinstance(value, list) else str(value or "")
+
+
+def main() -> None:
+    """The record set of one IP."""
+    api = session.api()
+    ips = api.get("/v1/ips", limit=200).get("items", [])
+    address = session.chosen_ip(ips)
+    if address is None:
+        st.info("The DNS records of an IP are listed here. There is no IP yet.")
+        if st.button("Acquire New IP", type="primary"):
+            places.go(places.ACQUIRE)
+        return
+    ip = api.get(path_of("/v1/ips/{ip}", ip=address))
+    journey.waits(ip)
+    dns = api.find(path_of("/v1/ips/{ip}/dns", ip=address))
+    if not dns or not dns.get("records"):
+        st.info("The record set of this IP is not rendered yet. It appears when its purchase is through.")
+        return
+    save, see = st.columns([1, 3], vertical_alignment="center")
+    save.download_button(
+        "Download zone file",
+        api.text(path_of("/v1/ips/{ip}/dns/zonefile", ip=address)),
+        f"{ip.get('domain') or address}.zone",
+        "text/plain",
+        on_click="ignore",
+        width="stretch",
+    )
+    with see:
+        places.link(places.DNS, "DNS Configuration: see the state of each record", ip=address)
+    by_hand = (dns.get("publisher") or "manual") == "manual"
+    st.caption(
+        "Enter these at your registrar or DNS host; the journey sees them by itself."
+        if by_hand
+        else "These are published for you; they are listed here to compare."
+    )
+    for record in dns["records"]:
+        with st.container(border=True, gap="small"):
+            head, value = st.columns([2, 3])
+            need = "required" if record.get("required", True) else "recommended"
+            head.markdown(f"**{record.get('type')}** · {need}")
+            published = str((record.get("published") or {}).get("state") or "unknown")
+            visible = str((record.get("visible") or {}).get("state") or "unknown")
+            head.caption(f"Published: {words.spoken(published)} · Visible: {words.spoken(visible)}")
+            if record.get("ttl"):
+                head.caption(f"TTL {record['ttl']} s")
+            value.caption("Name")
+            value.code(str(record.get("name")), language=None)
+            value.caption("Value")
+            value.code(_expected(record), language=None, wrap_lines=True)
+            if record.get("fix") and published != "published":
+                head.markdown(f":orange[△ {record['fix']}]")
+
+
+with guarded():
+    main()

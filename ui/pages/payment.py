@@ -1,0 +1,235 @@
+"""Payment Gateway: vetted candidates, the quote, one payment, and what became of every order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui.client import Api, Problem, path_of
+from ui.pieces import places, session, words
+from ui.pieces.guard import guarded, live, trouble
+
+STATUS: dict[str, tuple[str, Any]] = {
+    "quoting": ("… Vetting candidates", "blue"),
+    "quoted": ("○ Waits for payment", "orange"),
+    "waitlisted": ("… On the waitlist", "orange"),
+    "purchasing": ("◔ Purchasing", "blue"),
+    "purchased": ("✓ Purchased", "green"),
+    "failed": ("✕ Failed", "red"),
+    "cancelled": ("– Cancelled", "gray"),
+    "expired": ("– Expired", "gray"),
+}
+
+#: Tokens of test payment methods, offered in the sandbox beside a free field.
+SANDBOX_METHODS = {
+    "pm_card_visa": "Test card that is accepted",
+    "pm_card_chargeDeclined": "Test card that is declined",
+}
+
+
+def status_word(order: dict[str, Any]) -> str:
+    """An order's status with its sign."""
+    return STATUS.get(str(order.get("status")), (words.spoken(order.get("status")), "gray"))[0]
+
+
+def total(order: dict[str, Any]) -> str:
+    """What completing the purchase costs, in words."""
+    quote = order.get("quote") or {}
+    for name in ("total", "due", "price", "amount", "monthly"):
+        if isinstance(quote.get(name), dict):
+            return words.money(quote[name])
+    return words.money(quote) if quote.get("amount") else "the quoted price"
+
+
+def orders(api: Api) -> None:
+    """All orders, newest first, to choose one."""
+    found = (api.find("/v1/orders") or {}).get("items") or []
+    if not found:
+        st.info("Orders are paid here. There is none yet: choose an IP first.")
+        if st.button("Go to IP Acquisition", type="primary"):
+            places.go(places.ACQUIRE)
+        return
+    st.markdown("**Orders**")
+    for order in found[:25]:
+        where, what, how, go = st.columns([2, 3, 2, 1], vertical_alignment="center")
+        where.markdown(f"{order.get('hostname') or order.get('domain') or order['id']}")
+        what.markdown(
+            f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))} "
+            f"{words.when(order.get('created_at') or order.get('created'))}",
+            unsafe_allow_html=True,
+        )
+        how.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
+        with go:
+            places.link(places.PAYMENT, "Open", order=str(order["id"]))
+
+
+@live
+def watch(api: Api, order_id: str) -> None:
+    """An order that moves by itself: what it waits for, until it ends."""
+    order = api.get(path_of("/v1/orders/{id}", id=order_id))
+    if order.get("status") in ("quoted",):
+        st.rerun()
+    _head(order)
+    status = order.get("status")
+    if status in ("purchasing", "quoting"):
+        st.progress(0.6 if status == "purchasing" else 0.2, text=_progress(order))
+    _outcome(api, order)
+
+
+def _progress(order: dict[str, Any]) -> str:
+    text = words.waiting(order.get("waiting_for")) or order.get("step") or ""
+    if text:
+        return words.spoken(text)
+    if order.get("status") == "quoting":
+        return "Candidates are being vetted against blocklists ..."
+    return "Reserving, vetting again, authorising, provisioning, capturing ..."
+
+
+def _head(order: dict[str, Any]) -> None:
+    name, state = st.columns([4, 1], vertical_alignment="center")
+    name.subheader(f"Order for {order.get('hostname') or order.get('domain') or 'an IP'}", anchor=False)
+    state.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
+
+
+def _outcome(api: Api, order: dict[str, Any]) -> None:
+    status = order.get("status")
+    ips = [str(one.get("address") if isinstance(one, dict) else one) for one in order.get("ips") or []]
+    if status == "purchased":
+        paid = order.get("payment") or {}
+        amount = paid.get("amount") or paid.get("captured")
+        st.success(
+            f"Purchased: {', '.join(ips) or 'the IPs'}."
+            + (f" Paid: {words.money(amount)}." if amount else "")
+            + " The journey goes on with DNS Setup."
+        )
+        for ip in ips:
+            with st.container(horizontal=True):
+                places.link(places.FLEET, f"Open {ip}", ip=ip)
+                places.link(places.RECORDS, "Next: DNS records", ip=ip)
+                places.link(places.DNS, "See their state", ip=ip)
+    elif status in ("failed", "cancelled", "expired"):
+        st.error(
+            f"{status_word(order)}: {order.get('reason') or 'no reason given'}. Nothing is owed for this order."
+        )
+        if st.button("Start a new order"):
+            places.go(places.ACQUIRE)
+    elif status == "waitlisted":
+        until = order.get("deadline") or order.get("expires_at")
+        st.warning(
+            f"The vendor is out of stock. The order waits{' until ' + words.exact(until) if until else ''} "
+            f"and goes on by itself. {order.get('reason') or ''}"
+        )
+        if st.button("Cancel order"):
+            api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
+            st.rerun()
+
+
+def candidates(order: dict[str, Any]) -> list[str]:
+    """The vetted candidates and why each is recommended or refused; returns those chosen."""
+    offered: list[dict[str, Any]] = order.get("candidates") or []
+    if not offered:
+        return []
+    st.markdown("**Candidates, vetted before any money moves**")
+    rows = [
+        {
+            "IP": one.get("address"),
+            "Verdict": words.spoken(one.get("verdict")),
+            "Why": "; ".join(str(reason) for reason in one.get("reasons") or []) or "no finding",
+            "PTR now": one.get("ptr") or one.get("existing_ptr") or "none",
+            "Monthly": words.money(one.get("price")),
+        }
+        for one in offered
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    good = [
+        str(one["address"])
+        for one in offered
+        if str(one.get("verdict")) not in ("refused", "rejected", "bad")
+    ]
+    want = int(order.get("count") or 1)
+    return st.multiselect(
+        f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
+    )
+
+
+@st.dialog("Complete the purchase?")
+def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> None:
+    """Asks once, in words that name what it costs."""
+    st.write(
+        f"{total(order)} will be charged for {', '.join(chosen) or 'this order'}. "
+        "If anything fails on the way, the IP is released and the payment is cancelled or refunded."
+    )
+    if st.button(f"Pay {total(order)}", type="primary"):
+        body: dict[str, Any] = {"payment_method": method}
+        if chosen:
+            body["candidates"] = chosen
+        purpose = f"pay:{order['id']}"
+        try:
+            with st.spinner("The purchase is on its way ..."):
+                api.post(
+                    path_of("/v1/orders/{id}/purchase", id=str(order["id"])), body, key=session.key(purpose)
+                )
+        except Problem as problem:
+            session.spent(purpose)
+            trouble(problem)
+        else:
+            session.say("The purchase started. It goes on even if this page is closed.")
+            st.rerun()
+
+
+def pay(api: Api, order: dict[str, Any]) -> None:
+    """The quote and the payment of one quoted order."""
+    _head(order)
+    chosen = candidates(order)
+    quote = order.get("quote") or {}
+    parts = [(name, value) for name, value in quote.items() if isinstance(value, dict) and "amount" in value]
+    if parts:
+        for column, (name, value) in zip(st.columns(len(parts)), parts, strict=True):
+            column.metric(words.spoken(name), words.money(value), border=True)
+    expires = quote.get("expires_at") or quote.get("expires")
+    if expires:
+        st.caption(f"The quote holds until {words.exact(expires)}.")
+    st.markdown("**Payment**")
+    st.caption("The payment provider takes the card; Warmpath only sees a token for it.")
+    named = st.selectbox(
+        "Payment method",
+        [*SANDBOX_METHODS, "other"],
+        format_func=lambda one: (
+            f"{SANDBOX_METHODS[one]} ({one})" if one in SANDBOX_METHODS else "Another token"
+        ),
+    )
+    method = st.text_input("Token of the payment method", placeholder="pm_...") if named == "other" else named
+    press, give_up, _ = st.columns([1, 1, 2])
+    reason = None
+    if not (method or "").strip():
+        reason = "Enter the token of a payment method."
+    elif order.get("candidates") and not chosen:
+        reason = "Choose at least one IP."
+    if press.button(
+        "Complete Purchase", type="primary", disabled=reason is not None, help=reason, width="stretch"
+    ):
+        confirm(api, order, str(method).strip(), chosen)
+    if give_up.button("Cancel order", width="stretch"):
+        api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
+        session.say("The order is cancelled; nothing was charged.", "info")
+        st.rerun()
+
+
+def main() -> None:
+    """One order when the address names it, else all of them."""
+    api = session.api()
+    asked = st.query_params.get("order")
+    if not asked:
+        orders(api)
+        return
+    order = api.get(path_of("/v1/orders/{id}", id=asked))
+    if order.get("status") == "quoted":
+        pay(api, order)
+    else:
+        watch(api, asked)
+
+
+with guarded():
+    main()

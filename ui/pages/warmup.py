@@ -1,0 +1,372 @@
+"""Warmup Dashboard: plan with a forecast, start, watch each day's decision, and steer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui.client import Api, Problem, path_of
+from ui.pieces import charts, journey, places, session, words
+from ui.pieces.guard import guarded, live, trouble
+
+WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+STARTABLE = ("active", "full_capacity", "at_risk", "quarantined")
+WHY_NOT = {
+    "selected": "The IP is not bought yet.",
+    "purchasing": "The IP is being bought.",
+    "awaiting_dns": "DNS is not verified yet; the warm-up can start when the status is Active.",
+    "retired": "The IP is retired.",
+}
+
+
+def presets(api: Api) -> list[dict[str, Any]]:
+    """Published ladders of peers."""
+    found = (api.find("/v1/warmup/presets") or {}).get("items") or []
+    return [one if isinstance(one, dict) else {"name": str(one)} for one in found]
+
+
+def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> dict[str, Any]:
+    """The sliders of a plan; returns the plan in the API's words."""
+    ladders = {str(one["name"]): one for one in presets(api)}
+    preset = st.selectbox(
+        "Preset",
+        [None, *ladders],
+        format_func=lambda name: (
+            "None: grow by the sliders"
+            if name is None
+            else str(ladders[name].get("title") or words.spoken(name))
+        ),
+        key=f"{prefix}_preset",
+    )
+    initial = st.slider(
+        "Initial volume a day",
+        20,
+        200,
+        int(start.get("initial") or 50),
+        key=f"{prefix}_initial",
+        disabled=bool(preset),
+    )
+    growth = float(start.get("growth") or 25)
+    percent = growth * 100 if growth <= 1 else growth
+    grow = st.slider(
+        "Growth a step (%)",
+        20,
+        30,
+        min(30, max(20, round(percent))),
+        key=f"{prefix}_growth",
+        disabled=bool(preset),
+    )
+    step_days = st.slider(
+        "Step length (sending days)", 1, 7, int(start.get("step_days") or 1), key=f"{prefix}_step"
+    )
+    target = st.number_input(
+        "Target a day",
+        50,
+        10_000_000,
+        int(start.get("target") or safe_limit),
+        step=100,
+        key=f"{prefix}_target",
+    )
+    given = start.get("sending_days")
+    days = st.pills(
+        "Sending days",
+        list(range(7)),
+        selection_mode="multi",
+        default=[_weekday(day) for day in given] if given else list(range(7)),
+        format_func=lambda day: WEEK[day],
+        key=f"{prefix}_days",
+    )
+    shares = _shares(prefix, start.get("shares") or {})
+    plan: dict[str, Any] = {
+        "initial": initial,
+        "growth": grow / 100,
+        "step_days": step_days,
+        "target": int(target),
+        "sending_days": sorted(days),
+    }
+    if shares:
+        plan["shares"] = shares
+    if preset:
+        plan["preset"] = preset
+    return plan
+
+
+def _weekday(day: Any) -> int:
+    if isinstance(day, int):
+        return day % 7
+    return next((number for number, name in enumerate(WEEK) if str(day).lower().startswith(name.lower())), 0)
+
+
+def _shares(prefix: str, start: dict[str, Any]) -> dict[str, float]:
+    """Shares of the mailbox providers, adding up to one; empty when the defaults are kept."""
+    with st.expander("Shares of the mailbox providers"):
+        own = st.checkbox("Set shares myself", value=bool(start), key=f"{prefix}_own_shares")
+        usual = {"gmail": 0.45, "microsoft": 0.25, "yahoo": 0.12, "apple": 0.06, "other": 0.12}
+        values = {
+            name: st.slider(
+                words.spoken(name),
+                0,
+                100,
+                round(100 * float(start.get(name, usual[name]))),
+                key=f"{prefix}_share_{name}",
+                disabled=not own,
+            )
+            for name in charts.PROVIDERS
+        }
+        whole = sum(values.values())
+        if not own or not whole:
+            return {}
+        st.caption(f"They add up to {whole} %; they are scaled to 100 %.")
+        return {name: round(value / whole, 4) for name, value in values.items()}
+
+
+def draw_forecast(api: Api, plan: dict[str, Any]) -> bool:
+    """The fan to full capacity for a plan; returns whether the plan is one the API accepts."""
+    try:
+        forecast = api.post("/v1/warmup/forecast", plan)
+    except Problem as problem:
+        trouble(problem)
+        return False
+    days = forecast.get("days") or []
+    finish = forecast.get("finish") or {}
+    if days:
+        st.altair_chart(charts.forecast(days, finish), width="stretch", key="forecast")
+        st.caption(
+            f"Full capacity: most likely {_end(finish.get('p50'))}, at best {_end(finish.get('p10'))}, "
+            f"with setbacks {_end(finish.get('p90'))}. The green band is that range."
+        )
+    return True
+
+
+def _end(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("date") or value.get("day")
+    if isinstance(value, (int, float)):
+        return f"on day {int(value)}"
+    read = words.moment(value)
+    return f"on {read:%Y-%m-%d}" if read else "not within the horizon"
+
+
+def start(api: Api, ip: dict[str, Any]) -> None:
+    """Plan and start."""
+    address = str(ip["address"])
+    safe = int(ip.get("safe_limit") or 2000)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        st.markdown("**Plan**")
+        plan = controls(api, f"plan:{address}", {}, safe)
+    with right:
+        st.markdown("**Forecast**")
+        sound = draw_forecast(api, plan)
+    why = WHY_NOT.get(str(ip.get("stage")))
+    if why:
+        st.info(why)
+        places.link(places.DNS, ip=address)
+    allowed = ip.get("stage") in STARTABLE and sound
+    if st.button("Start Warmup", type="primary", disabled=not allowed, help=why):
+        with st.spinner("Starting the warm-up ..."):
+            api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=session.key(f"warmup:{address}"))
+        session.spent(f"warmup:{address}")
+        session.say(f"The warm-up of {address} started. Each day closes by itself; you need not stay.")
+        st.rerun()
+
+
+@live
+def watch(api: Api, address: str) -> None:
+    """What the warm-up does: today's cap and spend, the chart, the decisions with their reasons."""
+    ip = api.get(path_of("/v1/ips/{ip}", ip=address))
+    warmup = api.find(path_of("/v1/ips/{ip}/warmup", ip=address)) or {}
+    history: list[dict[str, Any]] = warmup.get("history") or []
+    state = str(warmup.get("state") or warmup.get("status") or "")
+    if warmup.get("paused") or state == "paused":
+        st.warning(
+            f"△ Paused. {warmup.get('paused_reason') or warmup.get('reason') or ''} Mail of this IP waits until you press Resume."
+        )
+    elif state == "stopped":
+        st.error(f"! Stopped. {warmup.get('reason') or ''}")
+    journey.waits(ip)
+    figures = st.columns(4)
+    figures[0].metric("Step", words.number(warmup.get("step")), border=True)
+    figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
+    figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
+    finish = (warmup.get("forecast") or {}).get("finish") or {}
+    figures[3].metric(
+        "Full capacity",
+        words.ago(finish["p50"]) if isinstance(finish.get("p50"), str) else _end(finish.get("p50")),
+        border=True,
+    )
+    if history:
+        st.markdown("**Cap against sent**")
+        st.altair_chart(charts.cap_against_sent(history[-60:]), width="stretch", key="warmup_cap")
+    else:
+        st.caption("The first day is not closed yet; the chart of cap against sent appears with it.")
+    caps = warmup.get("by_provider") or {}
+    if caps:
+        st.markdown("**Mailbox providers today**")
+        st.altair_chart(charts.by_provider(caps), key="warmup_providers")
+    if history:
+        st.markdown("**Decisions**")
+        st.dataframe(pd.DataFrame([_row(day) for day in reversed(history)]), hide_index=True, width="stretch")
+    journey.workflow_link(warmup if warmup.get("workflow") else ip)
+
+
+def _row(day: dict[str, Any]) -> dict[str, Any]:
+    delivered, bounced = day.get("delivered") or 0, day.get("bounced") or 0
+    return {
+        "Day": day.get("date"),
+        "Decision": words.decision(day.get("decision")),
+        "Reason": day.get("reason") or "–",
+        "Cap": day.get("cap"),
+        "Sent": max(day.get("granted") or 0, day.get("attempted") or 0),
+        "Delivered": delivered,
+        "Bounce": words.share(bounced, delivered + bounced),
+        "Complaint": words.share(day.get("complained"), delivered),
+        "Deferral": words.share(day.get("deferred"), day.get("attempted")),
+        "Blocked": day.get("blocked"),
+    }
+
+
+def _command(api: Api, address: str, name: str, body: dict[str, Any], done: str) -> None:
+    try:
+        with st.spinner("Telling the journey ..."):
+            api.post(path_of("/v1/ips/{ip}/warmup/{name}", ip=address, name=name), body)
+    except Problem as problem:
+        trouble(problem)
+        return
+    session.say(done)
+    st.rerun()
+
+
+@st.dialog("Pause the warm-up?")
+def pause(api: Api, address: str) -> None:
+    """Stopping mail asks once."""
+    st.write(
+        f"Mail from {address} stops at the gate until you press Resume. The level is kept, and decays when idle long."
+    )
+    reason = st.text_input("Reason", key="pause_reason")
+    if st.button("Pause now", type="primary"):
+        if not reason.strip():
+            st.error("Give a reason; it is kept in the audit.")
+            return
+        _command(
+            api, address, "pause", {"reason": reason.strip()}, f"{address} is paused; no mail leaves from it."
+        )
+
+
+@st.dialog("Resume the warm-up?")
+def resume(api: Api, address: str) -> None:
+    """Mail flows again."""
+    st.write(f"{address} sends again up to its cap.")
+    reason = st.text_input("Reason", key="resume_reason", value="Cause removed")
+    if st.button("Resume now", type="primary"):
+        _command(api, address, "resume", {"reason": reason.strip()}, f"{address} sends again.")
+
+
+@st.dialog("Complete the warm-up early?")
+def complete(api: Api, address: str) -> None:
+    """Skipping steps can hurt, so it asks."""
+    st.write(
+        f"{address} gets its full target at once. Providers that have not seen that volume from it may block it."
+    )
+    reason = st.text_input("Reason", key="complete_reason")
+    if st.button("Complete now", type="primary"):
+        if not reason.strip():
+            st.error("Give a reason; it is kept in the audit.")
+            return
+        _command(
+            api, address, "complete", {"reason": reason.strip()}, f"The warm-up of {address} is complete."
+        )
+
+
+@st.dialog("Restart from a stage?")
+def restart(api: Api, address: str, step: int) -> None:
+    """Back to an earlier step."""
+    st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
+    chosen = st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step")
+    reason = st.text_input("Reason", key="restart_reason")
+    if st.button("Restart now", type="primary"):
+        if not reason.strip():
+            st.error("Give a reason; it is kept in the audit.")
+            return
+        body = {"reason": reason.strip(), "step": int(chosen)}
+        _command(
+            api, address, "restart", body, f"The warm-up of {address} restarted from step {int(chosen)}."
+        )
+
+
+@st.dialog("Adjust the plan", width="large")
+def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:
+    """Changes the plan from today on, with the forecast of the new one."""
+    left, right = st.columns([2, 3])
+    with left:
+        new = controls(api, f"adjust:{address}", plan, safe)
+    with right:
+        sound = draw_forecast(api, new)
+    if st.button("Save the plan", type="primary", disabled=not sound):
+        try:
+            with st.spinner("Telling the journey ..."):
+                api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new)
+        except Problem as problem:
+            trouble(problem)
+        else:
+            session.say(f"The plan of {address} is changed from today on.")
+            st.rerun()
+
+
+def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
+    """The buttons of a running warm-up; what may not be done now is disabled and says why."""
+    address = str(ip["address"])
+    still = bool(warmup.get("paused")) or str(warmup.get("state") or warmup.get("status")) in (
+        "paused",
+        "stopped",
+    )
+    running = ip.get("stage") in ("warming", "quarantined", "at_risk")
+    idle = None if running else "No warm-up runs for this IP now."
+    with st.container(horizontal=True):
+        if st.button(
+            "Pause", disabled=not running or still, help=idle or ("It is paused." if still else None)
+        ):
+            pause(api, address)
+        if st.button(
+            "Resume", disabled=not running or not still, help=idle or (None if still else "It is not paused.")
+        ):
+            resume(api, address)
+        if st.button("Adjust", disabled=not running, help=idle):
+            adjust(api, address, warmup.get("plan") or {}, int(ip.get("safe_limit") or 2000))
+        if st.button("Complete early", disabled=not running, help=idle):
+            complete(api, address)
+        if st.button("Restart from a stage", disabled=not running, help=idle):
+            restart(api, address, int(warmup.get("step") or 0))
+
+
+def main() -> None:
+    """The warm-up of one IP."""
+    api = session.api()
+    address = session.chosen_ip(api.get("/v1/ips", limit=200).get("items", []))
+    if address is None:
+        st.info("The warm-up of your IPs is planned and watched here. There is no IP yet.")
+        if st.button("Acquire New IP", type="primary"):
+            places.go(places.ACQUIRE)
+        return
+    ip = api.get(path_of("/v1/ips/{ip}", ip=address))
+    st.badge(words.stage(ip.get("stage")), color=words.stage_colour(ip.get("stage")))
+    warmup = api.find(path_of("/v1/ips/{ip}/warmup", ip=address)) or {}
+    if ip.get("stage") == "warming" or warmup.get("plan"):
+        steer(api, ip, warmup)
+        watch(api, address)
+        if ip.get("stage") in ("full_capacity", "active"):
+            with st.expander("Warm it up again"):
+                start(api, ip)
+        _history_page_link(address)
+    else:
+        start(api, ip)
+
+
+def _history_page_link(address: str) -> None:
+    places.link(places.FLEET, f"Everything about {address}", ip=address)
+
+
+with guarded():
+    main()

@@ -1,0 +1,51 @@
+"""The strip on top of every page: what needs a person, worst first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import Api
+from ui.pieces import places, words
+from ui.pieces.guard import guarded
+
+_ORDER = {"critical": 0, "warning": 1, "info": 2}
+_SIGNS = {"critical": ("!", "red"), "warning": ("△", "orange"), "info": ("i", "blue")}
+_SHOWN = 3
+
+
+def strip(api: Api) -> None:
+    """Shows the strip; its refresh leaves the rest of the page alone."""
+    _strip(api)
+
+
+@st.fragment(run_every=6)
+def _strip(api: Api) -> None:
+    with guarded():
+        found = api.find("/v1/attention")
+        items: list[dict[str, Any]] = list((found or {}).get("items", []))
+        if not items:
+            st.markdown(":green[✓] Nothing waits for you, and nothing is wrong that we know of.")
+            return
+        items.sort(key=lambda item: _ORDER.get(str(item.get("severity")), 3))
+        with st.container(border=True, gap="small"):
+            for number, item in enumerate(items[:_SHOWN]):
+                _line(item, number)
+            if len(items) > _SHOWN:
+                with st.expander(f"{len(items) - _SHOWN} more"):
+                    for number, item in enumerate(items[_SHOWN:], start=_SHOWN):
+                        _line(item, number)
+
+
+def _line(item: dict[str, Any], number: int) -> None:
+    sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
+    text, where = st.columns([5, 1.4], vertical_alignment="center")
+    since = f" · since {words.duration_since(item['since'])}" if item.get("since") else ""
+    text.markdown(
+        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {item.get('text', '')}{since}",
+        help=words.exact(item["since"]) if item.get("since") else None,
+    )
+    with where:
+        file = places.place_of(item.get("page"))
+        places.link(file, ip=item.get("ip"), order=item.get("order"))

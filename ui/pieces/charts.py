@@ -1,0 +1,246 @@
+"""Pictures: cap against sent, forecast fan, per-provider small multiples, score with its parts, DNS grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from ui.pieces import words
+
+PROVIDERS = ("gmail", "microsoft", "yahoo", "apple", "other")
+
+_DECISION_COLOURS = {
+    "Grow": "#2e9d5b",
+    "Hold": "#d9a406",
+    "Step back": "#d1453b",
+    "Stop": "#d1453b",
+    "Pause": "#d1453b",
+}
+_CELLS = {
+    "published": ("✓", "#2e9d5b"),
+    "visible": ("✓", "#2e9d5b"),
+    "wrong": ("✕", "#d1453b"),
+    "missing": ("–", "#d9a406"),
+    "waiting": ("…", "#8a94a3"),
+    "unknown": ("?", "#8a94a3"),
+}
+_SPENT = ("granted", "attempted", "sent")
+
+
+def _sent(day: dict[str, Any]) -> int:
+    return max(int(day.get(name) or 0) for name in _SPENT)
+
+
+def cap_against_sent(history: list[dict[str, Any]]) -> alt.LayerChart:
+    """Bars of what was sent, a stepped line of the cap, a mark per day's decision (hover: its reason)."""
+    frame = pd.DataFrame(
+        [
+            {
+                "Day": str(day.get("date", number)),
+                "Cap": int(day.get("cap") or 0),
+                "Sent": _sent(day),
+                "Delivered": int(day.get("delivered") or 0),
+                "Bounced": int(day.get("bounced") or 0),
+                "Decision": words.decision(day.get("decision")),
+                "Reason": str(day.get("reason") or ""),
+            }
+            for number, day in enumerate(history, start=1)
+        ]
+    )
+    tips = ["Day", "Cap", "Sent", "Delivered", "Bounced", "Decision", "Reason"]
+    axis = alt.X("Day:O", title=None, sort=None, axis=alt.Axis(labelOverlap=True, labelAngle=0))
+    base = alt.Chart(frame).encode(x=axis, tooltip=tips)
+    known = sorted(set(frame["Decision"]))
+    sent = base.mark_bar(opacity=0.55, color="#4c8fd6").encode(y=alt.Y("Sent:Q", title="Mails a day"))
+    cap = base.mark_line(interpolate="step", color="#8a94a3", strokeWidth=2).encode(y="Cap:Q")
+    marks = base.mark_point(filled=True, size=90).encode(
+        y="Cap:Q",
+        color=alt.Color(
+            "Decision:N",
+            scale=alt.Scale(domain=known, range=[_DECISION_COLOURS.get(name, "#8a94a3") for name in known]),
+            legend=alt.Legend(orient="top", title="Decision"),
+        ),
+        shape=alt.Shape("Decision:N", legend=None),
+    )
+    return alt.layer(sent, cap, marks).properties(height=280)
+
+
+def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> alt.LayerChart:
+    """The planned cap per day, and the range of finish days as a band with the median marked."""
+    frame = pd.DataFrame(
+        [
+            {
+                "Day": int(day.get("day") or number),
+                "Cap": int(day.get("cap") or 0),
+                "Date": str(day.get("date", "")),
+            }
+            for number, day in enumerate(days, start=1)
+        ]
+    )
+    base = alt.Chart(frame).encode(x=alt.X("Day:Q", title="Day of the warm-up"))
+    area = base.mark_area(opacity=0.25, color="#4c8fd6", interpolate="step").encode(y="Cap:Q")
+    line = base.mark_line(color="#4c8fd6", interpolate="step", strokeWidth=2).encode(
+        y=alt.Y("Cap:Q", title="Mails a day"), tooltip=["Day", "Date", alt.Tooltip("Cap:Q", format=",")]
+    )
+    layers: list[Any] = [area, line]
+    ends = {name: _day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
+    if ends["p10"] and ends["p90"]:
+        span = pd.DataFrame([{"from": ends["p10"], "to": ends["p90"]}])
+        layers.insert(
+            0, alt.Chart(span).mark_rect(opacity=0.15, color="#2e9d5b").encode(x="from:Q", x2="to:Q")
+        )
+    if ends["p50"]:
+        mark = pd.DataFrame([{"Day": ends["p50"]}])
+        layers.append(
+            alt.Chart(mark).mark_rule(color="#2e9d5b", strokeDash=[5, 3], strokeWidth=2).encode(x="Day:Q")
+        )
+    return alt.layer(*layers).properties(height=260)
+
+
+def _day_number(value: Any, days: list[dict[str, Any]]) -> int | None:
+    """The API names a finish by day number or by date; the chart needs the number."""
+    if isinstance(value, dict):
+        value = value.get("day") or value.get("date")
+    if isinstance(value, (int, float)):
+        return int(value)
+    moment = words.moment(value)
+    first = words.moment(days[0].get("date")) if days else None
+    if moment is None or first is None:
+        return None
+    return (moment - first).days + 1
+
+
+def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt.HConcatChart | alt.Chart:
+    """Small multiples: today's cap (and what is spent) for each mailbox provider."""
+    rows = []
+    for name in PROVIDERS:
+        if name not in caps:
+            continue
+        value = caps[name]
+        if isinstance(value, dict):
+            cap, used = int(value.get("cap") or 0), int(value.get("granted") or value.get("sent") or 0)
+        else:
+            cap, used = int(value or 0), int((sent or {}).get(name) or 0)
+        rows.append({"Provider": words.spoken(name), "What": "Cap", "Mails": cap})
+        rows.append({"Provider": words.spoken(name), "What": "Sent", "Mails": used})
+    return (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("What:N", title=None, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("Mails:Q", title=None),
+            color=alt.Color(
+                "What:N", scale=alt.Scale(domain=["Cap", "Sent"], range=["#8a94a3", "#4c8fd6"]), legend=None
+            ),
+            column=alt.Column("Provider:N", title=None, sort=[words.spoken(name) for name in PROVIDERS]),
+            tooltip=["Provider", "What", alt.Tooltip("Mails:Q", format=",")],
+        )
+        .properties(height=130, width=110)
+    )
+
+
+def score_over_time(trend: list[dict[str, Any]]) -> alt.LayerChart:
+    """The score with the lines below which it is watched and acted on."""
+    frame = pd.DataFrame(
+        [
+            {
+                "At": words.moment(point.get("at") or point.get("date") or point.get("time")),
+                "Score": point.get("score"),
+            }
+            for point in trend
+        ]
+    ).dropna()
+    lines = pd.DataFrame([{"Score": 80, "Line": "healthy above 80"}, {"Score": 60, "Line": "act below 60"}])
+    rules = (
+        alt.Chart(lines)
+        .mark_rule(strokeDash=[4, 4])
+        .encode(
+            y="Score:Q",
+            color=alt.Color(
+                "Line:N",
+                scale=alt.Scale(domain=list(lines["Line"]), range=["#2e9d5b", "#d1453b"]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+        )
+    )
+    score = (
+        alt.Chart(frame)
+        .mark_line(point=True, color="#4c8fd6")
+        .encode(
+            x=alt.X("At:T", title=None),
+            y=alt.Y("Score:Q", scale=alt.Scale(domain=[0, 100])),
+            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "Score"],
+        )
+    )
+    return alt.layer(rules, score).properties(height=240)
+
+
+def components(parts: list[dict[str, Any]]) -> alt.LayerChart:
+    """The parts of a score as bars, each with its weight, sample and age on hover."""
+    rows = []
+    for part in parts:
+        known = part.get("value") is not None
+        rows.append(
+            {
+                "Component": words.spoken(part.get("name")),
+                "Value": float(part["value"]) if known else 0.0,
+                "Says": f"{float(part['value']):.0f}" if known else "unknown",
+                "Weight": part.get("weight"),
+                "Sample": words.number(part.get("sample")),
+                "Age": words.age(part.get("age")),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("Component:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)),
+        x=alt.X("Value:Q", title="Value, 0 to 100", scale=alt.Scale(domain=[0, 100])),
+        tooltip=["Component", "Says", "Weight", "Sample", "Age"],
+    )
+    bars = base.mark_bar(color="#4c8fd6", height=16)
+    text = base.mark_text(align="left", dx=4, color="#8a94a3").encode(text="Says:N")
+    return alt.layer(bars, text).properties(height=max(120, 30 * len(rows)))
+
+
+def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> alt.LayerChart:
+    """Records down, servers across; each cell a sign, a colour, and what was found on hover.
+
+    Args:
+        rows: ``{record, server, kind, state, found, expected}`` for each cell.
+        servers: order of the columns, authoritative servers first.
+    """
+    frame = pd.DataFrame(
+        [
+            {
+                **row,
+                "sign": _CELLS.get(row["state"], _CELLS["unknown"])[0],
+                "word": words.spoken(row["state"]),
+            }
+            for row in rows
+        ]
+    )
+    base = alt.Chart(frame).encode(
+        x=alt.X(
+            "server:N", sort=servers, title=None, axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=200)
+        ),
+        y=alt.Y("record:N", sort=None, title=None, axis=alt.Axis(labelLimit=330)),
+        tooltip=[
+            alt.Tooltip("record:N", title="Record"),
+            alt.Tooltip("server:N", title="Server"),
+            alt.Tooltip("kind:N", title="Kind"),
+            alt.Tooltip("word:N", title="State"),
+            alt.Tooltip("expected:N", title="Expected"),
+            alt.Tooltip("found:N", title="Found"),
+        ],
+    )
+    names = [words.spoken(name) for name in _CELLS]
+    cells = base.mark_rect(cornerRadius=3, stroke="#8a94a3", strokeWidth=0.5, opacity=0.85).encode(
+        color=alt.Color(
+            "word:N",
+            scale=alt.Scale(domain=names, range=[colour for _, colour in _CELLS.values()]),
+            legend=alt.Legend(orient="bottom", title=None),
+        )
+    )
+    signs = base.mark_text(fontSize=14, fontWeight="bold", color="white").encode(text="sign:N")
+    return alt.layer(cells, signs).properties(height=max(120, 34 * frame["record"].nunique()))

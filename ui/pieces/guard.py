@@ -1,0 +1,62 @@
+"""Never a trace: whatever goes wrong on a page becomes a sentence with what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, ParamSpec
+
+import streamlit as st
+
+from ui.client import Problem
+
+P = ParamSpec("P")
+
+log = logging.getLogger("warmpath.console")
+
+#: Seconds between two looks of a fragment that shows live figures.
+LIVE_SECONDS = 4
+
+
+def trouble(problem: Problem) -> None:
+    """The API's own sentence, and what to do about it."""
+    advice = {
+        0: "The page tries again by itself.",
+        401: "Sign in again with a valid token.",
+        403: "Ask an administrator for a token with the role this needs.",
+        404: "Check the address, or choose one from the list.",
+        429: "Wait a minute; the page tries again by itself.",
+    }.get(problem.status, "")
+    st.error(f"{problem.detail} {advice}".strip())
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Shows a sentence in place of anything that fails inside."""
+    try:
+        yield
+    except Problem as problem:
+        trouble(problem)
+        if problem.status == 401 and "token" in st.session_state:
+            st.session_state.pop("token")
+    except Exception:
+        log.exception("a page failed")
+        st.error(
+            "This part of the page could not be shown. Nothing was changed by it. "
+            "Reload the page; if it stays, the console's log has the details."
+        )
+
+
+def live(part: Callable[P, None]) -> Callable[P, None]:
+    """A part of a page that refreshes by itself, keeps focus and input elsewhere, and says how old it is."""
+
+    @functools.wraps(part)
+    def shown(*given: Any, **named: Any) -> None:
+        with guarded():
+            part(*given, **named)
+            st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
+
+    return st.fragment(shown, run_every=LIVE_SECONDS)

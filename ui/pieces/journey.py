@@ -1,0 +1,93 @@
+"""The journey of one IP as a line of steps with times, and what it waits for."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import streamlit as st
+
+from ui.pieces import words
+
+#: The line of JOURNEYS, and the stages that each step covers.
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("IP Selection", ("selected",)),
+    ("Purchase", ("purchasing",)),
+    ("DNS Setup", ("awaiting_dns",)),
+    ("Warmup", ("active", "warming")),
+    ("Full Capacity", ("full_capacity",)),
+    ("Monitoring", ()),
+)
+
+_LOOK = {
+    "done": ("✓", "#2e9d5b"),
+    "now": ("●", "#1f78d1"),
+    "trouble": ("!", "#d1453b"),
+    "ahead": ("○", "#8a94a3"),
+}
+
+
+def from_stage(stage: str) -> list[dict[str, Any]]:
+    """The steps of an IP at a stage, without times: what is shown where the API has no history of it."""
+    at = next((index for index, (_, stages) in enumerate(STEPS) if stage in stages), None)
+    trouble = stage in ("at_risk", "recovering", "quarantined", "failed_over")
+    if at is None:
+        at = 5 if trouble else 0
+    if stage == "full_capacity":
+        at = 5
+    states = ["done" if i < at else "now" if i == at else "ahead" for i in range(len(STEPS))]
+    if trouble:
+        states[at] = "trouble"
+    if stage == "retired":
+        states = ["done"] * len(STEPS)
+    return [{"name": name, "state": state} for (name, _), state in zip(STEPS, states, strict=True)]
+
+
+def _state(step: dict[str, Any]) -> str:
+    state = str(step.get("state") or step.get("status") or "")
+    if state in ("done", "completed", "complete", "finished"):
+        return "done"
+    if state in ("now", "current", "running", "waiting", "active", "doing"):
+        return "now"
+    if state in ("trouble", "failed", "stopped", "at_risk"):
+        return "trouble"
+    if not state and step.get("at"):
+        return "done"
+    return "ahead"
+
+
+def line(steps: list[dict[str, Any]]) -> None:
+    """Draws the steps from left to right; each with a sign, its name and its time."""
+    cells = []
+    for step in steps:
+        state = _state(step)
+        sign, colour = _LOOK[state]
+        ended = step.get("at") or step.get("ended") or step.get("finished") or step.get("started")
+        time = words.when(ended) if ended else ("now" if state == "now" else "&nbsp;")
+        name = html.escape(str(step.get("name") or words.spoken(step.get("step"))))
+        weight = 700 if state == "now" else 400
+        cells.append(
+            f'<div style="flex:1;min-width:90px;border-top:4px solid {colour};padding:6px 4px 0 2px">'
+            f'<div style="font-weight:{weight}"><span style="color:{colour}">{sign}</span> {name}</div>'
+            f'<div style="opacity:.7;font-size:.85em">{time}</div></div>'
+        )
+    st.html(f'<div style="display:flex;gap:6px;flex-wrap:wrap">{"".join(cells)}</div>')
+
+
+def waits(ip: dict[str, Any]) -> None:
+    """One sentence: what this IP waits for and who must act."""
+    text = words.waiting(ip.get("waiting_for"))
+    actor = ip.get("waiting_on")
+    if not text:
+        return
+    if actor in ("operator", "registrar", "vendor"):
+        st.info(f"Waits for: **{text}**. Who must act: **{words.who(actor)}**.")
+    else:
+        st.info(f"Waits for: **{text}**.")
+
+
+def workflow_link(resource: dict[str, Any]) -> None:
+    """The link to the journey in the Temporal UI, if the API names one."""
+    url = (resource.get("workflow") or {}).get("url")
+    if url:
+        st.link_button("Open this journey in Temporal", url)

@@ -1,0 +1,60 @@
+"""Where each page lives, under the name that an operator sees."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+FLEET = "pages/lifecycle.py"
+ACQUIRE = "pages/purchase.py"
+PAYMENT = "pages/payment.py"
+RECORDS = "pages/dns_portal.py"
+DNS = "pages/dns.py"
+WARMUP = "pages/warmup.py"
+REPUTATION = "pages/reputation.py"
+AUDIT = "pages/audit.py"
+
+NAMES = {
+    FLEET: "IP Management Dashboard",
+    ACQUIRE: "IP Acquisition",
+    PAYMENT: "Payment Gateway",
+    RECORDS: "DNS Management Portal",
+    DNS: "DNS Configuration",
+    WARMUP: "Warmup Dashboard",
+    REPUTATION: "Reputation Dashboard",
+    AUDIT: "Audit",
+}
+
+
+def place_of(page: object) -> str:
+    """The file of a page that the API names by title or by word; the fleet when it is not known."""
+    asked = str(page or "").lower().replace("-", " ").replace("_", " ").strip(" /")
+    for file, name in NAMES.items():
+        if asked and (asked == name.lower() or asked == file[len("pages/") : -len(".py")].replace("_", " ")):
+            return file
+    for word, file in (
+        ("portal", RECORDS),
+        ("dns", DNS),
+        ("warm", WARMUP),
+        ("reput", REPUTATION),
+        ("pay", PAYMENT),
+        ("order", PAYMENT),
+        ("acqui", ACQUIRE),
+        ("purchase", ACQUIRE),
+    ):
+        if word in asked:
+            return file
+    return FLEET
+
+
+def link(page: str, label: str | None = None, *, ip: str | None = None, order: str | None = None) -> None:
+    """A link to a page, about an IP or an order."""
+    about = {name: value for name, value in (("ip", ip), ("order", order)) if value}
+    st.page_link(page, label=label or NAMES[page], query_params=about or None)
+
+
+def go(page: str, *, ip: str | None = None, order: str | None = None) -> None:
+    """Leaves for another page."""
+    about = {name: value for name, value in (("ip", ip), ("order", order)) if value}
+    if ip:
+        st.session_state["ip"] = ip
+    st.switch_page(page, query_params=about or None)

@@ -1,0 +1,181 @@
+"""Times, money, numbers and states in words; one spelling and one sign for each."""
+
+from __future__ import annotations
+
+import html
+from datetime import UTC, datetime
+from typing import Any
+
+#: Stage to (sign, word, colour of a badge). Blue is progress, green healthy, orange watch, red act, grey unknown.
+STAGES: dict[str, tuple[str, str, str]] = {
+    "selected": ("○", "Selected", "gray"),
+    "purchasing": ("◔", "Purchasing", "blue"),
+    "awaiting_dns": ("◑", "Awaiting DNS", "blue"),
+    "active": ("✓", "Active", "green"),
+    "warming": ("▲", "Warming up", "blue"),
+    "full_capacity": ("★", "Full capacity", "green"),
+    "at_risk": ("!", "At risk", "red"),
+    "recovering": ("↻", "Recovering", "orange"),
+    "quarantined": ("✕", "Quarantined", "red"),
+    "failed_over": ("⇄", "Failed over", "red"),
+    "retired": ("–", "Retired", "gray"),
+}
+
+#: Band to (sign, word, badge colour, colour in charts).
+BANDS: dict[str, tuple[str, str, str, str]] = {
+    "green": ("✓", "Healthy", "green", "#2e9d5b"),
+    "yellow": ("△", "Watch", "orange", "#d9a406"),
+    "red": ("!", "Act", "red", "#d1453b"),
+    "unknown": ("?", "Unknown", "gray", "#8a94a3"),
+}
+
+DECISIONS: dict[str, str] = {
+    "grow": "Grow",
+    "hold": "Hold",
+    "step_back": "Step back",
+    "stop": "Stop",
+    "pause": "Pause",
+    "start": "Start",
+    "graduate": "Graduate",
+    "decay": "Idle decay",
+    "rest": "Rest day",
+}
+
+
+def stage(name: str | None) -> str:
+    """A stage with its sign: ``▲ Warming up``."""
+    sign, word, _ = STAGES.get(name or "", ("?", spoken(name), "gray"))
+    return f"{sign} {word}"
+
+
+def stage_colour(name: str | None) -> Any:
+    """Badge colour of a stage."""
+    return STAGES.get(name or "", ("", "", "gray"))[2]
+
+
+def band(name: str | None) -> str:
+    """A band with its sign: ``△ Watch``."""
+    sign, word, _, _ = BANDS.get(name or "unknown", BANDS["unknown"])
+    return f"{sign} {word}"
+
+
+def band_colour(name: str | None) -> Any:
+    """Badge colour of a band."""
+    return BANDS.get(name or "unknown", BANDS["unknown"])[2]
+
+
+def decision(name: str | None) -> str:
+    """A decision of the warm-up in a word or two."""
+    return DECISIONS.get(name or "", spoken(name)) if name else "–"
+
+
+def spoken(name: object) -> str:
+    """An identifier as words: ``awaiting_dns`` -> ``Awaiting dns``."""
+    text = str(name or "").replace("_", " ").strip()
+    return text[:1].upper() + text[1:] if text else "Unknown"
+
+
+def number(value: Any) -> str:
+    """A big number grouped by commas; a dash when it is not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.1f}"
+    try:
+        return f"{int(value):,}"
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def money(value: Any) -> str:
+    """``{"amount": "8.00", "currency": "USD"}`` as ``8.00 USD``."""
+    if isinstance(value, dict) and value.get("amount") is not None:
+        return f"{value['amount']} {value.get('currency', '')}".strip()
+    return "–" if value in (None, "") else str(value)
+
+
+def moment(value: Any) -> datetime | None:
+    """An RFC 3339 time (or epoch seconds) as an aware UTC datetime; ``None`` when it is none."""
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC)
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        read = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its biggest fitting unit: ``5 min``, ``6 h``, ``3 days``."""
+    seconds = abs(seconds)
+    for size, unit in ((172_800, 86_400), (5_400, 3_600), (90, 60)):
+        if seconds >= size:
+            whole = round(seconds / unit)
+            return f"{whole} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
+    return f"{round(seconds)} s"
+
+
+def ago(value: Any, now: datetime | None = None) -> str:
+    """A time relative to now: ``6 h ago``, ``in 3 days``; a dash when it is not known."""
+    read = moment(value)
+    if read is None:
+        return "–"
+    seconds = ((now or datetime.now(UTC)) - read).total_seconds()
+    if abs(seconds) < 2:
+        return "now"
+    return f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(seconds)}"
+
+
+def exact(value: Any) -> str:
+    """A time in UTC, to the second."""
+    read = moment(value)
+    return read.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if read else "time not known"
+
+
+def when(value: Any) -> str:
+    """HTML of a relative time with the exact one on hover."""
+    return f'<span title="{html.escape(exact(value))}">{html.escape(ago(value))}</span>'
+
+
+def age(value: Any) -> str:
+    """An age that the API gives in seconds, or as a time."""
+    if isinstance(value, (int, float)):
+        return f"{duration(value)} old"
+    return ago(value)
+
+
+def share(part: Any, whole: Any) -> str:
+    """A rate in per cent; a dash without a whole."""
+    if not whole:
+        return "–"
+    return f"{100 * (part or 0) / whole:.2f} %"
+
+
+def waiting(value: Any) -> str:
+    """What a journey waits for, whether the API says it as text or as a small object."""
+    if isinstance(value, dict):
+        text = value.get("text") or value.get("what") or value.get("detail") or ""
+        actor = value.get("actor") or value.get("who") or value.get("on")
+        if actor and str(actor) not in ("nobody", "time"):
+            return f"{text} – {who(actor)} must act".strip(" –")
+        return str(text)
+    return str(value or "")
+
+
+def who(actor: Any) -> str:
+    """Who must act next."""
+    return {
+        "operator": "you",
+        "registrar": "your registrar",
+        "vendor": "the IP vendor",
+        "time": "nobody: time passes",
+        "nobody": "nobody",
+    }.get(str(actor or ""), str(actor or "nobody"))
+
+
+def duration_since(value: Any, now: datetime | None = None) -> str:
+    """How long ago a time is, without "ago": ``6 h``."""
+    read = moment(value)
+    return duration(((now or datetime.now(UTC)) - read).total_seconds()) if read else "an unknown time"
