@@ -31,6 +31,10 @@ INCIDENT_DRIFT = "dns_drift"
 INCIDENT_DEADLINE = "dns_deadline"
 
 
+#: An address that no SPF record authorises, so that an evaluation walks through every term.
+NOBODY = "192.0.2.255"
+
+
 class SetsPtr(Protocol):
     """The part of an IP vendor that DNS needs."""
 
@@ -155,9 +159,27 @@ class DnsActivities:
         )
         records = rules.render(wish, existing)
         merged = next(record.expected[0] for record in records if record.key == "spf")
-        spf.check_limits(await spf.evaluate(domain, "192.0.2.255", self._observer.fetch, record=merged), domain)
+        verdict = await spf.evaluate(domain, NOBODY, self._fetch_around(zone), record=merged)
+        spf.check_limits(verdict, domain)
         automatic, problems = await self._publish(ip, records)
         return await self._handed_out(wanted, records, overrides, automatic=automatic, problems=problems)
+
+    def _fetch_around(self, zone: Zone) -> spf.Fetch:
+        """Resolvers for the names of others, the authoritative servers for the domain's own.
+
+        A resolver that is asked for a record which we are about to publish would cache that there is none.
+        """
+
+        async def fetch(name: str, rdtype: str) -> list[str] | None:
+            if name != zone.apex and not name.endswith(f".{zone.apex}"):
+                return await self._observer.fetch(name, rdtype)
+            try:
+                values = await self._observer.values(name, rdtype, zone)
+            except ZoneNotFound:
+                return None
+            return [value.split()[1] for value in values] if rdtype == "MX" else values
+
+        return fetch
 
     async def _begin(self, ip: Ip) -> DnsSetup:
         """The set-up row with a fresh DKIM key pair; a second try finds the first one's."""

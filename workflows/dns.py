@@ -1,0 +1,195 @@
+"""The DNS set-up of one IP."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.dns import DnsActivities
+    from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
+    from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Reverify
+    from workflows import options
+
+
+@workflow.defn
+class DnsPropagation:
+    """Publish the records of an IP and wait until the world sees them.
+
+    Id ``dns:<address>``. States: preparing, waiting (before or past the deadline), verified (the end);
+    refused waits for ``change_records`` or ``reverify``. Updates: ``reverify`` (look now),
+    ``contact_support`` (hand over the evidence), ``change_records`` (other expected values). Signal:
+    ``records_published`` (look now). Without a time limit: past the deadline it escalates and keeps waiting.
+    Actions: start, prepare, deadline timer, and one a look.
+    """
+
+    @workflow.init
+    def __init__(self, start: DnsInput) -> None:
+        """Messages may come before ``run``."""
+        self._address = start.address
+        self._deadline_hours = start.deadline_hours
+        self._overrides: dict[str, list[str]] | None = None
+        self._support: ContactSupport | None = None
+        self._prepared = Prepared()
+        self._wanted = 0
+        self._done = 0
+        self._escalated = False
+        self._verified = False
+
+    @workflow.run
+    async def run(self, start: DnsInput) -> DnsResult:
+        """Prepare, then wait; every message leads back to one of the two."""
+        await self._prepare()
+        deadline = self._start_deadline()
+        try:
+            while not self._verified:
+                await self._wait_for_the_world_or_a_message(deadline)
+                await self._act_on_messages()
+                await self._act_on_deadline(deadline)
+        finally:
+            deadline.cancel()
+        workflow.set_current_details("Every record is **verified**; DNS is re-verified by the sweep from here on.")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return DnsResult(address=self._address, escalated=self._escalated)
+
+    @workflow.update
+    async def reverify(self, command: Reverify) -> bool:
+        """Ask every server now; answers, once that is written down, whether all is verified."""
+        self._wanted += 1
+        await self._acted(self._wanted)
+        return self._verified
+
+    @workflow.update
+    async def contact_support(self, command: ContactSupport) -> bool:
+        """Open the support case; answers when it is open."""
+        self._support = command
+        self._wanted += 1
+        await self._acted(self._wanted)
+        return True
+
+    @workflow.update
+    async def change_records(self, command: ChangeRecords) -> bool:
+        """Expect other values; answers when they are handed out, refuses what cannot be expected."""
+        self._overrides = command.values
+        self._wanted += 1
+        await self._acted(self._wanted)
+        if self._prepared.refused:
+            raise ApplicationError(self._prepared.refused, type="Refused", non_retryable=True)
+        return self._verified
+
+    @change_records.validator
+    def _check_change(self, command: ChangeRecords) -> None:
+        self._check_open()
+        if not command.values:
+            raise ApplicationError("Name at least one record to change.", type="Refused")
+
+    @reverify.validator
+    def _check_reverify(self, command: Reverify) -> None:
+        self._check_open()
+
+    @contact_support.validator
+    def _check_support(self, command: ContactSupport) -> None:
+        self._check_open()
+
+    @workflow.signal
+    def records_published(self) -> None:
+        """Somebody entered records: look now."""
+        self._wanted += 1
+
+    @workflow.query
+    def prepared(self) -> Prepared:
+        """What was handed out."""
+        return self._prepared
+
+    def _check_open(self) -> None:
+        if self._verified:
+            raise ApplicationError("This DNS set-up is verified and closed.", type="Conflict")
+
+    async def _acted(self, number: int) -> None:
+        await workflow.wait_condition(lambda: self._done >= number or self._verified)
+
+    async def _prepare(self) -> None:
+        overrides, self._overrides = self._overrides, None
+        self._prepared = await workflow.execute_activity_method(
+            DnsActivities.prepare,
+            Prepare(address=self._address, deadline_hours=self._deadline_hours, overrides=overrides),
+            summary=f"Render and publish the records of {self._address}",
+            **options.DNS_WAIT,
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        prepared = self._prepared
+        if prepared.refused:
+            text = f"**Refused**: {prepared.refused} Waits for an operator to correct it."
+        elif self._escalated:
+            text = "**Past the deadline**, handed to support; goes on when the records appear."
+        else:
+            who = "the records to spread" if prepared.automatic else "the records to be entered at the registrar"
+            text = f"Waits for {who} ({prepared.records} records of {prepared.domain})."
+            text += "".join(f"\n- {problem}" for problem in prepared.problems)
+        workflow.set_current_details(text)
+
+    def _start_deadline(self) -> asyncio.Task[None]:
+        seconds = self._prepared.seconds_left or (self._deadline_hours or 48.0) * 3_600
+        return asyncio.create_task(workflow.sleep(timedelta(seconds=seconds), summary="DNS deadline"))
+
+    async def _wait_for_the_world_or_a_message(self, deadline: asyncio.Task[None]) -> None:
+        """One activity waits for the world; a message or the deadline ends the wait."""
+
+        def called() -> bool:
+            return self._done < self._wanted or (deadline.done() and not self._escalated)
+
+        if self._prepared.refused:
+            await workflow.wait_condition(called)
+            return
+        looking = workflow.start_activity_method(
+            DnsActivities.await_records,
+            Look(address=self._address),
+            summary=f"Wait for the DNS of {self._address}",
+            **options.DNS_WAIT,
+        )
+        await workflow.wait_condition(lambda: looking.done() or called())
+        if looking.done():
+            self._note(looking.result())
+        else:
+            looking.cancel()
+
+    async def _act_on_messages(self) -> None:
+        if self._done >= self._wanted or self._verified:
+            return
+        upto = self._wanted
+        if self._overrides is not None or self._prepared.refused:
+            await self._prepare()
+        support, self._support = self._support, None
+        if support is not None:
+            await self._escalate(support.message, past_deadline=False)
+        if not self._prepared.refused:
+            outcome = await workflow.execute_activity_method(
+                DnsActivities.check,
+                Look(address=self._address),
+                summary="Re-verify now",
+                **options.DNS_WAIT,
+            )
+            self._note(outcome)
+        self._done = upto
+
+    async def _act_on_deadline(self, deadline: asyncio.Task[None]) -> None:
+        if deadline.done() and not self._escalated and not self._verified:
+            self._escalated = True
+            await self._escalate("", past_deadline=True)
+            self._tell()
+
+    async def _escalate(self, message: str, *, past_deadline: bool) -> None:
+        await workflow.execute_activity_method(
+            DnsActivities.escalate,
+            Escalate(address=self._address, message=message, past_deadline=past_deadline),
+            summary="Hand the evidence to support",
+            **options.QUICK,
+        )
+
+    def _note(self, outcome: Outcome) -> None:
+        self._verified = self._verified or outcome.verified
