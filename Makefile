@@ -1,0 +1,43 @@
+# Needs python3 (3.11 or newer, with venv) and make; everything else is installed into .venv.
+PYTHON ?= python3
+RUN := .venv/bin/python
+PYTEST := $(RUN) -m pytest
+
+.PHONY: help environment up demo test test-long check bench docs
+
+help:
+	@echo "make up         start everything in the sandbox; Ctrl-C stops it"
+	@echo "make demo       a tour on the running system, under three minutes"
+	@echo "make test       the suite, against real neighbours on loopback"
+	@echo "make test-long  the slow tests: kill -9 everywhere, simulations, browser"
+	@echo "make check      lint, types, layers"
+	@echo "make bench      measurements, each as a ratio"
+	@echo "make docs       write the generated parts of docs/"
+
+environment:
+	@$(PYTHON) deploy/bootstrap.py
+
+up: environment
+	@exec $(RUN) -m sandbox.up
+
+demo: environment
+	@exec $(RUN) -m sandbox.demo
+
+test: environment
+	@sh deploy/install-test-packages.sh
+	@$(PYTEST) -q -m "not long" tests
+
+test-long: environment
+	@sh deploy/install-test-packages.sh
+	@$(PYTEST) -q -m long tests
+
+check: environment
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@$(PYTEST) -q tests/test_layers.py
+
+bench: environment
+	@$(RUN) -m bench
+
+docs: environment
+	@$(RUN) deploy/configuration_doc.py
