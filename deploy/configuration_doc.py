@@ -1,0 +1,54 @@
+"""Writes ``docs/configuration.md`` from :class:`settings.Settings`; ``make docs`` runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from settings import Settings
+
+TARGET = ROOT / "docs" / "configuration.md"
+HEAD = """# Configuration
+
+Generated from `settings.py` by `make docs`; a test fails when it is out of date.
+
+Every setting is an environment variable. The sandbox (`make up`) needs none: what it sets is in
+`sandbox/environment.py`, and a variable that you set wins. The `live` profile refuses to start with
+parts that are only safe in the sandbox and names the setting.
+
+| setting | default | meaning |
+|---|---|---|
+"""
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == () or value == "":
+        return "-"
+    if isinstance(value, SecretStr):
+        return "(secret)"
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in value)
+    return f"`{value}`"
+
+
+def render() -> str:
+    """The whole document."""
+    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"| `WARMPATH_{name.upper()}` | {_default(field)} | {meaning} |"
+
+
+if __name__ == "__main__":
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(render())
