@@ -1,0 +1,1 @@
+"""Vendors of IP addresses: one port, one file an adapter, one registry line each."""

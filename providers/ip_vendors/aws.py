@@ -1,0 +1,110 @@
+"""EC2 Elastic IPs: allocated on reservation, tagged with their order, PTR by address attribute."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from providers.ip_vendors.port import Offer, Region, VendorError, VendorFault
+
+ORDER_TAG = "warmpath-order"
+#: USD 0.005 an hour for a public IPv4 address, 730 hours (AWS price list, public IPv4 charge of 2024).
+MONTHLY = Decimal("3.65")
+OUT_OF_STOCK = ("AddressLimitExceeded", "InsufficientAddressCapacity")
+TRANSIENT = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
+
+
+class AwsVendor:
+    """Elastic IPs of one account and region.
+
+    AWS shows no address before it is allocated, so an offer allocates; the tag makes that repeatable,
+    and an order that ends without a purchase releases all of its addresses.
+    """
+
+    name = "aws"
+
+    def __init__(self, region: str, endpoint_url: str | None = None, client: Any = None) -> None:
+        self._region = region
+        self._client = client or boto3.client("ec2", region_name=region, endpoint_url=endpoint_url)
+
+    async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:
+        try:
+            return await asyncio.to_thread(function, **arguments)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            kind = VendorFault.OUT_OF_STOCK if code in OUT_OF_STOCK else VendorFault.REFUSED
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if code in TRANSIENT or status >= 500:
+                kind = VendorFault.RETRYABLE
+            raise VendorError(kind, f"EC2 answers {code}: {error}") from error
+        except BotoCoreError as error:
+            raise VendorError(VendorFault.RETRYABLE, f"EC2 does not answer: {error}") from error
+
+    async def _of_order(self, order: str) -> list[dict[str, Any]]:
+        filters = [{"Name": f"tag:{ORDER_TAG}", "Values": [order]}]
+        return list((await self._call(self._client.describe_addresses, Filters=filters))["Addresses"])
+
+    async def _find(self, address: str) -> dict[str, Any] | None:
+        filters = [{"Name": "public-ip", "Values": [address]}]
+        found = (await self._call(self._client.describe_addresses, Filters=filters))["Addresses"]
+        return found[0] if found else None
+
+    async def _id(self, address: str) -> str:
+        found = await self._find(address)
+        if found is None:
+            raise VendorError(VendorFault.TAKEN, f"{address} is no Elastic IP of this account.")
+        return str(found["AllocationId"])
+
+    async def regions(self) -> list[Region]:
+        """The configured region; AWS does not tell its stock."""
+        return [Region(self._region, MONTHLY)]
+
+    async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
+        """Allocate what the order still lacks, tagged in the same call so that no crash can leak one."""
+        held = await self._of_order(order)
+        for _ in range(count - len(held)):
+            await self._call(
+                self._client.allocate_address,
+                Domain="vpc",
+                TagSpecifications=[
+                    {"ResourceType": "elastic-ip", "Tags": [{"Key": ORDER_TAG, "Value": order}]}
+                ],
+            )
+        return [Offer(one["PublicIp"], self._region, MONTHLY) for one in await self._of_order(order)]
+
+    async def reserve(self, address: str, order: str) -> None:
+        """Held since the offer; checks that it still is this order's."""
+        if address not in [one["PublicIp"] for one in await self._of_order(order)]:
+            raise VendorError(VendorFault.TAKEN, f"{address} is not held for order {order}.")
+
+    async def provision(self, address: str, order: str) -> str:
+        """The allocation id."""
+        return await self._id(address)
+
+    async def release(self, address: str, order: str) -> None:
+        """Release the allocation if it carries the order's tag."""
+        for one in await self._of_order(order):
+            if one["PublicIp"] == address:
+                await self._call(self._client.release_address, AllocationId=one["AllocationId"])
+
+    async def set_ptr(self, address: str, hostname: str) -> None:
+        """AWS checks that the name already resolves to the address, and publishes within minutes."""
+        allocation = await self._id(address)
+        await self._call(
+            self._client.modify_address_attribute, AllocationId=allocation, DomainName=hostname.rstrip(".")
+        )
+
+    async def get_ptr(self, address: str) -> str | None:
+        """The reverse name that AWS holds."""
+        found = await self._call(
+            self._client.describe_addresses_attribute,
+            AllocationIds=[await self._id(address)],
+            Attribute="domain-name",
+        )
+        records = found["Addresses"]
+        return str(records[0]["PtrRecord"]).rstrip(".") if records and records[0].get("PtrRecord") else None

@@ -1,0 +1,29 @@
+"""Vendors by name; a new one is a new file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from providers.ip_vendors.aws import AwsVendor
+from providers.ip_vendors.inventory import InventoryVendor
+from providers.ip_vendors.port import IpVendor
+from providers.ip_vendors.sandbox import SandboxVendor
+from settings import Settings
+
+MAKERS: dict[str, Callable[[Settings], IpVendor]] = {
+    "sandbox": lambda settings: SandboxVendor(settings.sandbox_vendor_url),
+    "inventory": lambda settings: InventoryVendor(settings.inventory_cidrs, settings.inventory_file),
+    "aws": lambda settings: AwsVendor(settings.aws_region, settings.aws_endpoint_url),
+}
+
+
+def vendors(settings: Settings) -> dict[str, IpVendor]:
+    """The vendors that this installation offers.
+
+    Raises:
+        ValueError: a name without an adapter.
+    """
+    unknown = [name for name in settings.ip_vendors if name not in MAKERS]
+    if unknown:
+        raise ValueError(f"WARMPATH_IP_VENDORS: no vendor {unknown[0]!r}; choose from {', '.join(MAKERS)}.")
+    return {name: MAKERS[name](settings) for name in settings.ip_vendors}

@@ -1,0 +1,108 @@
+"""Stripe: payment intents with manual capture; the card never touches this system, only its token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import stripe
+
+from providers.payments.port import (
+    Payment,
+    PaymentRefused,
+    PaymentStatus,
+    PaymentUnavailable,
+)
+
+STATUS = {
+    "requires_capture": PaymentStatus.AUTHORISED,
+    "succeeded": PaymentStatus.CAPTURED,
+    "canceled": PaymentStatus.CANCELLED,
+}
+
+
+class StripePayments:
+    """Stripe over its own library; retries are Temporal's, so the library makes none."""
+
+    name = "stripe"
+
+    def __init__(self, api_key: str, api_base: str | None = None) -> None:
+        bases: Any = {"api": api_base} if api_base else {}
+        self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0)
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any, key: str | None = None, **more: Any) -> Any:
+        options = {"idempotency_key": key} if key else {}
+        try:
+            return await asyncio.to_thread(function, *arguments, options=options, **more)
+        except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+            raise PaymentUnavailable(f"Stripe does not answer: {error}") from error
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            raise PaymentRefused(error.user_message or str(error)) from error
+        except stripe.APIError as error:
+            raise PaymentUnavailable(f"Stripe answers with an error of its own: {error}") from error
+
+    async def authorise(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
+        """Hold an amount on a payment method or token of Stripe."""
+        intent = await self._call(
+            self._client.v1.payment_intents.create,
+            params={
+                "amount": int(amount * 100),
+                "currency": currency.lower(),
+                "payment_method": method,
+                "payment_method_types": ["card"],
+                "capture_method": "manual",
+                "confirm": True,
+                "metadata": {"order": order},
+            },
+            key=key,
+        )
+        found = _payment(intent)
+        if found.status is PaymentStatus.DECLINED:
+            raise PaymentRefused("The card was declined or asks for the holder's confirmation.")
+        return found
+
+    async def capture(self, ref: str, key: str) -> Payment:
+        """Take a held amount."""
+        return _payment(await self._call(self._client.v1.payment_intents.capture, ref, key=key))
+
+    async def cancel(self, ref: str, key: str) -> Payment:
+        """Let go of a held amount."""
+        return _payment(await self._call(self._client.v1.payment_intents.cancel, ref, key=key))
+
+    async def refund(self, ref: str, key: str) -> Payment:
+        """Give a taken amount back."""
+        await self._call(self._client.v1.refunds.create, params={"payment_intent": ref}, key=key)
+        intent = _payment(await self._call(self._client.v1.payment_intents.retrieve, ref))
+        return Payment(intent.ref, PaymentStatus.REFUNDED, intent.amount, intent.currency)
+
+    async def find(self, order: str) -> list[Payment]:
+        """Payments of an order by its metadata, newest hundred of the account.
+
+        The list call is consistent at once; Stripe's search lags by up to a minute.
+        """
+        listed = await self._call(self._client.v1.payment_intents.list, params={"limit": 100})
+        return [_payment(one) for one in listed.data if _order_of(one) == order]
+
+
+def _order_of(intent: Any) -> str | None:
+    metadata = intent.metadata
+    return metadata["order"] if metadata and "order" in metadata else None
+
+
+def _payment(intent: Any) -> Payment:
+    status = STATUS.get(intent.status, PaymentStatus.DECLINED)
+    return Payment(intent.id, status, Decimal(intent.amount) / 100, str(intent.currency).upper())
+
+
+def verify_webhook(body: bytes, signature: str, secret: str) -> None:
+    """Check ``Stripe-Signature`` over the raw body, five minutes of tolerance.
+
+    Raises:
+        PaymentRefused: forged, or too old.
+    """
+    try:
+        stripe.WebhookSignature.verify_header(body.decode(), signature, secret, 300)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
+        raise PaymentRefused("The webhook is not signed by Stripe.") from error

@@ -1,0 +1,1 @@
+"""Mail systems that send from an IP."""
