@@ -1,0 +1,231 @@
+"""The DNS journey on the real Temporal server, Knot and Unbound."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.context import Context
+from activities.dns import DnsActivities
+from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Record, Reverify, SetupState
+from domain.words import Stage
+from providers.dns.manual import ManualPublisher
+from providers.dns.port import Publisher
+from settings import Settings
+from store import dns as setups
+from store import incidents, ips
+from store.database import Database
+from store.secrets import Keyring, Secrets, new_key
+from store.tables.dns import DnsSetup
+from store.tables.ips import Ip
+from tests.providers.dns_neighbours import (  # noqa: F401 - the fixture
+    ADDRESS,
+    DOMAIN,
+    REVERSE,
+    Neighbours,
+    neighbours,
+)
+from workflows.client import converter
+from workflows.dns import DnsPropagation
+from workflows.ids import dns_id
+
+TEMPORAL = Path(__import__("sys").executable).parent / "temporal"
+
+
+class ReverseZone:
+    """A vendor whose PTR records are a zone of ours."""
+
+    def __init__(self, on: Neighbours) -> None:
+        self._on = on
+
+    async def set_ptr(self, address: str, hostname: str) -> None:
+        record = Record(
+            key="ptr", name=f"{address.split('.')[3]}.{REVERSE}", type="PTR", expected=[hostname], zone_hint=REVERSE
+        )
+        await self._on.publisher().publish(record, REVERSE, [])
+
+
+@dataclass
+class Stand:
+    """One store, one worker, one IP."""
+
+    client: Client
+    context: Context
+    neighbours: Neighbours
+    queue: str
+    publisher: Publisher
+    activities: DnsActivities
+
+    async def start(self, **given: float) -> WorkflowHandle[DnsPropagation, DnsResult]:
+        return await self.client.start_workflow(
+            DnsPropagation.run,
+            DnsInput(address=ADDRESS, **given),
+            id=f"{dns_id(ADDRESS)}:{self.queue}",
+            task_queue=self.queue,
+        )
+
+    async def row(self) -> DnsSetup | None:
+        async with self.context.db.read() as session:
+            return await setups.find(session, ADDRESS)
+
+    async def ip(self) -> Ip:
+        async with self.context.db.read() as session:
+            return await ips.get(session, ADDRESS)
+
+    async def kinds(self) -> set[str]:
+        async with self.context.db.read() as session:
+            return {i.kind for i in await incidents.listing(session, open_only=True, address=ADDRESS)}
+
+    async def until(self, true: Callable[[DnsSetup], bool]) -> DnsSetup:
+        limit = time.monotonic() + 20
+        while True:
+            row = await self.row()
+            if row is not None and true(row):
+                return row
+            assert time.monotonic() < limit, row
+            await asyncio.sleep(0.05)
+
+    async def enter_by_hand(self) -> None:
+        """Publish what the set-up expects, as a person at the registrar would."""
+        row = await self.row()
+        assert row is not None
+        for record in map(Record.model_validate, row.records):
+            zone = REVERSE if record.type == "PTR" else DOMAIN
+            await self.neighbours.publisher().publish(record, zone, [])
+
+
+@pytest.fixture
+async def stand(neighbours: Neighbours, tmp_path: Path) -> AsyncIterator[Stand]:  # noqa: F811
+    db = Database.open(f"sqlite:///{tmp_path}/store.sqlite", synchronous="normal")
+    await db.create_all()
+    keys = Keyring.parse([new_key()])
+    context = Context(settings=Settings(var_dir=tmp_path), db=db, secrets=Secrets(db, keys))
+    async with db.write() as session:
+        row = Ip(address=ADDRESS, vendor="zone", stage=Stage.AWAITING_DNS, domain=DOMAIN, hostname=f"mail.{DOMAIN}")
+        await ips.insert(session, row)
+    env = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(TEMPORAL), dev_server_log_level="error", data_converter=converter(keys)
+    )
+    publisher: list[Publisher] = [ManualPublisher()]
+    acts = DnsActivities(
+        context, neighbours.observer(), {"zone": ReverseZone(neighbours)}, lambda domain: publisher[0]
+    )
+    stand = Stand(env.client, context, neighbours, uuid.uuid4().hex, publisher[0], acts)
+    stand.use = lambda other: publisher.__setitem__(0, other)  # type: ignore[attr-defined]
+    worker = Worker(
+        env.client,
+        task_queue=stand.queue,
+        workflows=[DnsPropagation],
+        activities=[acts.prepare, acts.await_records, acts.check, acts.escalate],
+        workflow_failure_exception_types=[Exception],
+    )
+    try:
+        async with worker:
+            yield stand
+    finally:
+        await env.shutdown()
+        await db.close()
+
+
+async def test_records_are_published_and_the_ip_becomes_active(stand: Stand) -> None:
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    handle = await stand.start()
+    assert await handle.result() == DnsResult(address=ADDRESS)
+    ip, row = await stand.ip(), await stand.row()
+    assert ip.stage == Stage.ACTIVE
+    assert ip.dns_verified_at is not None
+    assert row is not None
+    assert {check["name"]: check["ok"] for check in row.checks} == dict.fromkeys(
+        ["fcrdns", "helo", "spf", "dkim", "dmarc"], True
+    )
+    assert "PRIVATE KEY" in await stand.context.secrets.get(row.dkim_secret)
+    history = await handle.fetch_history()
+    scheduled = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
+    assert len(scheduled) == 2, "prepare, and one wait however often it looks"
+
+
+async def test_past_the_deadline_it_escalates_and_one_correct_record_later_goes_on(stand: Stand) -> None:
+    handle = await stand.start(deadline_hours=1.5 / 3600)
+    row = await stand.until(lambda row: row.state == SetupState.ESCALATED)
+    assert "dns_deadline" in await stand.kinds()
+    assert (await stand.ip()).waiting_on == "registrar"
+    async with stand.context.db.read() as session:
+        evidence = await setups.evidence(session, ADDRESS)
+    assert all(answer["at"] for look in evidence for view in look.views for answer in view["servers"])
+    assert row.checked_at is not None
+    await stand.enter_by_hand()
+    await handle.signal(DnsPropagation.records_published)
+    assert await handle.result() == DnsResult(address=ADDRESS, escalated=True)
+    assert await stand.kinds() == set()
+
+
+async def test_reverify_answers_after_the_look_and_support_opens_a_case(stand: Stand) -> None:
+    handle = await stand.start()
+    first = await stand.until(lambda row: row.checked_at is not None)
+    assert await handle.execute_update(DnsPropagation.reverify, Reverify()) is False
+    second = await stand.row()
+    assert second is not None
+    assert second.checked_at is not None
+    assert first.checked_at is not None
+    assert second.checked_at > first.checked_at
+    await handle.execute_update(DnsPropagation.contact_support, ContactSupport(message="my registrar is down"))
+    assert await stand.kinds() == {"dns_deadline"}
+
+
+async def test_expected_values_can_be_changed_by_hand(stand: Stand) -> None:
+    handle = await stand.start()
+    await stand.until(lambda row: bool(row.records))
+    await handle.execute_update(
+        DnsPropagation.change_records, ChangeRecords(values={"dmarc": ["v=DMARC1; p=quarantine"]})
+    )
+    row = await stand.row()
+    assert row is not None
+    assert next(r for r in row.records if r["key"] == "dmarc")["expected"] == ["v=DMARC1; p=quarantine"]
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(DnsPropagation.change_records, ChangeRecords(values={"bimi": ["x"]}))
+    assert "no record 'bimi'" in str(refused.value.cause)
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
+
+
+async def test_a_domain_that_does_not_exist_is_refused_and_can_be_corrected(stand: Stand) -> None:
+    async with stand.context.db.write() as session:
+        row = await ips.get(session, ADDRESS)
+        row.domain = "nowhere.example"
+        session.add(row)
+    handle = await stand.start()
+    await stand.until(lambda row: row.state == SetupState.REFUSED)
+    assert "nowhere.example does not exist in DNS" in (await stand.ip()).waiting_for
+    async with stand.context.db.write() as session:
+        row = await ips.get(session, ADDRESS)
+        row.domain = DOMAIN
+        session.add(row)
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
+    assert (await handle.result()).verified
+
+
+async def test_drift_opens_an_incident_and_its_end_closes_it(stand: Stand) -> None:
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    await (await stand.start()).result()
+    row = await stand.row()
+    assert row is not None
+    spf = next(Record.model_validate(r) for r in row.records if r["key"] == "spf")
+    right = list(spf.expected)
+    await stand.neighbours.publisher().publish(spf.model_copy(update={"expected": ["v=spf1 -all"]}), DOMAIN, right)
+    assert (await stand.activities.check_now(ADDRESS)).drifted
+    assert await stand.kinds() == {"dns_drift"}
+    await stand.neighbours.publisher().publish(spf, DOMAIN, ["v=spf1 -all"])
+    limit = time.monotonic() + 15
+    while not (await stand.activities.check_now(ADDRESS)).verified:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.1)
+    assert await stand.kinds() == set()
