@@ -128,7 +128,7 @@ class Api:
             raise Problem(
                 0,
                 "The API took too long",
-                "The API took too long to answer. What was asked may still be going on; look again in a moment.",
+                "The API took too long to answer. What was asked may still go on; look again in a moment.",
             ) from failure
         except httpx.HTTPError as failure:
             raise Unreachable(self.url) from failure

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import charts, journey, places, session, words
+from ui.pieces import asking, charts, journey, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 
@@ -27,6 +27,22 @@ def _server(one: Any) -> dict[str, Any]:
     return one if isinstance(one, dict) else {"server": str(one)}
 
 
+def _cell(one: dict[str, Any], kind: str, expected: Any) -> str:
+    """The state of one server's answer; judged from the answer itself where the API names no state."""
+    state = one.get("state")
+    if state:
+        return {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(
+            str(state), str(state)
+        )
+    outcome = str(one.get("outcome") or "")
+    if outcome in ("nodata", "nxdomain"):
+        return "missing"
+    if outcome == "answer":
+        wanted = expected if isinstance(expected, list) else [expected]
+        return kind if set(map(str, one.get("values") or [])) == set(map(str, wanted)) else "wrong"
+    return outcome if outcome in ("timeout", "server_failure") else "unknown"
+
+
 def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The grid's cells and the order of its columns: authoritative servers, then resolvers."""
     rows: list[dict[str, Any]] = []
@@ -39,15 +55,13 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
                 )
                 if server not in columns[kind]:
                     columns[kind].append(server)
-                state = str(one.get("state") or "unknown")
+                state = _cell(one, kind, record.get("expected"))
                 rows.append(
                     {
                         "record": _name(record),
                         "server": server,
                         "kind": "authoritative server" if kind == "published" else "public resolver",
-                        "state": {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(
-                            state, state
-                        ),
+                        "state": state,
                         "found": _text(one.get("found") or one.get("values") or one.get("answer"))
                         or "nothing",
                         "expected": _text(record.get("expected")),
@@ -80,10 +94,9 @@ def state(api: Api, address: str) -> None:
         three.metric(
             "Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline"))
         )
-    if dns.get("next_look") or dns.get("next_check_at"):
-        st.caption(
-            f"Next look {words.ago(dns.get('next_look') or dns.get('next_check_at'))}, when caches have run out (TTL)."
-        )
+    following = dns.get("next_look") or dns.get("next_check_at")
+    if following:
+        st.caption(f"Next look {words.ago(following)}, when caches have run out (TTL).")
     records: list[dict[str, Any]] = dns.get("records") or []
     rows, servers = cells(records)
     if rows:
@@ -136,20 +149,24 @@ def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     )
 
 
-@st.dialog("Contact Support")
 def support(api: Api, address: str) -> None:
     """Sends the evidence with a note."""
-    st.write("Support gets every answer of every server with its time. The journey keeps waiting meanwhile.")
-    note = st.text_area("Note", placeholder="What you tried, and since when")
-    if st.button("Send to support", type="primary"):
+    with asking.question(f"Send the DNS evidence of {address} to support?"):
+        st.write(
+            "Support gets every answer of every server with its time. The journey keeps waiting meanwhile."
+        )
+        note = st.text_area("Note", placeholder="What you tried, and since when", key="support_note")
+        if not st.button("Send to support", type="primary"):
+            return
         try:
             with st.spinner("Collecting the evidence ..."):
-                api.post(path_of("/v1/ips/{ip}/dns/support", ip=address), {"note": note, "reason": note})
+                api.post(path_of("/v1/ips/{ip}/dns/support", ip=address), {"message": note.strip()})
         except Problem as problem:
             trouble(problem)
-        else:
-            session.say("Support has the evidence. One correct record later the journey goes on by itself.")
-            st.rerun()
+            return
+        asking.close()
+        session.say("Support has the evidence. One correct record later the journey goes on by itself.")
+        st.rerun()
 
 
 def main() -> None:
@@ -163,13 +180,13 @@ def main() -> None:
         return
     with st.container(horizontal=True):
         verify = st.button("Re-verify DNS", type="primary")
-        ask = st.button("Contact Support")
+        st.button("Contact Support", on_click=asking.open_question, args=("support", address))
         places.link(places.RECORDS, "DNS Management Portal: the records to enter", ip=address)
     if verify:
         with st.spinner("Asking every server ..."):
             dns = api.post(path_of("/v1/ips/{ip}/dns/verify", ip=address))
         st.success(f"Asked again. DNS is now: {words.spoken(dns.get('state') or 'being verified')}.")
-    if ask:
+    if asking.is_open("support", address):
         support(api, address)
     state(api, address)
 

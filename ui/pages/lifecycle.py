@@ -142,7 +142,8 @@ def _place(api: Api, address: str) -> None:
     name, state = st.columns([3, 2], vertical_alignment="center")
     name.subheader(address, anchor=False)
     name.caption(
-        f"{words.spoken(ip.get('type'))} · pool {ip.get('pool') or '–'} · {ip.get('hostname') or 'no host name'}"
+        f"{words.spoken(ip.get('type'))} · pool {ip.get('pool') or '–'} · "
+        f"{ip.get('hostname') or 'no host name'}"
     )
     with state.container(horizontal=True, horizontal_alignment="right"):
         st.badge(_status(ip), color="green" if ip.get("status") == "Active" else "gray")
@@ -195,7 +196,8 @@ def _sending(api: Api, address: str) -> None:
     st.markdown("**Last decisions**")
     for day in reversed(history[-5:]):
         st.markdown(
-            f"- {day.get('date', '')}: **{words.decision(day.get('decision'))}** – {day.get('reason') or 'no reason given'}"
+            f"- {day.get('date', '')}: **{words.decision(day.get('decision'))}** – "
+            f"{day.get('reason') or 'no reason given'}"
         )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import places, session, words
+from ui.pieces import asking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 STATUS: dict[str, tuple[str, Any]] = {
@@ -111,7 +111,8 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
                 places.link(places.DNS, "See their state", ip=ip)
     elif status in ("failed", "cancelled", "expired"):
         st.error(
-            f"{status_word(order)}: {order.get('reason') or 'no reason given'}. Nothing is owed for this order."
+            f"{status_word(order)}: {str(order.get('reason') or 'no reason given').rstrip('.')}. "
+            "Nothing is owed for this order."
         )
         if st.button("Start a new order"):
             places.go(places.ACQUIRE)
@@ -154,14 +155,15 @@ def candidates(order: dict[str, Any]) -> list[str]:
     )
 
 
-@st.dialog("Complete the purchase?")
 def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> None:
     """Asks once, in words that name what it costs."""
-    st.write(
-        f"{total(order)} will be charged for {', '.join(chosen) or 'this order'}. "
-        "If anything fails on the way, the IP is released and the payment is cancelled or refunded."
-    )
-    if st.button(f"Pay {total(order)}", type="primary"):
+    with asking.question("Complete the purchase?"):
+        st.write(
+            f"{total(order)} will be charged for {', '.join(chosen) or 'this order'}. "
+            "If anything fails on the way, the IP is released and the payment is cancelled or refunded."
+        )
+        if not st.button(f"Pay {total(order)}", type="primary"):
+            return
         body: dict[str, Any] = {"payment_method": method}
         if chosen:
             body["candidates"] = chosen
@@ -174,9 +176,10 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
         except Problem as problem:
             session.spent(purpose)
             trouble(problem)
-        else:
-            session.say("The purchase started. It goes on even if this page is closed.")
-            st.rerun()
+            return
+        asking.close()
+        session.say("The purchase started. It goes on even if this page is closed.")
+        st.rerun()
 
 
 def pay(api: Api, order: dict[str, Any]) -> None:
@@ -207,14 +210,21 @@ def pay(api: Api, order: dict[str, Any]) -> None:
         reason = "Enter the token of a payment method."
     elif order.get("candidates") and not chosen:
         reason = "Choose at least one IP."
-    if press.button(
-        "Complete Purchase", type="primary", disabled=reason is not None, help=reason, width="stretch"
-    ):
-        confirm(api, order, str(method).strip(), chosen)
+    press.button(
+        "Complete Purchase",
+        type="primary",
+        disabled=reason is not None,
+        help=reason,
+        width="stretch",
+        on_click=asking.open_question,
+        args=("pay", str(order["id"])),
+    )
     if give_up.button("Cancel order", width="stretch"):
         api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
         session.say("The order is cancelled; nothing was charged.", "info")
         st.rerun()
+    if reason is None and asking.is_open("pay", str(order["id"])):
+        confirm(api, order, str(method).strip(), chosen)
 
 
 def main() -> None:

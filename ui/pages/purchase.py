@@ -55,8 +55,8 @@ def form(api: Api) -> None:
     """The form; what was typed stays when the API refuses."""
     offered = {str(one["name"]): one for one in vendors(api)}
     st.caption(
-        "Choose what to buy and how it is reached. Candidates are checked against blocklists before any money moves; "
-        "you pay on the next page."
+        "Choose what to buy and how it is reached. Candidates are checked against blocklists before any "
+        "money moves; you pay on the next page."
     )
     buy, dns, smtp = st.columns(3, gap="medium")
     with buy:
@@ -83,7 +83,8 @@ def form(api: Api) -> None:
             "Host name (A record, HELO)",
             "hostname",
             placeholder=f"mail1.{domain or 'example.com'}",
-            help="The IP's own name: its A record points to the IP, its PTR points back, the server says it in HELO.",
+            help="The IP's own name: its A record points to the IP, its PTR points back, "
+            "and the server says it in HELO.",
         )
         mx = _text(
             "MX",

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import charts, journey, places, session, words
+from ui.pieces import asking, charts, journey, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -182,7 +182,8 @@ def watch(api: Api, address: str) -> None:
     state = str(warmup.get("state") or warmup.get("status") or "")
     if warmup.get("paused") or state == "paused":
         st.warning(
-            f"△ Paused. {warmup.get('paused_reason') or warmup.get('reason') or ''} Mail of this IP waits until you press Resume."
+            f"△ Paused. {warmup.get('paused_reason') or warmup.get('reason') or ''} "
+            "Mail of this IP waits until you press Resume."
         )
     elif state == "stopped":
         st.error(f"! Stopped. {warmup.get('reason') or ''}")
@@ -235,84 +236,85 @@ def _command(api: Api, address: str, name: str, body: dict[str, Any], done: str)
     except Problem as problem:
         trouble(problem)
         return
+    asking.close()
     session.say(done)
     st.rerun()
 
 
-@st.dialog("Pause the warm-up?")
+def _reason(name: str, press: str, usual: str = "") -> str | None:
+    """A reason, kept in the audit, once the button below it is pressed."""
+    reason = st.text_input("Reason", key=f"{name}_reason", value=usual).strip()
+    if not st.button(press, type="primary"):
+        return None
+    if not reason:
+        st.error("Give a reason; it is kept in the audit.")
+        return None
+    return reason
+
+
 def pause(api: Api, address: str) -> None:
     """Stopping mail asks once."""
-    st.write(
-        f"Mail from {address} stops at the gate until you press Resume. The level is kept, and decays when idle long."
-    )
-    reason = st.text_input("Reason", key="pause_reason")
-    if st.button("Pause now", type="primary"):
-        if not reason.strip():
-            st.error("Give a reason; it is kept in the audit.")
-            return
-        _command(
-            api, address, "pause", {"reason": reason.strip()}, f"{address} is paused; no mail leaves from it."
+    with asking.question("Pause the warm-up?"):
+        st.write(
+            f"Mail from {address} stops at the gate until you press Resume. "
+            "The level is kept, and decays when idle for long."
         )
+        if reason := _reason("pause", "Pause now"):
+            _command(
+                api, address, "pause", {"reason": reason}, f"{address} is paused; no mail leaves from it."
+            )
 
 
-@st.dialog("Resume the warm-up?")
 def resume(api: Api, address: str) -> None:
     """Mail flows again."""
-    st.write(f"{address} sends again up to its cap.")
-    reason = st.text_input("Reason", key="resume_reason", value="Cause removed")
-    if st.button("Resume now", type="primary"):
-        _command(api, address, "resume", {"reason": reason.strip()}, f"{address} sends again.")
+    with asking.question("Resume the warm-up?"):
+        st.write(f"{address} sends again up to its cap.")
+        if reason := _reason("resume", "Resume now", "Cause removed"):
+            _command(api, address, "resume", {"reason": reason}, f"{address} sends again.")
 
 
-@st.dialog("Complete the warm-up early?")
 def complete(api: Api, address: str) -> None:
     """Skipping steps can hurt, so it asks."""
-    st.write(
-        f"{address} gets its full target at once. Providers that have not seen that volume from it may block it."
-    )
-    reason = st.text_input("Reason", key="complete_reason")
-    if st.button("Complete now", type="primary"):
-        if not reason.strip():
-            st.error("Give a reason; it is kept in the audit.")
-            return
-        _command(
-            api, address, "complete", {"reason": reason.strip()}, f"The warm-up of {address} is complete."
+    with asking.question("Complete the warm-up early?"):
+        st.write(
+            f"{address} gets its full target at once. "
+            "Providers that have not seen that volume from it may block it."
         )
+        if reason := _reason("complete", "Complete now"):
+            _command(api, address, "complete", {"reason": reason}, f"The warm-up of {address} is complete.")
 
 
-@st.dialog("Restart from a stage?")
 def restart(api: Api, address: str, step: int) -> None:
     """Back to an earlier step."""
-    st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
-    chosen = st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step")
-    reason = st.text_input("Reason", key="restart_reason")
-    if st.button("Restart now", type="primary"):
-        if not reason.strip():
-            st.error("Give a reason; it is kept in the audit.")
-            return
-        body = {"reason": reason.strip(), "step": int(chosen)}
-        _command(
-            api, address, "restart", body, f"The warm-up of {address} restarted from step {int(chosen)}."
+    with asking.question("Restart from a stage?"):
+        st.write(
+            f"The cap of {address} goes to the level of the step you choose, and grows again from there."
         )
+        chosen = int(st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step"))
+        if reason := _reason("restart", "Restart now"):
+            said = f"The warm-up of {address} restarted from step {chosen}."
+            _command(api, address, "restart", {"reason": reason, "step": chosen}, said)
 
 
-@st.dialog("Adjust the plan", width="large")
 def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:
     """Changes the plan from today on, with the forecast of the new one."""
-    left, right = st.columns([2, 3])
-    with left:
-        new = controls(api, f"adjust:{address}", plan, safe)
-    with right:
-        sound = draw_forecast(api, new)
-    if st.button("Save the plan", type="primary", disabled=not sound):
+    with asking.question("Adjust the plan"):
+        left, right = st.columns([2, 3], gap="large")
+        with left:
+            new = controls(api, f"adjust:{address}", plan, safe)
+        with right:
+            sound = draw_forecast(api, new)
+        if not st.button("Save the plan", type="primary", disabled=not sound):
+            return
         try:
             with st.spinner("Telling the journey ..."):
                 api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new)
         except Problem as problem:
             trouble(problem)
-        else:
-            session.say(f"The plan of {address} is changed from today on.")
-            st.rerun()
+            return
+        asking.close()
+        session.say(f"The plan of {address} is changed from today on.")
+        st.rerun()
 
 
 def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
@@ -324,21 +326,28 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
     )
     running = ip.get("stage") in ("warming", "quarantined", "at_risk")
     idle = None if running else "No warm-up runs for this IP now."
+    buttons: tuple[tuple[str, str, str | None], ...] = (
+        ("Pause", "pause", idle or ("It is paused." if still else None)),
+        ("Resume", "resume", idle or (None if still else "It is not paused.")),
+        ("Adjust", "adjust", idle),
+        ("Complete early", "complete", idle),
+        ("Restart from a stage", "restart", idle),
+    )
     with st.container(horizontal=True):
-        if st.button(
-            "Pause", disabled=not running or still, help=idle or ("It is paused." if still else None)
-        ):
-            pause(api, address)
-        if st.button(
-            "Resume", disabled=not running or not still, help=idle or (None if still else "It is not paused.")
-        ):
-            resume(api, address)
-        if st.button("Adjust", disabled=not running, help=idle):
-            adjust(api, address, warmup.get("plan") or {}, int(ip.get("safe_limit") or 2000))
-        if st.button("Complete early", disabled=not running, help=idle):
-            complete(api, address)
-        if st.button("Restart from a stage", disabled=not running, help=idle):
-            restart(api, address, int(warmup.get("step") or 0))
+        for label, name, why in buttons:
+            st.button(
+                label, disabled=why is not None, help=why, on_click=asking.open_question, args=(name, address)
+            )
+    if asking.is_open("pause", address):
+        pause(api, address)
+    elif asking.is_open("resume", address):
+        resume(api, address)
+    elif asking.is_open("adjust", address):
+        adjust(api, address, warmup.get("plan") or {}, int(ip.get("safe_limit") or 2000))
+    elif asking.is_open("complete", address):
+        complete(api, address)
+    elif asking.is_open("restart", address):
+        restart(api, address, int(warmup.get("step") or 0))
 
 
 def main() -> None:

@@ -23,7 +23,10 @@ _CELLS = {
     "visible": ("✓", "#2e9d5b"),
     "wrong": ("✕", "#d1453b"),
     "missing": ("–", "#d9a406"),
+    "extra": ("+", "#d1453b"),
     "waiting": ("…", "#8a94a3"),
+    "timeout": ("?", "#8a94a3"),
+    "server_failure": ("?", "#8a94a3"),
     "unknown": ("?", "#8a94a3"),
 }
 _SPENT = ("granted", "attempted", "sent")
@@ -243,4 +246,4 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> alt.LayerChart:
         )
     )
     signs = base.mark_text(fontSize=14, fontWeight="bold", color="white").encode(text="sign:N")
-    return alt.layer(cells, signs).properties(height=max(120, 34 * frame["record"].nunique()))
+    return alt.layer(cells, signs).properties(height=alt.Step(34))

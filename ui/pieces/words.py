@@ -6,7 +6,8 @@ import html
 from datetime import UTC, datetime
 from typing import Any
 
-#: Stage to (sign, word, colour of a badge). Blue is progress, green healthy, orange watch, red act, grey unknown.
+#: Stage to (sign, word, colour of a badge). Blue is progress, green healthy, orange watch, red act, grey
+#: unknown.
 STAGES: dict[str, tuple[str, str, str]] = {
     "selected": ("○", "Selected", "gray"),
     "purchasing": ("◔", "Purchasing", "blue"),

@@ -1,0 +1,303 @@
+"""A small HTTP server that answers in the shapes of the API, so that pages are tested over a real socket."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "test-token"
+ADDRESS = "203.0.113.9"
+_RECORD = {
+    "name": "mail1.example.test",
+    "type": "A",
+    "expected": [ADDRESS],
+    "required": True,
+    "ttl": 300,
+    "published": {
+        "state": "published",
+        "servers": [
+            {"server": "ns1", "outcome": "answer", "values": [ADDRESS], "state": "published"},
+            {"server": "ns2", "outcome": "nxdomain", "values": []},
+        ],
+    },
+    "visible": {
+        "state": "waiting",
+        "resolvers": [{"server": "1.1.1.1", "outcome": "nxdomain", "values": []}],
+    },
+    "fix": "Enter the A record mail1.example.test with 203.0.113.9.",
+}
+
+
+class State:
+    """What the double holds, and what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.ips: dict[str, dict[str, Any]] = {}
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.warmups: dict[str, dict[str, Any]] = {}
+        self.attention: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, str, dict[str, Any], str | None]] = []
+        self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self.garble: set[str] = set()
+
+    def add_ip(self, stage: str, address: str = ADDRESS) -> dict[str, Any]:
+        """An IP at a stage."""
+        verified = stage not in ("selected", "purchasing", "awaiting_dns")
+        self.ips[address] = {
+            "address": address,
+            "type": "dedicated",
+            "stage": stage,
+            "status": "Active" if verified else "Awaiting DNS",
+            "pool": "default",
+            "domain": "example.test",
+            "hostname": "mail1.example.test",
+            "daily_cap": 50 if verified else None,
+            "safe_limit": 2000,
+            "sent_today": 20 if verified else None,
+            "score": 92,
+            "band": "green",
+            "waiting_for": None if verified else "the A record at your registrar",
+            "waiting_on": None if verified else "registrar",
+            "workflow": {"id": f"ip:{address}", "run_id": "1", "url": "http://127.0.0.1:8233/x"},
+        }
+        return self.ips[address]
+
+    def add_warmup(self, address: str = ADDRESS) -> None:
+        """A running warm-up with a week behind it."""
+        decisions = ["grow", "grow", "hold", "grow", "step_back", "grow", "grow"]
+        self.warmups[address] = {
+            "plan": {
+                "initial": 50,
+                "growth": 0.25,
+                "step_days": 1,
+                "target": 2000,
+                "sending_days": list(range(7)),
+            },
+            "step": 5,
+            "state": "running",
+            "cap": 153,
+            "by_provider": {"gmail": 70, "microsoft": 40, "yahoo": 20, "apple": 8, "other": 15},
+            "forecast": {
+                "days": forecast(50, 0.25, 2000)["days"],
+                "finish": forecast(50, 0.25, 2000)["finish"],
+            },
+            "history": [
+                {
+                    "date": f"2026-03-0{day + 1}",
+                    "cap": int(50 * 1.25**day),
+                    "granted": int(48 * 1.25**day),
+                    "attempted": int(48 * 1.25**day),
+                    "delivered": int(47 * 1.25**day),
+                    "bounced": day % 2,
+                    "blocked": 0,
+                    "deferred": day,
+                    "complained": 0,
+                    "decision": decision,
+                    "reason": "The IP sent over 90 % of its cap and its figures are healthy.",
+                }
+                for day, decision in enumerate(decisions)
+            ],
+        }
+
+
+def forecast(initial: float, growth: float, target: float) -> dict[str, Any]:
+    """A forecast in the API's shape."""
+    days, cap = [], float(initial)
+    while cap < target and len(days) < 400:
+        days.append({"day": len(days) + 1, "date": "", "cap": int(cap), "by_provider": {}})
+        cap *= 1 + growth
+    days.append({"day": len(days) + 1, "date": "", "cap": int(target), "by_provider": {}})
+    return {"days": days, "finish": {"p10": len(days), "p50": len(days) + 2, "p90": len(days) + 9}}
+
+
+def quoted(body: dict[str, Any], number: int) -> dict[str, Any]:
+    """A quoted order for what was asked."""
+    price = {"amount": "8.00", "currency": "USD"}
+    return {
+        "id": f"order-{number}",
+        "status": "quoted",
+        **{name: body.get(name) for name in ("type", "vendor", "count", "domain", "hostname")},
+        "candidates": [
+            {"address": ADDRESS, "price": price, "verdict": "recommended", "reasons": ["on no blocklist"]},
+            {"address": "203.0.113.66", "price": price, "verdict": "refused", "reasons": ["listed on zen"]},
+        ],
+        "quote": {"total": price, "monthly": price},
+        "payment": {"status": "none"},
+        "ips": [],
+    }
+
+
+class Double(BaseHTTPRequestHandler):
+    """Answers one request from :class:`State`."""
+
+    state: State
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def do_PATCH(self) -> None:
+        self._serve("PATCH")
+
+    def _answer(self, status: int, body: Any, kind: str = "application/json") -> None:
+        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def _serve(self, method: str) -> None:
+        url = urlsplit(self.path)
+        body: dict[str, Any] = {}
+        if length := int(self.headers.get("Content-Length") or 0):
+            body = json.loads(self.rfile.read(length))
+        state = self.state
+        if method != "GET":
+            state.asked.append((method, url.path, body, self.headers.get("Idempotency-Key")))
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"title": "Unauthorised", "status": 401, "detail": "The token is not known."})
+        elif (method, url.path) in state.refuse:
+            status, problem = state.refuse[method, url.path]
+            self._answer(status, problem, "application/problem+json")
+        elif url.path in state.garble:
+            self._answer(200, '{"items": [1, 2]}')
+        else:
+            self._route(
+                method, url.path, body, {name: values[0] for name, values in parse_qs(url.query).items()}
+            )
+
+    def _route(self, method: str, path: str, body: dict[str, Any], query: dict[str, str]) -> None:
+        state = self.state
+        parts = path.strip("/").split("/")[1:]
+        match (method, *parts):
+            case ("GET", "attention"):
+                self._answer(200, {"items": state.attention})
+            case ("GET", "fleet"):
+                stages: dict[str, int] = {}
+                for ip in state.ips.values():
+                    stages[ip["stage"]] = stages.get(ip["stage"], 0) + 1
+                self._answer(200, {"stages": stages, "installation": "SANDBOX", "profile": "sandbox"})
+            case ("GET", "vendors"):
+                self._answer(
+                    200, {"items": [{"name": "sandbox", "regions": ["eu-1", "us-1"], "types": ["dedicated"]}]}
+                )
+            case ("GET", "ips"):
+                chosen = [ip for ip in state.ips.values() if query.get("stage") in (None, ip["stage"])]
+                self._answer(200, {"items": chosen, "next": None})
+            case ("GET", "ips", address) if address in state.ips:
+                self._answer(200, state.ips[address])
+            case ("GET", "ips", address, "dns") if address in state.ips:
+                verified = state.ips[address]["status"] == "Active"
+                self._answer(
+                    200,
+                    {
+                        "state": "verified" if verified else "waiting",
+                        "deadline": "2126-01-01T00:00:00Z",
+                        "records": [_RECORD],
+                        "checks": [{"name": "FCrDNS", "ok": verified, "detail": "no PTR yet"}],
+                    },
+                )
+            case ("GET", "ips", _, "dns", "zonefile"):
+                self._answer(200, "mail1 300 IN A 203.0.113.9\n", "text/plain")
+            case ("POST", "ips", _, "dns", "verify" | "support"):
+                self._answer(200, {"state": "waiting", "records": []})
+            case ("GET", "orders"):
+                self._answer(200, {"items": list(state.orders.values()), "next": None})
+            case ("POST", "orders"):
+                order = quoted(body, len(state.orders) + 1)
+                state.orders[order["id"]] = order
+                self._answer(201, order)
+            case ("GET", "orders", number):
+                self._answer(200, state.orders[number])
+            case ("POST", "orders", number, "purchase"):
+                state.orders[number] |= {"status": "purchased", "ips": [ADDRESS]}
+                state.add_ip("awaiting_dns")
+                self._answer(200, state.orders[number])
+            case ("POST", "orders", number, "cancel"):
+                state.orders[number] |= {"status": "cancelled", "reason": "cancelled by you"}
+                self._answer(200, state.orders[number])
+            case ("POST", "warmup", "forecast"):
+                self._answer(200, forecast(body["initial"], body["growth"], body["target"]))
+            case ("GET", "warmup", "presets"):
+                self._answer(200, {"items": [{"name": "sendgrid", "title": "SendGrid manual"}]})
+            case ("GET", "ips", address, "warmup") if address in state.warmups:
+                self._answer(200, state.warmups[address])
+            case ("POST" | "PATCH", "ips", address, "warmup"):
+                state.add_warmup(address)
+                state.ips[address]["stage"] = "warming"
+                self._answer(200, state.warmups[address])
+            case ("POST", "ips", address, "warmup", command):
+                state.warmups[address]["state"] = {"pause": "paused"}.get(command, "running")
+                self._answer(200, state.warmups[address])
+            case ("GET", "reputation"):
+                self._answer(
+                    200,
+                    {
+                        "items": [
+                            {"address": ip["address"], "score": 92, "band": "green"}
+                            for ip in state.ips.values()
+                        ]
+                    },
+                )
+            case ("GET", "ips", address, "reputation"):
+                self._answer(
+                    200,
+                    {
+                        "score": 92,
+                        "band": "green",
+                        "components": [
+                            {"name": "blocklists", "value": 100, "weight": 40, "sample": 6, "age": 300},
+                            {"name": "complaints", "value": None, "weight": 20, "sample": 0, "age": None},
+                        ],
+                        "listings": [],
+                        "trend": [
+                            {"at": "2026-03-01T00:00:00Z", "score": 90},
+                            {"at": "2026-03-02T00:00:00Z", "score": 92},
+                        ],
+                    },
+                )
+            case ("GET", "audit"):
+                self._answer(
+                    200,
+                    {
+                        "items": [
+                            {
+                                "who": "ada",
+                                "what": "purchase",
+                                "on": "order-1",
+                                "when": "2026-03-01T00:00:00Z",
+                                "why": "",
+                            }
+                        ],
+                        "next": None,
+                    },
+                )
+            case _:
+                self._answer(404, {"title": "Not found", "status": 404, "detail": "There is no such thing."})
+
+
+@contextmanager
+def running() -> Iterator[tuple[str, State]]:
+    """The double on a free port: its address and its state."""
+    state = State()
+    handler = type("Bound", (Double,), {"state": state})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

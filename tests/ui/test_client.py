@@ -1,0 +1,86 @@
+"""The console's HTTP client: refusals become typed, with a sentence per field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ui.client import Api, Problem, Unreachable, configured_token, path_of
+
+
+def answering(status: int, body: object) -> Api:
+    """A client whose every question gets one answer."""
+    return Api("http://api.test", "t", httpx.MockTransport(lambda _: httpx.Response(status, json=body)))
+
+
+def test_a_refusal_names_its_fields() -> None:
+    api = answering(
+        422,
+        {
+            "title": "Refused",
+            "detail": "Two fields are wrong.",
+            "errors": [
+                {"field": "domain", "detail": "no such domain"},
+                {"loc": ["body", "smtp", "host"], "msg": "does not answer"},
+                {"pointer": "#/count", "message": "at least 1"},
+            ],
+        },
+    )
+    with pytest.raises(Problem) as caught:
+        api.post("/v1/orders", {})
+    problem = caught.value
+    assert problem.detail == "Two fields are wrong."
+    assert problem.at("domain") == "no such domain"
+    assert problem.at("host") == "does not answer"
+    assert problem.at("count") == "at least 1"
+    assert problem.at("pool") is None
+
+
+def test_an_answer_that_is_no_problem_document_is_still_a_sentence() -> None:
+    api = Api("http://api.test", "t", httpx.MockTransport(lambda _: httpx.Response(502, text="<html>")))
+    with pytest.raises(Problem) as caught:
+        api.get("/v1/ips")
+    assert caught.value.detail == "Bad Gateway"
+
+
+def test_an_api_that_is_down_says_how_to_start_it() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(Unreachable, match="make up"):
+        Api("http://api.test", "t", httpx.MockTransport(refuse)).get("/v1/ips")
+
+
+def test_what_is_not_there_is_none_but_other_refusals_stay() -> None:
+    assert answering(404, {"detail": "unknown"}).find("/v1/ips/203.0.113.1") is None
+    with pytest.raises(Problem):
+        answering(403, {"detail": "not allowed"}).find("/v1/ips")
+
+
+def test_an_idempotency_key_travels_with_the_command() -> None:
+    seen: list[str | None] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("Idempotency-Key"))
+        return httpx.Response(201, json={"id": "1"})
+
+    Api("http://api.test", "t", httpx.MockTransport(note)).post("/v1/orders", {}, key="k1")
+    assert seen == ["k1"]
+
+
+def test_odd_input_stays_one_segment_of_a_path() -> None:
+    assert path_of("/v1/ips/{ip}", ip="../x?y") == "/v1/ips/..%2Fx%3Fy"
+
+
+def test_the_token_comes_from_the_environment_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WARMPATH_VAR_DIR", str(tmp_path))
+    monkeypatch.delenv("WARMPATH_TOKEN", raising=False)
+    assert configured_token() is None
+    (tmp_path / "operator.token").write_text("from-file\n")
+    assert configured_token() == "from-file"
+    monkeypatch.setenv("WARMPATH_TOKEN", "from-env")
+    assert configured_token() == "from-env"

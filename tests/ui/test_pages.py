@@ -1,0 +1,189 @@
+"""Pages as an operator meets them: empty, full, refused, in trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.double import ADDRESS, State, quoted
+from ui.pieces import places
+
+Open = Callable[..., AppTest]
+
+
+def said(app: AppTest) -> str:
+    """All sentences on a page."""
+    parts = [
+        *app.markdown,
+        *app.info,
+        *app.success,
+        *app.warning,
+        *app.error,
+        *app.caption,
+        *app.subheader,
+        *app.title,
+    ]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def button(app: AppTest, label: str) -> AppTest:
+    """Presses a button by the name a person sees."""
+    found = [one for one in app.button if one.label == label]
+    assert found, f"no button {label!r} among {[one.label for one in app.button]}"
+    return found[0].click().run()
+
+
+@pytest.mark.parametrize("file", [None, *places.NAMES])
+@pytest.mark.parametrize("stage", [None, "awaiting_dns", "active", "warming", "full_capacity"])
+def test_every_page_stands_at_every_stage(
+    page: Open, state: State, file: str | None, stage: str | None
+) -> None:
+    if stage:
+        state.add_ip(stage)
+    if stage in ("warming", "full_capacity"):
+        state.add_warmup()
+    app = page(file)
+    assert not app.exception
+    assert not app.error
+
+
+def test_an_empty_fleet_leads_to_the_first_purchase(page: Open) -> None:
+    app = page()
+    assert "You have none yet" in said(app)
+    assert "Nothing waits for you" in said(app)
+    assert "Acquire New IP" in [one.label for one in app.button]
+
+
+def test_the_strip_shows_the_worst_first(page: Open, state: State) -> None:
+    state.attention = [
+        {"severity": "info", "text": "a quote waits", "page": "Payment Gateway"},
+        {"severity": "critical", "text": "mail stands still", "page": "Warmup Dashboard", "ip": ADDRESS},
+    ]
+    text = said(page())
+    assert text.index("mail stands still") < text.index("a quote waits")
+
+
+def test_one_ip_has_a_place_of_its_own(page: Open, state: State) -> None:
+    state.add_ip("awaiting_dns")
+    app = page(ip=ADDRESS)
+    assert ADDRESS in [one.value for one in app.subheader]
+    assert "your registrar" in said(app)
+
+
+def test_an_unknown_ip_is_a_sentence(page: Open) -> None:
+    app = page(ip="203.0.113.250")
+    assert "There is no such thing." in said(app)
+    assert not app.exception
+
+
+def test_the_form_is_checked_before_it_is_sent(page: Open, state: State) -> None:
+    app = button(page(places.ACQUIRE), "Save IP Configuration")
+    assert "Enter the domain that mail is sent for." in said(app)
+    assert state.asked == []
+
+
+def filled(app: AppTest) -> AppTest:
+    """The form of IP Acquisition with its required fields."""
+    app.text_input(key="purchase_domain").input("example.test")
+    app.text_input(key="purchase_hostname").input("mail1.example.test")
+    return app
+
+
+def test_a_refusal_stands_at_its_field_and_what_was_typed_stays(page: Open, state: State) -> None:
+    state.refuse["POST", "/v1/orders"] = (
+        422,
+        {
+            "title": "Refused",
+            "detail": "The domain does not exist.",
+            "errors": [{"field": "domain", "detail": "not in DNS"}],
+        },
+    )
+    app = button(filled(page(places.ACQUIRE)), "Save IP Configuration")
+    assert "not in DNS" in said(app)
+    assert app.text_input(key="purchase_domain").value == "example.test"
+
+
+def test_saving_sends_the_configuration_once_with_a_key(page: Open, state: State) -> None:
+    button(filled(page(places.ACQUIRE)), "Save IP Configuration")
+    method, path, body, key = state.asked[0]
+    assert (method, path) == ("POST", "/v1/orders")
+    assert body["hostname"] == "mail1.example.test"
+    assert key
+
+
+def test_money_moves_only_after_one_question(page: Open, state: State) -> None:
+    state.add_ip("active")
+    state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1)
+    app = button(page(places.PAYMENT, order="order-1"), "Complete Purchase")
+    assert "8.00 USD will be charged" in said(app)
+    assert state.asked == []
+    button(app, "Pay 8.00 USD")
+    assert state.asked[0][1] == "/v1/orders/order-1/purchase"
+    assert state.asked[0][2]["candidates"] == [ADDRESS]
+
+
+def test_a_warm_up_starts_with_the_plan_of_the_sliders(page: Open, state: State) -> None:
+    state.add_ip("active")
+    app = page(places.WARMUP, ip=ADDRESS)
+    assert "Full capacity: most likely" in said(app)
+    button(app, "Start Warmup")
+    path, body = next((path, body) for _, path, body, _ in state.asked if path != "/v1/warmup/forecast")
+    assert path == f"/v1/ips/{ADDRESS}/warmup"
+    assert body["initial"] == 50
+    assert body["growth"] == pytest.approx(0.25)
+
+
+def test_a_warm_up_cannot_start_before_dns_and_says_why(page: Open, state: State) -> None:
+    state.add_ip("awaiting_dns")
+    app = page(places.WARMUP, ip=ADDRESS)
+    start = next(one for one in app.button if one.label == "Start Warmup")
+    assert start.disabled
+    assert "DNS is not verified yet" in said(app)
+
+
+def test_pausing_asks_and_wants_a_reason(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    app = button(page(places.WARMUP, ip=ADDRESS), "Pause")
+    assert "stops at the gate" in said(app)
+    app = button(app, "Pause now")
+    assert "Give a reason" in said(app)
+    assert state.asked == []
+
+
+def test_dns_is_asked_again_on_demand(page: Open, state: State) -> None:
+    state.add_ip("awaiting_dns")
+    app = button(page(places.DNS, ip=ADDRESS), "Re-verify DNS")
+    assert state.asked[0][1] == f"/v1/ips/{ADDRESS}/dns/verify"
+    assert "Asked again" in said(app)
+
+
+def test_a_wrong_token_and_a_garbled_answer_are_sentences(
+    page: Open, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.garble.add("/v1/ips")
+    app = page()
+    assert "could not be shown" in said(app)
+    assert not app.exception
+    monkeypatch.setenv("WARMPATH_TOKEN", "wrong")
+    assert "The token is not known." in said(page())
+
+
+def test_an_api_that_is_down_is_a_sentence(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMPATH_API_URL", "http://127.0.0.1:9")
+    app = page()
+    assert "does not answer" in said(app)
+    assert not app.exception
+
+
+def test_without_a_token_the_console_asks_for_one(
+    page: Open, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WARMPATH_TOKEN")
+    app = page()
+    assert [one.label for one in app.text_input] == ["Token"]
+    app.text_input[0].input("test-token")
+    button(app, "Sign in")
+    assert "Acquire New IP" in [one.label for one in app.button]

@@ -1,0 +1,58 @@
+"""Times, money and numbers in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ui.pieces import places, words
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (timedelta(seconds=1), "now"),
+        (timedelta(seconds=40), "40 s ago"),
+        (timedelta(minutes=5), "5 min ago"),
+        (timedelta(hours=6), "6 h ago"),
+        (timedelta(days=3), "3 days ago"),
+        (timedelta(days=-3), "in 3 days"),
+    ],
+)
+def test_times_are_relative(before: timedelta, said: str) -> None:
+    assert words.ago((NOW - before).isoformat(), NOW) == said
+
+
+def test_the_exact_time_is_on_hover_and_escaped() -> None:
+    assert 'title="2026-03-01 12:00:00 UTC"' in words.when("2026-03-01T12:00:00Z")
+    assert words.when("<b>") == '<span title="time not known">–</span>'
+
+
+def test_money_has_its_currency_and_numbers_are_grouped() -> None:
+    assert words.money({"amount": "8.00", "currency": "USD"}) == "8.00 USD"
+    assert words.money(None) == "–"
+    assert words.number(1234567) == "1,234,567"
+    assert words.number(None) == "–"
+
+
+def test_unknown_never_looks_good() -> None:
+    assert words.band(None) == "? Unknown"
+    assert words.band("something new") == "? Unknown"
+    assert words.stage("something_new") == "? Something new"
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("DNS Configuration", places.DNS),
+        ("DNS Management Portal", places.RECORDS),
+        ("warmup", places.WARMUP),
+        ("payment-gateway", places.PAYMENT),
+        (None, places.FLEET),
+    ],
+)
+def test_attention_leads_to_the_page_where_it_is_done(page: str | None, file: str) -> None:
+    assert places.place_of(page) == file

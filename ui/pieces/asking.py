@@ -1,0 +1,32 @@
+"""Danger asks once, on the page itself, in words that name the consequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+
+def open_question(name: str, subject: str) -> None:
+    """Opens a question about an IP or an order; only one is open at a time."""
+    st.session_state["question"] = (name, subject)
+
+
+def close() -> None:
+    """The question is answered, or dropped."""
+    st.session_state.pop("question", None)
+
+
+def is_open(name: str, subject: str) -> bool:
+    """Whether this question is the open one."""
+    return bool(st.session_state.get("question") == (name, subject))
+
+
+@contextmanager
+def question(title: str) -> Iterator[None]:
+    """A box with the question; what is drawn inside comes before its *Not now*."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**")
+        yield
+        st.button("Not now", on_click=close, key=f"not_now:{title}")
