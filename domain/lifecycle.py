@@ -1,0 +1,81 @@
+"""The life of an IP: which stages follow which, and the messages of its workflow."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from domain.refusals import Conflict, Refused
+from domain.words import IpType, Stage
+
+#: Stages an owned IP may be imported at; the others are results of a journey.
+IMPORTABLE = (Stage.AWAITING_DNS, Stage.ACTIVE, Stage.WARMING, Stage.FULL_CAPACITY)
+
+#: From which stages a warm-up may be started. A warm IP may be warmed up again after a rest or a repair.
+WARMABLE = (Stage.ACTIVE, Stage.FULL_CAPACITY, Stage.AT_RISK, Stage.QUARANTINED)
+
+
+class LifecycleInput(BaseModel):
+    """What the life of an IP starts from."""
+
+    address: str
+    type: IpType = IpType.DEDICATED
+    pool: str = "default"
+    sender: str | None = None
+    stage: Stage = Stage.AWAITING_DNS
+    safe_limit: int = Field(2000, gt=0, description="Mails a day once fully warmed.")
+
+
+class Retire(BaseModel):
+    """Take an IP out of service for good."""
+
+    reason: str
+
+
+class Reassign(BaseModel):
+    """Move an IP to another pool or sender."""
+
+    pool: str | None = None
+    sender: str | None = None
+    reason: str = ""
+
+
+class ReputationChanged(BaseModel):
+    """A line was crossed: what was seen, and whether mail must stop."""
+
+    reason: str
+    critical: bool = False
+    source: str = "sweep"
+
+
+class DnsDrifted(BaseModel):
+    """DNS no longer says what it said when it was verified."""
+
+    findings: list[str] = []
+
+
+def check_startable(stage: Stage, address: str) -> None:
+    """Whether a warm-up may start at this stage.
+
+    Raises:
+        Conflict: says which step is missing.
+    """
+    if stage in WARMABLE:
+        return
+    why = {
+        Stage.AWAITING_DNS: "its DNS is not verified yet",
+        Stage.WARMING: "it is warming up already",
+        Stage.RETIRED: "it is retired",
+    }.get(stage, f"its stage is {stage}")
+    raise Conflict(f"{address} cannot start a warm-up: {why}.", code="wrong_stage")
+
+
+def check_importable(stage: str, field: str = "stage") -> Stage:
+    """The stage to import an owned IP at.
+
+    Raises:
+        Refused: not a stage to start at.
+    """
+    if stage not in IMPORTABLE:
+        allowed = ", ".join(IMPORTABLE)
+        raise Refused(f"{stage!r} is no stage to start at; choose one of {allowed}.", field=field, code="stage")
+    return Stage(stage)

@@ -1,0 +1,1 @@
+"""What Warmpath remembers: tables, repositories, migrations."""

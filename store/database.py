@@ -1,0 +1,147 @@
+"""One way to the store, on SQLite (WAL) or PostgreSQL.
+
+SQLite allows one writer. Writers of a process therefore share one connection and take the
+write lock at ``BEGIN`` (``IMMEDIATE``): a transaction that starts reading and then wants to
+write would otherwise fail with "database is locked" without waiting.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
+    """A UTC instant; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Refuse instants without a zone rather than guess one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        return value.astimezone(dt.UTC)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Give back an aware UTC instant."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+def now() -> dt.datetime:
+    """The present instant, for rows written outside a workflow."""
+    return dt.datetime.now(dt.UTC)
+
+
+def async_url(url: str) -> str:
+    """The SQLAlchemy URL with its async driver.
+
+    Raises:
+        ValueError: neither SQLite nor PostgreSQL.
+    """
+    if url.startswith("sqlite://"):
+        return url.replace("sqlite://", "sqlite+aiosqlite://", 1)
+    for prefix in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    raise ValueError("WARMPATH_DATABASE_URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.")
+
+
+class Database:
+    """Engines and sessions of one process."""
+
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.dialect = reader.dialect.name
+
+    @classmethod
+    def open(cls, url: str, *, synchronous: str = "full", pool_size: int = 10) -> Database:
+        """Open the store; nothing is created but the folder of an SQLite file.
+
+        Args:
+            url: ``sqlite:///FILE`` or ``postgresql://...``.
+            synchronous: SQLite durability, ``normal`` or ``full``.
+            pool_size: connections to PostgreSQL.
+        """
+        target = async_url(url)
+        if not target.startswith("sqlite"):
+            engine = create_async_engine(target, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+            return cls(engine, engine)
+        file = target.split("///", 1)[1]
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        reader = create_async_engine(target)
+        writer = create_async_engine(target, pool_size=1, max_overflow=0, pool_timeout=60)
+        for engine, begin in ((reader, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
+            _prepare_sqlite(engine, begin, synchronous)
+        return cls(reader, writer)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session that sees one consistent state and changes nothing."""
+        async with AsyncSession(self.reader, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A session that is committed at the end, or rolled back when anything is raised."""
+        async with AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def create_all(self) -> None:
+        """Make every table; tests only, an installation migrates."""
+        import store.tables  # noqa: F401 - fills the metadata
+
+        async with self.writer.begin() as connection:
+            await connection.run_sync(SQLModel.metadata.create_all)
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self.reader.dispose()
+        if self.writer is not self.reader:
+            await self.writer.dispose()
+
+
+def _prepare_sqlite(engine: AsyncEngine, begin: str, synchronous: str) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver's own transaction control would begin late and without IMMEDIATE.
+        connection.isolation_level = None  # type: ignore[attr-defined]
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=wal",
+            f"synchronous={synchronous}",
+            "busy_timeout=30000",
+            "foreign_keys=on",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def upsert(dialect: str, table: Any) -> Any:  # noqa: ANN401 - the two dialects share no base type
+    """An ``INSERT`` that knows ``on_conflict_do_update`` on both databases."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)

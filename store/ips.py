@@ -1,0 +1,136 @@
+"""Repository of IPs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.refusals import Conflict, NotFound
+from domain.words import Actor, Stage
+from store.database import now
+from store.tables.ips import Ip, JourneyStep
+
+
+async def get(session: AsyncSession, address: str) -> Ip:
+    """One IP.
+
+    Raises:
+        NotFound: Warmpath does not know the address.
+    """
+    row = await session.get(Ip, address)
+    if row is None:
+        raise NotFound(f"{address} is not one of this installation's IPs.", field="address", code="unknown_ip")
+    return row
+
+
+async def insert(session: AsyncSession, ip: Ip) -> bool:
+    """Add an IP; False when the same order or import added it before.
+
+    Raises:
+        Conflict: the address belongs to another order.
+    """
+    present = await session.get(Ip, ip.address)
+    if present is not None:
+        if present.order_id == ip.order_id and ip.order_id is not None:
+            return False
+        raise Conflict(f"{ip.address} is already in the inventory.", field="address", code="duplicate")
+    session.add(ip)
+    session.add(JourneyStep(address=ip.address, stage=ip.stage, note=ip.waiting_for))
+    await session.flush()
+    return True
+
+
+async def set_stage(
+    session: AsyncSession,
+    address: str,
+    stage: Stage,
+    *,
+    waiting_for: str = "",
+    waiting_on: Actor = Actor.NOBODY,
+) -> Ip:
+    """Move an IP to a stage, and say what it waits for; the same again changes nothing.
+
+    Raises:
+        NotFound: Warmpath does not know the address.
+    """
+    row = await get(session, address)
+    moment = now()
+    if row.stage != stage:
+        session.add(JourneyStep(address=address, stage=stage, at=moment, note=waiting_for))
+        row.stage = stage
+        if stage is Stage.RETIRED:
+            row.retired_at = moment
+    if (row.waiting_for, row.waiting_on) != (waiting_for, waiting_on):
+        row.waiting_for, row.waiting_on = waiting_for, waiting_on
+        row.waiting_since = moment if waiting_for else None
+    row.updated_at = moment
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def list_page(
+    session: AsyncSession,
+    *,
+    stage: str | None = None,
+    pool: str | None = None,
+    band: str | None = None,
+    q: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> tuple[Sequence[Ip], str | None]:
+    """A page of IPs in order of address text, and the cursor of the next page.
+
+    Args:
+        q: part of an address, a domain or a hostname.
+        after: the cursor, which is the last address of the page before.
+        limit: rows a page, 1 to 500.
+    """
+    query = select(Ip).order_by(col(Ip.address)).limit(limit + 1)
+    if after:
+        query = query.where(col(Ip.address) > after)
+    query = _filtered(query, stage=stage, pool=pool, band=band, q=q)
+    rows = (await session.exec(query)).all()
+    following = rows[limit - 1].address if len(rows) > limit else None
+    return rows[:limit], following
+
+
+def _filtered(query, *, stage, pool, band, q):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    if stage:
+        query = query.where(col(Ip.stage) == stage)
+    if pool:
+        query = query.where(col(Ip.pool) == pool)
+    if band:
+        query = query.where(col(Ip.band) == band)
+    if q:
+        part = f"%{q.replace('%', '').replace('_', '')}%"
+        query = query.where(
+            sa.or_(col(Ip.address).like(part), col(Ip.domain).like(part), col(Ip.hostname).like(part))
+        )
+    return query
+
+
+async def count_by_stage(session: AsyncSession) -> dict[str, int]:
+    """How many IPs stand at each stage."""
+    rows = await session.exec(select(Ip.stage, sa.func.count()).group_by(col(Ip.stage)))
+    return dict(rows.all())
+
+
+async def addresses(session: AsyncSession, *, after: str, limit: int, stages: Sequence[str]) -> Sequence[str]:
+    """The next addresses at these stages, for sweeps in chunks."""
+    query = (
+        select(Ip.address)
+        .where(col(Ip.address) > after, col(Ip.stage).in_(stages))
+        .order_by(col(Ip.address))
+        .limit(limit)
+    )
+    return (await session.exec(query)).all()
+
+
+async def steps(session: AsyncSession, address: str) -> Sequence[JourneyStep]:
+    """The life of an IP so far, oldest first."""
+    query = select(JourneyStep).where(col(JourneyStep.address) == address).order_by(col(JourneyStep.at))
+    return (await session.exec(query)).all()

@@ -1,0 +1,38 @@
+"""What went wrong, since when, and when it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from domain.words import Severity
+from store.database import UtcDateTime, now
+
+
+class Incident(SQLModel, table=True):
+    """One trouble of one IP; at most one open of a kind."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        sa.Index(
+            "uq_incident_open",
+            "kind",
+            "address",
+            unique=True,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    kind: str
+    address: str = Field(index=True)
+    severity: str = Field(Severity.WARNING)
+    title: str
+    detail: str = ""
+    opened_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    closed_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    closed_why: str = ""

@@ -1,0 +1,56 @@
+"""The inventory: one row an IP, the read model of its journey."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from domain.words import Actor, IpType, Stage
+from store.database import UtcDateTime, now
+
+
+class Ip(SQLModel, table=True):
+    """One sending IP."""
+
+    __tablename__ = "ip"
+
+    address: str = Field(primary_key=True)
+    bind_address: str | None = Field(None, description="What the mail system binds to, where behind NAT.")
+    type: str = Field(IpType.DEDICATED)
+    vendor: str = Field("inventory")
+    vendor_ref: str = Field("", description="The vendor's own id of the address.")
+    region: str = Field("")
+    order_id: str | None = Field(None, index=True)
+    stage: str = Field(Stage.SELECTED, index=True)
+    pool: str = Field("default", index=True)
+    sender: str | None = Field(None, index=True)
+    domain: str = Field("")
+    hostname: str = Field("")
+    smtp_secret: str | None = Field(None, description="Reference of the encrypted credentials.")
+    smtp_login: str | None = Field(None, description="HOST:PORT and user, for display; never the password.")
+    safe_limit: int = Field(2000, description="Mails a day once fully warmed.")
+    dns_verified_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    waiting_for: str = Field("", description="In words, what the journey waits for.")
+    waiting_on: str = Field(Actor.NOBODY, description="Who must act.")
+    waiting_since: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    score: int | None = Field(None)
+    band: str = Field("unknown", index=True)
+    scored_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    retired_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+
+
+class JourneyStep(SQLModel, table=True):
+    """When an IP reached a stage, for the journey line and the audit of a life."""
+
+    __tablename__ = "journey_step"
+    __table_args__ = (sa.Index("ix_journey_step_address", "address", "at"),)
+
+    id: int | None = Field(None, primary_key=True)
+    address: str
+    stage: str
+    at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    note: str = ""

@@ -1,0 +1,1 @@
+"""The journeys, as durable processes."""

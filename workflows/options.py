@@ -1,0 +1,40 @@
+"""Time limits and retries by name, so that no workflow file holds a literal.
+
+``QUICK`` is for our own store: fails fast, retries for ever, since nothing is lost by waiting.
+``VENDOR`` is for calls that cost money or are slow: patient, and never retried on a refusal.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig
+
+QUICK = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200),
+        maximum_interval=timedelta(seconds=10),
+        non_retryable_error_types=["Refused", "Conflict", "NotFound"],
+    ),
+)
+
+VENDOR = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        maximum_interval=timedelta(minutes=1),
+        non_retryable_error_types=["Refused", "Conflict", "NotFound"],
+    ),
+)
+
+#: One look at DNS, repeated for as long as it takes; the activity itself says when to look again.
+DNS_WAIT = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=90),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        maximum_interval=timedelta(minutes=15),
+        non_retryable_error_types=["NotFound"],
+    ),
+)
