@@ -1,0 +1,31 @@
+"""Sums of what happened to mail, and how they add up."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Figures(BaseModel):
+    """Counts of recipients over some time; the rates of POLICY's daily figures are made from them."""
+
+    attempted: int = Field(
+        0, ge=0, description="Recipients that delivery was tried for."
+    )
+    delivered: int = Field(0, ge=0)
+    bounced: int = Field(0, ge=0, description="Address-hard bounces only.")
+    blocked: int = Field(
+        0, ge=0, description="Replies that block the IP; never part of the bounce rate."
+    )
+    deferred: int = Field(0, ge=0, description="Recipients deferred at least once.")
+    complained: int = Field(
+        0, ge=0, description="Spam complaints, booked on the send day of the mail."
+    )
+
+    def __add__(self, other: Figures) -> Figures:
+        """Sum of two spans of time or two providers."""
+        return Figures(
+            **{
+                name: getattr(self, name) + getattr(other, name)
+                for name in Figures.model_fields
+            }
+        )

@@ -1,0 +1,338 @@
+"""The quota ledger: caps are written by the warm-up and spent by one atomic statement.
+
+A spend is one ``UPDATE ... RETURNING`` on one row: day cap, provider cap, hourly cap and pause are
+judged and booked together, so concurrent spenders, in any number of processes, never pass a cap.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.refusals import NotFound
+from domain.words import MailboxProvider, Stage
+from store.database import upsert
+from store.tables.ips import Ip
+from store.tables.ledger import LedgerWindow
+from store.tables.senders import Pool, Sender
+
+#: The row of an address that covers no time and remembers the pause.
+_MARK = 0
+#: Hours of a window, whatever its length.
+HOURS = 24
+#: Stages whose IPs send: a window exists while warming, and is made on demand at full capacity.
+SENDING_STAGES = (Stage.WARMING, Stage.FULL_CAPACITY)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Allowance to send ``count`` mails from ``ip`` until ``expires_ms``."""
+
+    ip: str
+    count: int
+    lease: str
+    expires_ms: int
+
+
+@dataclass
+class Lease:
+    """What was granted of a request, what was not, and why not."""
+
+    grants: list[Grant] = field(default_factory=list)
+    deferred: int = 0
+    reason: str = ""
+
+
+def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
+    least, greatest = (
+        ("LEAST", "GREATEST") if dialect == "postgresql" else ("MIN", "MAX")
+    )
+    hour = f"CAST((:at - starts_ms) / {greatest}(1, (ends_ms - starts_ms) / {HOURS}) AS INTEGER)"
+    this_hour = f"(CASE WHEN hour = {hour} THEN hour_granted ELSE 0 END)"
+    hourly = f"(CASE WHEN hourly_cap > 0 THEN hourly_cap - {this_hour} ELSE cap END)"
+    own = f"(COALESCE(cap_{provider}, cap) - granted_{provider})"
+    room = f"{least}(cap - granted, {own}, {hourly})"
+    grant = f"{least}(CAST(:count AS INTEGER), {room})"
+    return sa.text(
+        f"UPDATE ledger_window SET granted = granted + {grant}, "
+        f"granted_{provider} = granted_{provider} + {grant}, "
+        f"hour_granted = {this_hour} + {grant}, hour = {hour}, last_grant = {grant} "
+        "WHERE address = :address AND starts_ms = (SELECT MAX(newest.starts_ms) FROM ledger_window newest "
+        "WHERE newest.address = :address AND newest.starts_ms <= :at AND newest.ends_ms > :at) "
+        f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms"
+    )
+
+
+_SPEND = {
+    (dialect, provider): _spend_sql(dialect, provider)
+    for dialect in ("sqlite", "postgresql")
+    for provider in MailboxProvider
+}
+
+
+async def set_window(
+    session: AsyncSession,
+    address: str,
+    starts_ms: int,
+    ends_ms: int,
+    cap: int,
+    by_provider: dict[MailboxProvider, int],
+    hourly_cap: int,
+) -> None:
+    """Write the caps of a window; the same again changes nothing, and what was granted stays.
+
+    Args:
+        by_provider: caps of single providers; a provider not named has none of its own.
+        hourly_cap: cap of each 24th part of the window, 0 for none.
+    """
+    dialect = session.get_bind().dialect.name
+    mark = (
+        await session.exec(
+            select(LedgerWindow.paused, LedgerWindow.reason).where(
+                col(LedgerWindow.address) == address,
+                col(LedgerWindow.starts_ms) == _MARK,
+            )
+        )
+    ).first()
+    paused, reason = mark or (False, "")
+    caps = {
+        f"cap_{provider}": by_provider.get(provider) for provider in MailboxProvider
+    }
+    written = {"ends_ms": ends_ms, "cap": cap, "hourly_cap": hourly_cap, **caps}
+    zeros = {f"granted_{provider}": 0 for provider in MailboxProvider}
+    statement = upsert(dialect, LedgerWindow).values(
+        address=address, starts_ms=starts_ms, granted=0, hour=-1, hour_granted=0, last_grant=0,
+        paused=paused, reason=reason, **zeros, **written,
+    )  # fmt: skip
+    await (await session.connection()).execute(
+        statement.on_conflict_do_update(
+            index_elements=["address", "starts_ms"], set_=written
+        )
+    )
+
+
+async def set_paused(
+    session: AsyncSession, address: str, paused: bool, reason: str
+) -> None:
+    """Stop or free the mail of an address, in this window and all later ones."""
+    dialect = session.get_bind().dialect.name
+    said = reason if paused else ""
+    empty = {f"granted_{provider}": 0 for provider in MailboxProvider}
+    statement = upsert(dialect, LedgerWindow).values(
+        address=address, starts_ms=_MARK, ends_ms=0, cap=0, granted=0, hourly_cap=0, hour=-1, hour_granted=0,
+        last_grant=0, paused=paused, reason=said, **empty,
+    )  # fmt: skip
+    await (await session.connection()).execute(statement.on_conflict_do_nothing())
+    await (await session.connection()).execute(
+        sa.update(LedgerWindow)
+        .where(col(LedgerWindow.address) == address)
+        .values(paused=paused, reason=said)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def window(
+    session: AsyncSession, address: str, at_ms: int
+) -> LedgerWindow | None:
+    """The newest window of an address that covers an instant, if there is one."""
+    query = (
+        select(LedgerWindow)
+        .where(
+            col(LedgerWindow.address) == address,
+            col(LedgerWindow.starts_ms) <= at_ms,
+            col(LedgerWindow.ends_ms) > at_ms,
+        )
+        .order_by(col(LedgerWindow.starts_ms).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.exec(query)).first()
+
+
+async def spend(
+    session: AsyncSession,
+    address: str,
+    provider: MailboxProvider,
+    count: int,
+    at_ms: int,
+) -> tuple[int, int]:
+    """Book up to ``count`` mails; answers how many were granted and until when (0, 0 for none)."""
+    dialect = session.get_bind().dialect.name
+    row = (
+        await (await session.connection()).execute(
+            _SPEND[dialect, provider], {"address": address, "count": count, "at": at_ms}
+        )
+    ).first()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+async def lease(
+    session: AsyncSession,
+    *,
+    provider: MailboxProvider,
+    count: int,
+    at_ms: int,
+    ip: str | None = None,
+    pool: str | None = None,
+    sender: str | None = None,
+    day_seconds: float = 86_400.0,
+) -> Lease:
+    """Allowance for ``count`` mails to a provider, spread over warm IPs, then over the overflow pool.
+
+    Exactly one of ``ip``, ``pool`` and ``sender`` says whose. An IP at full capacity gets its day's
+    window here, with its safe limit as cap, so that it costs no workflow anything.
+
+    Raises:
+        NotFound: there is no such IP, pool or sender.
+    """
+    answer = Lease(deferred=count)
+    reasons: list[str] = []
+    for members in await _chain(session, ip=ip, pool=pool, sender=sender):
+        for position, member in enumerate(members):
+            # An even share each at first sight; what one cannot take falls to the ones after it.
+            share = -(-answer.deferred // (len(members) - position))
+            await _grant(
+                session, answer, member, provider, share, at_ms, day_seconds, reasons
+            )
+        for member in members:
+            if not answer.deferred:
+                return answer
+            await _grant(
+                session,
+                answer,
+                member,
+                provider,
+                answer.deferred,
+                at_ms,
+                day_seconds,
+                None,
+            )
+        if not answer.deferred:
+            return answer
+    answer.reason = "; ".join(dict.fromkeys(reasons)) or (
+        f"no IP of {ip or pool or sender} is warming or at full capacity; start a warm-up or add one"
+    )
+    return answer
+
+
+async def _grant(
+    session: AsyncSession,
+    answer: Lease,
+    member: Ip,
+    provider: MailboxProvider,
+    count: int,
+    at_ms: int,
+    day_seconds: float,
+    reasons: list[str] | None,
+) -> None:
+    got, ends = await spend(session, member.address, provider, count, at_ms)
+    if (
+        not got
+        and member.stage == Stage.FULL_CAPACITY
+        and await window(session, member.address, at_ms) is None
+    ):
+        length = max(HOURS, int(day_seconds * 1000))
+        starts = at_ms - at_ms % length
+        await set_window(
+            session, member.address, starts, starts + length, member.safe_limit, {}, 0
+        )
+        got, ends = await spend(session, member.address, provider, count, at_ms)
+    if got:
+        answer.deferred -= got
+        answer.grants.append(
+            Grant(member.address, got, f"lease_{secrets.token_hex(8)}", ends)
+        )
+    if got < count and reasons is not None:
+        reasons.append(
+            _why(
+                member.address,
+                provider,
+                await window(session, member.address, at_ms),
+                at_ms,
+            )
+        )
+
+
+def _why(
+    address: str, provider: MailboxProvider, found: LedgerWindow | None, at_ms: int
+) -> str:
+    """The limit that was met, in words."""
+    if found is None:
+        return f"{address} has no allowance now; its next warm-up day has not begun"
+    if found.paused:
+        return (
+            f"{address} is paused: {found.reason}"
+            if found.reason
+            else f"{address} is paused"
+        )
+    if found.granted >= found.cap:
+        until = _clock(found.ends_ms)
+        return f"daily cap of {address} reached, {found.granted} of {found.cap}; resumes {until}"
+    own_cap, own = (
+        getattr(found, f"cap_{provider}"),
+        getattr(found, f"granted_{provider}"),
+    )
+    if own_cap is not None and own >= own_cap:
+        until = _clock(found.ends_ms)
+        return f"daily cap of {address} for {provider} reached, {own} of {own_cap}; resumes {until}"
+    length = max(1, (found.ends_ms - found.starts_ms) // HOURS)
+    until = _clock(found.starts_ms + (found.hour + 1) * length)
+    return f"hourly cap of {address} reached, {found.hour_granted} of {found.hourly_cap}; resumes {until}"
+
+
+def _clock(at_ms: int) -> str:
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%H:%M UTC")
+
+
+async def _chain(
+    session: AsyncSession, *, ip: str | None, pool: str | None, sender: str | None
+) -> Sequence[Sequence[Ip]]:
+    """The sending IPs to try, one list a pool, in the order of overflow; a cycle ends it."""
+    if ip is not None:
+        row = await session.get(Ip, ip)
+        if row is None:
+            raise NotFound(
+                f"{ip} is not one of this installation's IPs.",
+                field="ip",
+                code="unknown_ip",
+            )
+        return [[row] if row.stage in SENDING_STAGES else []]
+    own: list[Sequence[Ip]] = []
+    if sender is not None:
+        known = await session.get(Sender, sender)
+        own.append(await _members(session, col(Ip.sender) == sender))
+        if known is None and not own[0]:
+            raise NotFound(
+                f"There is no sender {sender!r}.", field="sender", code="unknown_sender"
+            )
+        pool = known.pool if known else own[0][0].pool
+    seen: set[str] = set()
+    while pool is not None and pool not in seen:
+        seen.add(pool)
+        row_of_pool = await session.get(Pool, pool)
+        members = await _members(session, col(Ip.pool) == pool)
+        if row_of_pool is None and not members and not own:
+            raise NotFound(
+                f"There is no pool {pool!r}.", field="pool", code="unknown_pool"
+            )
+        # Dedicated IPs of a sender serve nobody else.
+        own.append([row for row in members if row.sender is None])
+        pool = row_of_pool.overflow if row_of_pool else None
+    return own
+
+
+async def _members(
+    session: AsyncSession, belongs: sa.ColumnElement[bool]
+) -> Sequence[Ip]:
+    query = (
+        select(Ip)
+        .where(belongs, col(Ip.stage).in_(SENDING_STAGES))
+        .order_by(col(Ip.address))
+    )
+    return (await session.exec(query)).all()

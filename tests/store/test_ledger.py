@@ -1,0 +1,168 @@
+"""Caps hold, whoever spends, and a refusal says which one was met."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from domain.refusals import Refused
+from domain.words import MailboxProvider, Stage
+from store import ledger, senders
+from store.database import Database
+from store.tables.ips import Ip
+
+GMAIL, YAHOO = MailboxProvider.GMAIL, MailboxProvider.YAHOO
+DAY = 86_400_000
+START = 20_000 * DAY
+NOON = START + DAY // 2
+FIRST, SECOND, SPARE = "198.51.100.7", "198.51.100.8", "203.0.113.5"
+POSTGRES = os.environ.get("WARMPATH_TEST_POSTGRES")
+
+
+@pytest_asyncio.fixture(params=["sqlite"] + (["postgresql"] if POSTGRES else []))
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """Every database the suite was given."""
+    url = (
+        f"sqlite:///{tmp_path}/store.sqlite"
+        if request.param == "sqlite"
+        else str(POSTGRES)
+    )
+    database = Database.open(url, synchronous="normal")
+    await database.create_all()
+    if request.param == "postgresql":
+        async with database.write() as session:
+            for table in reversed(SQLModel.metadata.sorted_tables):
+                await session.execute(sa.delete(table))
+    yield database
+    await database.close()
+
+
+async def _ip(
+    db: Database, address: str, pool: str = "default", stage: Stage = Stage.WARMING
+) -> None:
+    async with db.write() as session:
+        session.add(Ip(address=address, pool=pool, stage=stage, safe_limit=30))
+
+
+async def _window(
+    db: Database, address: str, cap: int, gmail: int | None = None, hourly: int = 0
+) -> None:
+    own = {} if gmail is None else {GMAIL: gmail}
+    async with db.write() as session:
+        await ledger.set_window(session, address, START, START + DAY, cap, own, hourly)
+
+
+async def _lease(
+    db: Database, count: int, *, at: int = NOON, **whose: str
+) -> ledger.Lease:
+    async with db.write() as session:
+        return await ledger.lease(
+            session, provider=GMAIL, count=count, at_ms=at, **whose
+        )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cap", "gmail", "hourly", "most"),
+    [(100, None, 0, 100), (100, 40, 0, 40), (100, 60, 20, 20)],
+)
+async def test_sixteen_at_once_never_pass_a_cap(
+    db: Database, cap: int, gmail: int | None, hourly: int, most: int
+) -> None:
+    await _window(db, FIRST, cap, gmail, hourly)
+
+    async def spender() -> int:
+        got = 0
+        for _ in range(6):
+            async with db.write() as session:
+                got += (await ledger.spend(session, FIRST, GMAIL, 7, NOON))[0]
+        return got
+
+    granted = await asyncio.gather(*(spender() for _ in range(16)))
+    assert sum(granted) == most
+    async with db.read() as session:
+        row = await ledger.window(session, FIRST, NOON)
+    assert row is not None and row.granted == row.granted_gmail == most
+
+
+async def test_the_hourly_cap_opens_again_and_the_day_closes(db: Database) -> None:
+    await _window(db, FIRST, 25, hourly=10)
+    hour = DAY // 24
+    async with db.write() as session:
+        got = [
+            (await ledger.spend(session, FIRST, YAHOO, 50, START + n * hour))[0]
+            for n in range(5)
+        ]
+        after = await ledger.spend(session, FIRST, YAHOO, 50, START + DAY)
+    assert got == [10, 10, 5, 0, 0]
+    assert after == (0, 0)
+
+
+async def test_a_cap_written_again_keeps_what_was_granted(db: Database) -> None:
+    await _window(db, FIRST, 50)
+    async with db.write() as session:
+        await ledger.spend(session, FIRST, GMAIL, 30, NOON)
+    await _window(db, FIRST, 35)
+    async with db.write() as session:
+        assert (await ledger.spend(session, FIRST, GMAIL, 30, NOON))[0] == 5
+
+
+async def test_a_pause_stops_at_the_next_question_and_in_windows_made_later(
+    db: Database,
+) -> None:
+    await _ip(db, FIRST)
+    async with db.write() as session:
+        await ledger.set_paused(session, FIRST, True, "listed on zen.spamhaus.org")
+    await _window(db, FIRST, 50)
+    refused = await _lease(db, 5, pool="default")
+    assert not refused.grants
+    assert refused.reason == f"{FIRST} is paused: listed on zen.spamhaus.org"
+    async with db.write() as session:
+        await ledger.set_paused(session, FIRST, False, "")
+    assert (
+        sum(grant.count for grant in (await _lease(db, 5, pool="default")).grants) == 5
+    )
+
+
+async def test_a_pool_spreads_then_overflows_and_says_why(db: Database) -> None:
+    for address, pool in ((FIRST, "main"), (SECOND, "main"), (SPARE, "spare")):
+        await _ip(db, address, pool)
+        await _window(db, address, 20, gmail=8)
+    async with db.write() as session:
+        await senders.put_pool(session, "spare", None)
+        await senders.put_pool(session, "main", "spare")
+        await senders.add_sender(session, "acme", "main")
+    spread = await _lease(db, 10, sender="acme")
+    assert {grant.ip: grant.count for grant in spread.grants} == {FIRST: 5, SECOND: 5}
+    rest = await _lease(db, 20, pool="main")
+    assert {grant.ip: grant.count for grant in rest.grants} == {
+        FIRST: 3,
+        SECOND: 3,
+        SPARE: 8,
+    }
+    assert rest.deferred == 6
+    assert (
+        f"daily cap of {FIRST} for gmail reached, 8 of 8; resumes 00:00 UTC"
+        in rest.reason
+    )
+
+
+async def test_an_ip_at_full_capacity_has_its_safe_limit_each_day(db: Database) -> None:
+    await _ip(db, FIRST, stage=Stage.FULL_CAPACITY)
+    assert (await _lease(db, 50, pool="default")).deferred == 20
+    assert (await _lease(db, 50, at=NOON + DAY, pool="default")).deferred == 20
+
+
+async def test_pools_in_a_circle_are_refused(db: Database) -> None:
+    async with db.write() as session:
+        await senders.put_pool(session, "a", None)
+        await senders.put_pool(session, "b", "a")
+    with pytest.raises(Refused, match="a -> b -> a"):
+        async with db.write() as session:
+            await senders.put_pool(session, "a", "b")
