@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.context import Context
+from activities.dns_checks import INCIDENT_DEADLINE, DnsChecks, details
 from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
 from domain import dkim, propagation, spf
 from domain import dns as rules
@@ -26,10 +27,6 @@ from store import incidents, ips
 from store.database import now
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
-
-INCIDENT_DRIFT = "dns_drift"
-INCIDENT_DEADLINE = "dns_deadline"
-
 
 #: An address that no SPF record authorises, so that an evaluation walks through every term.
 NOBODY = "192.0.2.255"
@@ -57,6 +54,7 @@ class DnsActivities:
         self._observer = observer
         self._vendors = vendors
         self._publisher_of = publisher_of
+        self._checks = DnsChecks(context.db, observer)
 
     @activity.defn(name="dns_prepare")
     async def prepare(self, wanted: Prepare) -> Prepared:
@@ -73,7 +71,7 @@ class DnsActivities:
     @activity.defn(name="dns_await")
     async def await_records(self, look: Look) -> Outcome:
         """One look; fails benignly with the time of the next until everything is verified."""
-        outcome = await self.check_now(look.address)
+        outcome = await self._checks.check_now(look.address)
         if outcome.verified:
             return outcome
         raise ApplicationError(
@@ -86,19 +84,20 @@ class DnsActivities:
     @activity.defn(name="dns_check")
     async def check(self, look: Look) -> Outcome:
         """One look, whatever it finds."""
-        return await self.check_now(look.address)
+        return await self._checks.check_now(look.address)
 
     @activity.defn(name="dns_escalate")
     async def escalate(self, wanted: Escalate) -> None:
         """Open an incident for support; the evidence is kept by every look already."""
         async with self._context.db.write() as session:
-            row = await setups.get(session, wanted.address)
-            if row.state == rules.SetupState.VERIFIED:
+            row = await setups.find(session, wanted.address)
+            if row is not None and row.state == rules.SetupState.VERIFIED:
                 return
-            row.state = rules.SetupState.ESCALATED
-            await setups.save(session, row)
+            if row is not None and row.state != rules.SetupState.REFUSED:
+                row.state = rules.SetupState.ESCALATED
+                await setups.save(session, row)
             why = "past its deadline" if wanted.past_deadline else "handed to support by an operator"
-            detail = "\n".join(filter(None, [wanted.message, *_details(row)]))
+            detail = "\n".join(filter(None, [wanted.message, *(details(row) if row else [])]))
             await incidents.open_incident(
                 session, INCIDENT_DEADLINE, wanted.address, Severity.WARNING, f"DNS set-up is {why}", detail
             )
@@ -110,36 +109,14 @@ class DnsActivities:
                 waiting_on=Actor.REGISTRAR,
             )
 
-    async def check_now(self, address: str) -> Outcome:
-        """Ask every server, check what receivers check, and write it down.
-
-        Opens the incident ``dns_drift`` when what was verified no longer holds, and closes it when it does.
-        """
-        async with self._context.db.read() as session:
-            row, ip = await setups.get(session, address), await ips.get(session, address)
-        records = [rules.Record.model_validate(item) for item in row.records]
-        zones = await self._zones(records)
-        views = await self._observer.look(records, zones)
-        complete = bool(views) and rules.ready(views)
-        checks = await self._checks(ip, views) if complete else []
-        checks += [
-            rules.Check(
-                name="delegation",
-                ok=False,
-                detail=f"{z.apex}: the parent names {', '.join(z.parent_ns)}, the zone {', '.join(z.own_ns)}.",
-            )
-            for z in {zone.apex: zone for zone in zones.values()}.values()
-            if not z.delegation_ok
-        ]
-        verified = complete and all(check.ok for check in checks)
-        return await self._write(address, views, checks, verified)
-
     async def _prepare(self, wanted: Prepare) -> Prepared:
         async with self._context.db.read() as session:
             ip, row = await ips.get(session, wanted.address), await setups.find(session, wanted.address)
         domain, host = ip.domain.lower().rstrip("."), ip.hostname.lower().rstrip(".")
         if not domain or not host:
-            raise Refused(f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain")
+            raise Refused(
+                f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain"
+            )
         row = row or await self._begin(ip)
         zone = await self._observer.zone(domain)
         existing = rules.Existing(
@@ -219,7 +196,9 @@ class DnsActivities:
                     zone = await self._observer.zone(record.zone_hint, field="hostname")
                     present = await self._observer.values(record.name, record.type, zone)
                     if record.key == "spf" and len(rules.relevant(record, present)) > 1:
-                        problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
+                        problems.append(
+                            f"{record.name} has several SPF records; a person must choose what goes."
+                        )
                         continue
                     record.serial = await target.publish(record, zone.apex, present)
             except (PublishFailed, ZoneNotFound, Refused) as error:
@@ -237,11 +216,13 @@ class DnsActivities:
         automatic: bool,
         problems: list[str],
     ) -> Prepared:
-        hours = wanted.deadline_hours or self._context.settings.dns_deadline_hours
+        # A deadline that was asked for holds to the second; the installation's default yields to long caches.
+        given = wanted.deadline_hours
+        seconds = given * 3_600 if given else await self._deadline_seconds(records)
         async with self._context.db.write() as session:
             row = await setups.get(session, wanted.address)
             if row.deadline is None or wanted.overrides is not None:
-                row.rendered_at, row.deadline = now(), now() + dt.timedelta(hours=hours)
+                row.rendered_at, row.deadline = now(), now() + dt.timedelta(seconds=seconds)
             row.records = [record.model_dump(mode="json") for record in records]
             row.overrides, row.reason = overrides, "; ".join(problems)
             row.state = rules.SetupState.WAITING
@@ -258,9 +239,26 @@ class DnsActivities:
             domain=records[2].name,
             automatic=automatic,
             records=len(records),
+            keys=[record.key for record in records],
             seconds_left=max(left, 0.0),
             problems=problems,
         )
+
+    async def _deadline_seconds(self, records: list[rules.Record]) -> float:
+        """The configured hours, or longer where caches may keep what the servers say now for longer."""
+        hours = self._context.settings.dns_deadline_hours
+        old = negative = 0
+        for record in records:
+            try:
+                zone = await self._observer.zone(record.zone_hint)
+            except (Refused, ZoneNotFound):
+                continue
+            for answer in await self._observer.authoritative(record, zone):
+                if answer.values:
+                    old = max(old, answer.ttl or 0)
+                else:
+                    negative = max(negative, answer.ttl or 0)
+        return propagation.deadline_seconds(secondary_lag=0.0, old_ttl=old, negative=negative, hours=hours)
 
     async def _refused(self, address: str, why: str) -> None:
         async with self._context.db.write() as session:
@@ -272,108 +270,6 @@ class DnsActivities:
                 session, address, Stage.AWAITING_DNS, waiting_for=why, waiting_on=Actor.OPERATOR
             )
 
-    async def _zones(self, records: list[rules.Record]) -> dict[str, Zone]:
-        zones: dict[str, Zone] = {}
-        for hint in dict.fromkeys(record.zone_hint for record in records):
-            try:
-                zones[hint] = await self._observer.zone(hint)
-            except (Refused, ZoneNotFound):
-                continue
-        return zones
-
-    async def _checks(self, ip: Ip, views: list[rules.RecordView]) -> list[rules.Check]:
-        """What receivers check, through resolvers; asked only once everything is visible."""
-        host, domain = ip.hostname.lower().rstrip("."), ip.domain.lower().rstrip(".")
-        fetch = self._observer.fetch
-        forward = await fetch(host, "A" if ":" not in ip.address else "AAAA") or []
-        names = await fetch(rules.reverse_name(ip.address), "PTR") or []
-        verdict = await spf.evaluate(domain, ip.address, fetch)
-        seen = {view.record.key: [v for a in view.servers for v in a.values] for view in views}
-        expected = {view.record.key: view.record.expected for view in views}
-        policy = next((t for t in seen["dmarc"] if t.replace(" ", "").lower().startswith("v=dmarc1")), "")
-        bad = rules.dmarc_problem(policy)
-        key_ok = any(dkim.same_key(expected["dkim"][0], text) for text in seen["dkim"])
-        passed = verdict.result == "pass"
-        return [
-            rules.Check(
-                name="fcrdns",
-                ok=names == [host] and ip.address in forward,
-                detail=f"{ip.address} -> {', '.join(names) or 'no PTR'} -> {', '.join(forward) or 'no address'}",
-            ),
-            rules.Check(name="helo", ok=ip.address in forward, detail=f"{host} -> {', '.join(forward) or 'nothing'}"),
-            rules.Check(
-                name="spf",
-                ok=passed,
-                detail=f"{verdict.result}, {verdict.lookups} look-ups, {verdict.void} void. {verdict.detail}".strip(),
-            ),
-            rules.Check(
-                name="dkim", ok=key_ok, detail="The published key is ours." if key_ok else "Another key is published."
-            ),
-            rules.Check(name="dmarc", ok=bad is None, detail=bad or policy),
-        ]
-
-    async def _write(
-        self, address: str, views: list[rules.RecordView], checks: list[rules.Check], verified: bool
-    ) -> Outcome:
-        async with self._context.db.write() as session:
-            row, ip = await setups.get(session, address), await ips.get(session, address)
-            before = row.verified_at is not None
-            moment = now()
-            row.views = [_view_row(view) for view in views]
-            row.checks = [check.model_dump(mode="json") for check in checks]
-            row.checked_at = moment
-            said = _details(row)
-            if verified:
-                row.state, row.reason = rules.SetupState.VERIFIED, ""
-                row.verified_at = row.verified_at or moment
-                ip.dns_verified_at = moment
-                session.add(ip)
-                if ip.stage in (Stage.AWAITING_DNS, Stage.SELECTED, Stage.PURCHASING):
-                    await ips.set_stage(
-                        session,
-                        address,
-                        Stage.ACTIVE,
-                        waiting_for="an operator to start the warm-up",
-                        waiting_on=Actor.OPERATOR,
-                    )
-                for kind in (INCIDENT_DRIFT, INCIDENT_DEADLINE):
-                    await incidents.close_incident(session, kind, address, "every record is verified")
-            elif before:
-                row.state, row.reason = rules.SetupState.DRIFTED, "; ".join(said)
-                await incidents.open_incident(
-                    session, INCIDENT_DRIFT, address, Severity.WARNING, f"DNS of {address} changed", "\n".join(said)
-                )
-            elif views and all(v.published is rules.RecordState.PUBLISHED for v in views if v.record.required):
-                escalated = row.state == rules.SetupState.ESCALATED
-                row.state = rules.SetupState.ESCALATED if escalated else rules.SetupState.PUBLISHED
-            await setups.save(session, row)
-            await setups.add_evidence(session, row)
-        pending = [v for v in views if v.record.required and v.state is not rules.RecordState.VISIBLE]
-        published = all(v.published is rules.RecordState.PUBLISHED for v in pending)
-        left = [
-            a.ttl or 0
-            for v in pending
-            for a in v.resolvers
-            if rules.judge(v.record, a) is not rules.RecordState.PUBLISHED
-        ]
-        wait = propagation.next_ask(
-            published=published and bool(pending),
-            remaining_ttls=left,
-            waited=(moment - row.rendered_at).total_seconds(),
-        )
-        return Outcome(verified=verified, drifted=before and not verified, findings=said, next_seconds=wait)
-
-
-def _view_row(view: rules.RecordView) -> dict[str, Any]:
-    dumped = view.model_dump(mode="json")
-    dumped["findings"] = [finding.model_dump(mode="json") for finding in rules.findings(view)]
-    return dumped
-
-
-def _details(row: DnsSetup) -> list[str]:
-    found = [f["detail"] + " " + f["fix"] for v in row.views for f in v["findings"] if f["blocking"]]
-    return found + [f"{check['name']}: {check['detail']}" for check in row.checks if not check["ok"]]
-
 
 def build(context: Context) -> DnsActivities:
     """The DNS activities with the adapters that the settings name."""
@@ -381,7 +277,10 @@ def build(context: Context) -> DnsActivities:
 
     settings = context.settings
     return DnsActivities(
-        context, Observer.from_settings(settings), vendors(settings), lambda domain: publisher(settings, domain)
+        context,
+        Observer.from_settings(settings),
+        vendors(settings),
+        lambda domain: publisher(settings, domain),
     )
 
 

@@ -19,6 +19,7 @@ class Prepared(BaseModel):
     domain: str = ""
     automatic: bool = False
     records: int = 0
+    keys: list[str] = []
     seconds_left: float = 0.0
     problems: list[str] = []
     refused: str | None = None

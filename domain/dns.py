@@ -196,7 +196,11 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
         ),
         Record(key="mx", name=domain, type="MX", expected=existing.mx or [own_mx], zone_hint=domain),
         Record(
-            key="spf", name=domain, type="TXT", expected=[spf.merge(existing.txt, wish.address)], zone_hint=domain
+            key="spf",
+            name=domain,
+            type="TXT",
+            expected=[spf.merge(existing.txt, wish.address)],
+            zone_hint=domain,
         ),
         Record(
             key="dkim",
@@ -223,24 +227,34 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
             records.append(
                 Record(key=key, name=name, type="TXT", expected=[text], required=False, zone_hint=domain)
             )
-    return [_overridden(record, wish.overrides) for record in check_overrides(records, wish.overrides)]
+    check_overrides([record.key for record in records], wish.overrides)
+    return [_overridden(record, wish.overrides) for record in records]
 
 
-def check_overrides(records: list[Record], overrides: dict[str, list[str]]) -> list[Record]:
-    """The records, when every override names one.
+def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> None:
+    """Whether these values may be expected at the records with these keys.
 
     Raises:
-        Refused: names the unknown key.
+        Refused: names the unknown record, or what is wrong with the value.
     """
-    known = {record.key for record in records}
-    for key in overrides:
+    for key, values in overrides.items():
+        field = f"values.{key}"
         if key not in known:
             raise Refused(
                 f"There is no record {key!r}; this IP has {', '.join(sorted(known))}.",
-                field=f"values.{key}",
+                field=field,
                 code="unknown_record",
             )
-    return records
+        if key in ("a", "aaaa") and values:
+            raise Refused("The address record is the IP itself; it cannot be changed.", field=field)
+        for value in values:
+            problem = dmarc_problem(value) if key == "dmarc" else None
+            if key == "spf" and not spf.is_spf(value):
+                problem = "it does not begin with v=spf1"
+            if problem:
+                raise Refused(f"{value!r} is no {key.upper()} record: {problem}.", field=field)
+        if key == "spf" and len(values) > 1:
+            raise Refused("A domain has one SPF record; give one value.", field=field)
 
 
 def _overridden(record: Record, overrides: dict[str, list[str]]) -> Record:
@@ -341,9 +355,7 @@ def findings(view: RecordView) -> list[Finding]:
 def _where(view: RecordView, state: RecordState) -> str:
     record = view.record
     at = [a for a in view.servers if judge(record, a) is state] or view.servers
-    said = "; ".join(
-        f"{a.server}: {', '.join(relevant(record, a.values)) or a.outcome}" for a in at[:6]
-    )
+    said = "; ".join(f"{a.server}: {', '.join(relevant(record, a.values)) or a.outcome}" for a in at[:6])
     return said or "no server answered"
 
 
@@ -372,7 +384,10 @@ def _trouble(record: Record, view: RecordView) -> Finding:
     elif state is RecordState.TIMEOUT:
         code, fix = "server_timeout", "Bring the name server back, or take it out of the zone's NS set."
     else:
-        code, fix = "server_failure", "The server does not serve the zone properly: check it and its NS entry."
+        code, fix = (
+            "server_failure",
+            "The server does not serve the zone properly: check it and its NS entry.",
+        )
     return Finding(
         code=code, record=record.key, detail=f"{what}: expected {expected}; found {where}.", fix=fix,
         blocking=record.required,
@@ -411,7 +426,7 @@ def zone_value(record: Record, value: str) -> str:
 
 
 def zone_file(records: Sequence[Record]) -> str:
-    """The records as a zone file to paste at a registrar; the PTR is a comment, it belongs to the IP's vendor."""
+    """The records as a zone file to paste; the PTR is a comment, since it belongs to the IP's vendor."""
     lines = ["; Records of a sending IP. Replace an SPF record that is there; never keep two."]
     for record in records:
         for value in record.expected:

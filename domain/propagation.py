@@ -32,9 +32,10 @@ def next_ask(*, published: bool, remaining_ttls: list[int], waited: float) -> fl
     return min(max(waited / 10, SHORTEST), LONGEST)
 
 
-def deadline_seconds(*, secondary_lag: float, old_ttl: int, negative: int, floor_hours: float) -> float:
-    """Time until DNS is escalated: lag + what caches may keep + margin, at least the configured hours."""
-    return max(secondary_lag + max(old_ttl, negative) + MARGIN, floor_hours * 3_600)
+def deadline_seconds(*, secondary_lag: float, old_ttl: int, negative: int, hours: float) -> float:
+    """Seconds until DNS is escalated: the hours given, unless lag and caches alone may take longer."""
+    caches = secondary_lag + max(old_ttl, negative)
+    return hours * 3_600 if caches <= hours * 3_600 else caches + MARGIN
 
 
 def serial_reached(serial: int | None, wanted: int | None) -> bool:

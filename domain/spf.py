@@ -85,8 +85,8 @@ def check_limits(result: SpfResult, domain: str) -> None:
     """
     if result.lookups > MAX_LOOKUPS or result.void > MAX_VOID:
         raise Refused(
-            f"The SPF record of {domain} takes {result.lookups} look-ups ({result.void} void); receivers stop at "
-            f"{MAX_LOOKUPS} ({MAX_VOID} void). Remove includes that are no longer used.",
+            f"The SPF record of {domain} takes {result.lookups} look-ups ({result.void} void); "
+            f"receivers stop at {MAX_LOOKUPS} ({MAX_VOID} void). Remove includes that are no longer used.",
             field="domain",
             code="spf_limit",
         )

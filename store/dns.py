@@ -41,7 +41,9 @@ async def save(session: AsyncSession, row: DnsSetup) -> None:
 
 async def add_evidence(session: AsyncSession, row: DnsSetup) -> None:
     """Keep what the set-up shows now as one look; the oldest beyond :data:`KEPT` go."""
-    session.add(DnsEvidence(address=row.address, at=row.checked_at or now(), views=row.views, checks=row.checks))
+    session.add(
+        DnsEvidence(address=row.address, at=row.checked_at or now(), views=row.views, checks=row.checks)
+    )
     await session.flush()
     oldest = (
         select(DnsEvidence.id)

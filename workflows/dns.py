@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.dns import DnsActivities
     from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
-    from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Reverify
+    from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Reverify, check_overrides
+    from domain.refusals import Refused
     from workflows import options
 
 
@@ -51,7 +52,9 @@ class DnsPropagation:
                 await self._act_on_deadline(deadline)
         finally:
             deadline.cancel()
-        workflow.set_current_details("Every record is **verified**; DNS is re-verified by the sweep from here on.")
+        workflow.set_current_details(
+            "Every record is **verified**; DNS is re-verified by the sweep from here on."
+        )
         await workflow.wait_condition(workflow.all_handlers_finished)
         return DnsResult(address=self._address, escalated=self._escalated)
 
@@ -85,6 +88,10 @@ class DnsPropagation:
         self._check_open()
         if not command.values:
             raise ApplicationError("Name at least one record to change.", type="Refused")
+        try:
+            check_overrides(self._prepared.keys or list(command.values), command.values)
+        except Refused as refusal:
+            raise ApplicationError(refusal.detail, type="Refused") from refusal
 
     @reverify.validator
     def _check_reverify(self, command: Reverify) -> None:
@@ -128,7 +135,11 @@ class DnsPropagation:
         elif self._escalated:
             text = "**Past the deadline**, handed to support; goes on when the records appear."
         else:
-            who = "the records to spread" if prepared.automatic else "the records to be entered at the registrar"
+            who = (
+                "the records to spread"
+                if prepared.automatic
+                else "the records to be entered at the registrar"
+            )
             text = f"Waits for {who} ({prepared.records} records of {prepared.domain})."
             text += "".join(f"\n- {problem}" for problem in prepared.problems)
         workflow.set_current_details(text)

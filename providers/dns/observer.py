@@ -106,7 +106,9 @@ class Observer:
         if not servers:
             raise ZoneNotFound(f"the name servers of {apex} have no address")
         parent = await self._parent_ns(apex)
-        return Zone(apex, servers, parent is None or parent == own, tuple(sorted(parent or ())), tuple(sorted(own)))
+        return Zone(
+            apex, servers, parent is None or parent == own, tuple(sorted(parent or ())), tuple(sorted(own))
+        )
 
     async def authoritative(self, record: rules.Record, zone: Zone) -> list[rules.Answer]:
         """What every address of every authoritative server says, without recursion."""
@@ -130,7 +132,7 @@ class Observer:
         return list(await asyncio.gather(*(self._recursive(e, record) for e in self._resolvers)))
 
     async def fetch(self, name: str, rdtype: str) -> list[str] | None:
-        """Values by the first resolver that answers; None when all fail. For names of others (SPF includes)."""
+        """Values by the first resolver that answers; None when all fail."""
         record = rules.Record(key="", name=name, type=rdtype, expected=[], zone_hint=name)
         for endpoint in self._resolvers:
             answer = await self._recursive(endpoint, record)
@@ -164,7 +166,9 @@ class Observer:
     async def _apex(self, hint: str, field: str) -> tuple[str, list[Endpoint]]:
         """Apex of the zone around a name and servers to begin with."""
         nobody = Refused(
-            f"{hint} does not exist in DNS; register it or correct the spelling.", field=field, code="no_domain"
+            f"{hint} does not exist in DNS; register it or correct the spelling.",
+            field=field,
+            code="no_domain",
         )
         if not self._servers:
             return await self._apex_by_resolver(hint, nobody)
@@ -253,11 +257,15 @@ class Observer:
         if reply is not None and not reply.flags & dns.flags.AA and answer.outcome != "server_failure":
             answer.outcome = "lame"
         if soa is not None:
-            answer.serial = next((int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None)
+            answer.serial = next(
+                (int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None
+            )
         return answer
 
     async def _recursive(self, endpoint: Endpoint, record: rules.Record) -> rules.Answer:
-        return _answer(str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True))
+        return _answer(
+            str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True)
+        )
 
     async def _ask(
         self, endpoint: Endpoint, name: str, rdtype: str, *, recurse: bool

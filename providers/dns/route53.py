@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Route53Publisher:
-    """Changes record sets of hosted zones. A record set is one unit there: others' values are written back."""
+    """Changes record sets of hosted zones, each one unit there: others' values are written back."""
 
     automatic = True
 
@@ -28,7 +28,9 @@ class Route53Publisher:
     @classmethod
     def from_settings(cls, settings: Settings) -> Route53Publisher:
         """The publisher for the region and endpoint of the settings; credentials by AWS's own chain."""
-        client = boto3.client("route53", region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url)
+        client = boto3.client(
+            "route53", region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url
+        )
         return cls(client)
 
     async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:

@@ -19,7 +19,9 @@ def record(key: str, existing: dns.Existing | None = None, wish: dns.Wish = WISH
     return {r.key: r for r in dns.render(wish, existing or dns.Existing())}[key]
 
 
-def answer(*values: str, outcome: str = "answer", serial: int | None = None, server: str = "ns1") -> dns.Answer:
+def answer(
+    *values: str, outcome: str = "answer", serial: int | None = None, server: str = "ns1"
+) -> dns.Answer:
     return dns.Answer(server=server, outcome=outcome, values=list(values), serial=serial, at=NOW)
 
 

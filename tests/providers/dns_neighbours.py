@@ -35,7 +35,7 @@ ZONE = """$TTL {ttl}
 @ NS ns1.shop.test.
 @ NS ns2.shop.test.
 """
-GLUE = "ns1 A 127.0.0.1\nns2 A 127.0.0.2\n@ TXT \"site-verification=1\"\n"
+GLUE = 'ns1 A 127.0.0.1\nns2 A 127.0.0.2\n@ TXT "site-verification=1"\n'
 
 
 def free_port() -> int:
@@ -110,7 +110,7 @@ class Neighbours:
         return Rfc2136Publisher(self.primary, name, "hmac-sha256", secret)
 
     def _zones_primary(self) -> str:
-        shared = "\n    notify: other\n    acl: [update, transfer]\n    zonefile-sync: -1\n    journal-content: changes"
+        shared = "\n    notify: other\n    acl: [update, transfer]\n    zonefile-sync: -1"
         return "".join(f"\n  - domain: {z}\n    file: {z}.zone{shared}" for z in (DOMAIN, REVERSE))
 
     def _zones_secondary(self) -> str:
@@ -221,6 +221,9 @@ def neighbours(tmp_path: Path) -> Iterator[Neighbours]:
 def records() -> dict[str, rules.Record]:
     """The record set of the address of these tests."""
     wish = rules.Wish(
-        address=ADDRESS, hostname=f"mail.{DOMAIN}", domain=DOMAIN, dkim_record="v=DKIM1; k=rsa; p=" + "A" * 392
+        address=ADDRESS,
+        hostname=f"mail.{DOMAIN}",
+        domain=DOMAIN,
+        dkim_record="v=DKIM1; k=rsa; p=" + "A" * 392,
     )
     return {record.key: record for record in rules.render(wish, rules.Existing())}
