@@ -1,0 +1,38 @@
+"""Arguments and results of the purchase's activities."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from domain.words import OrderStatus
+
+
+class OrderRef(BaseModel):
+    """One order."""
+
+    order_id: str
+
+
+class Quoted(BaseModel):
+    """How quoting ended: quoted, expired on the waitlist, or failed."""
+
+    status: OrderStatus
+    reason: str = ""
+    recommended: list[str] = []
+
+
+class Step(BaseModel):
+    """One step of an order, on its chosen addresses."""
+
+    order_id: str
+    addresses: list[str] = []
+    payment_method: str = ""
+
+
+class Mark(BaseModel):
+    """What the read model shall say."""
+
+    order_id: str
+    status: OrderStatus
+    reason: str = ""
+    step: str = ""

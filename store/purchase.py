@@ -1,0 +1,114 @@
+"""Repository of orders and reservations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.refusals import Conflict, NotFound
+from store.database import now, upsert
+from store.tables.ips import Ip
+from store.tables.purchase import Order, Reservation
+
+
+async def create(session: AsyncSession, dialect: str, order: Order) -> tuple[Order, bool]:
+    """Add an order; one with the same idempotency key is answered instead, and False."""
+    values = order.model_dump()
+    insert = upsert(dialect, Order).values(**values).on_conflict_do_nothing()
+    made = (await session.exec(insert)).rowcount == 1
+    if made or order.idempotency_key is None:
+        return await get(session, order.id), made
+    found = await by_key(session, order.idempotency_key)
+    if found is None:
+        raise NotFound("The order vanished.", code="unknown_order")
+    return found, False
+
+
+async def by_key(session: AsyncSession, key: str) -> Order | None:
+    """The order that a request made before."""
+    return (await session.exec(select(Order).where(col(Order.idempotency_key) == key))).first()
+
+
+async def get(session: AsyncSession, order_id: str) -> Order:
+    """One order.
+
+    Raises:
+        NotFound: no such order.
+    """
+    row = await session.get(Order, order_id)
+    if row is None:
+        raise NotFound(f"There is no order {order_id}.", field="id", code="unknown_order")
+    return row
+
+
+async def change(session: AsyncSession, order_id: str, **values: Any) -> Order:
+    """Set columns of an order."""
+    row = await get(session, order_id)
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.updated_at = now()
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def list_page(session: AsyncSession, *, after: str | None, limit: int) -> tuple[Sequence[Order], str | None]:
+    """Orders, newest first, and the cursor of the next page (ids grow with time)."""
+    query = select(Order).order_by(col(Order.id).desc()).limit(limit + 1)
+    if after:
+        query = query.where(col(Order.id) < after)
+    rows = (await session.exec(query)).all()
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def reserve(session: AsyncSession, dialect: str, address: str, order_id: str) -> None:
+    """Hold an address for an order; the same again changes nothing.
+
+    Raises:
+        Conflict: another order holds it, or it is in the inventory.
+    """
+    await session.exec(
+        upsert(dialect, Reservation)
+        .values(address=address, order_id=order_id, vendor_ref="", created_at=now())
+        .on_conflict_do_nothing()
+    )
+    held = await session.get(Reservation, address)
+    if held is None or held.order_id != order_id:
+        raise Conflict(f"{address} was taken by another order.", field="candidates", code="taken")
+    ip = await session.get(Ip, address)
+    if ip is not None and ip.order_id != order_id:
+        raise Conflict(f"{address} is already in the inventory.", field="candidates", code="taken")
+
+
+async def provisioned(session: AsyncSession, address: str, vendor_ref: str) -> None:
+    """Remember the vendor's own id of a reserved address."""
+    held = await session.get(Reservation, address)
+    if held is not None:
+        held.vendor_ref = vendor_ref
+        session.add(held)
+
+
+async def release(session: AsyncSession, address: str, order_id: str) -> None:
+    """End an order's hold on an address."""
+    held = await session.get(Reservation, address)
+    if held is not None and held.order_id == order_id:
+        await session.delete(held)
+
+
+async def held_by(session: AsyncSession, order_id: str) -> Sequence[Reservation]:
+    """The addresses that an order holds."""
+    return (await session.exec(select(Reservation).where(col(Reservation.order_id) == order_id))).all()
+
+
+async def in_use(session: AsyncSession, addresses: Sequence[str], order_id: str) -> set[str]:
+    """Which of the addresses belong to somebody else."""
+    held = await session.exec(
+        select(Reservation.address).where(
+            col(Reservation.address).in_(addresses), col(Reservation.order_id) != order_id
+        )
+    )
+    owned = await session.exec(select(Ip.address).where(col(Ip.address).in_(addresses)))
+    return {*held.all(), *owned.all()}

@@ -1,0 +1,54 @@
+"""Orders, and which order holds which address."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlmodel import JSON, Column, Field, SQLModel
+
+from domain.words import IpType, OrderStatus
+from store.database import UtcDateTime, now
+
+
+class Order(SQLModel, table=True):
+    """One order; the read model of its purchase."""
+
+    __tablename__ = "purchase_order"
+
+    id: str = Field(primary_key=True)
+    idempotency_key: str | None = Field(None, unique=True)
+    type: str = Field(IpType.DEDICATED)
+    vendor: str
+    region: str
+    count: int = 1
+    pool: str = "default"
+    sender: str | None = None
+    domain: str
+    hostname: str
+    mx: str | None = None
+    smtp_secret: str | None = Field(None, description="Reference of the encrypted credentials.")
+    smtp_login: str | None = Field(None, description="HOST:PORT and user; never the password.")
+    status: str = Field(OrderStatus.QUOTING, index=True)
+    step: str = ""
+    reason: str = ""
+    waiting_for: str = "candidates are being vetted"
+    candidates: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON))
+    quote: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
+    payment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
+    ips: list[str] = Field(default_factory=list, sa_column=Column(JSON))
+    waitlist_until: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    expires_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Reservation(SQLModel, table=True):
+    """An address held by one order: the primary key is what keeps two orders apart."""
+
+    __tablename__ = "purchase_reservation"
+
+    address: str = Field(primary_key=True)
+    order_id: str = Field(index=True)
+    vendor_ref: str = ""
+    created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -1,0 +1,253 @@
+"""The purchase of one order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    WorkflowAlreadyStartedError,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from activities.purchase import PurchaseActivities
+    from activities.purchase_messages import Mark, OrderRef, Quoted, Step
+    from domain.lifecycle import LifecycleInput
+    from domain.purchase import ENDED, Cancel, Complete, PurchaseInput, PurchaseState
+    from domain.words import OrderStatus, Stage
+    from workflows import ids, options, search_attributes
+
+
+class Stopped(Exception):
+    """The operator cancelled between two steps."""
+
+
+@workflow.defn
+class Purchase:
+    """Quote, wait for the operator, then buy as a saga.
+
+    Id ``purchase:<order>``. States: quoting, waitlisted, quoted, purchasing; ends as purchased, failed,
+    cancelled or expired. Updates: ``complete`` (pay and buy), ``cancel`` (undo and end). Query: ``state``.
+    A quote expires; nothing else has a time limit, since money is never left half moved. Actions: start,
+    quote (and each look at stock), expiry timer, update, two marks, six steps, one child an IP.
+    """
+
+    @workflow.init
+    def __init__(self, start: PurchaseInput) -> None:
+        """Messages may come before ``run``."""
+        self._order = start.order_id
+        self._state = PurchaseState()
+        self._recommended: list[str] = []
+        self._complete: Complete | None = None
+        self._cancel: Cancel | None = None
+        self._undo: list[Callable[[Step], Awaitable[None]]] = []
+        self._marked = False
+
+    @workflow.run
+    async def run(self, start: PurchaseInput) -> PurchaseState:
+        """Quote, wait, buy."""
+        try:
+            if await self._quote() and await self._wait_for_operator(start.quote_seconds):
+                await self._buy(start)
+        except asyncio.CancelledError:
+            await self._mark(OrderStatus.CANCELLED, "the order's workflow was cancelled")
+            raise
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._state
+
+    @workflow.update
+    async def complete(self, command: Complete) -> PurchaseState:
+        """Start the purchase; answers once that is written down. A second press changes nothing."""
+        if self._complete is None:
+            self._complete = command
+        await workflow.wait_condition(lambda: self._marked or self._state.status in ENDED)
+        return self._state
+
+    @complete.validator
+    def _check_complete(self, command: Complete) -> None:
+        if self._complete is not None and self._cancel is None:
+            return
+        if self._cancel is not None or self._state.status is not OrderStatus.QUOTED:
+            raise ApplicationError(f"This order is {self._state.status} and cannot be bought.", type="Conflict")
+        unknown = [one for one in command.candidates if one not in self._recommended]
+        if unknown:
+            raise ApplicationError(f"{unknown[0]} is no recommended candidate of this order.", type="Refused")
+
+    @workflow.update
+    async def cancel(self, command: Cancel) -> PurchaseState:
+        """Stop at the next step, undo, and answer with the end."""
+        self._cancel = self._cancel or command
+        await workflow.wait_condition(lambda: self._state.status in ENDED)
+        return self._state
+
+    @cancel.validator
+    def _check_cancel(self, command: Cancel) -> None:
+        if self._state.status in ENDED or self._state.step == "hand over":
+            raise ApplicationError(f"This order is {self._state.status} and cannot be cancelled.", type="Conflict")
+
+    @workflow.query
+    def state(self) -> PurchaseState:
+        """How the order stands."""
+        return self._state
+
+    async def _quote(self) -> bool:
+        self._tell("Candidates are being **vetted**, or the order waits for the vendor's stock.")
+        quoting = workflow.start_activity_method(
+            PurchaseActivities.quote,
+            OrderRef(order_id=self._order),
+            summary="Vet candidates and quote; waits for stock",
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options.VENDOR,
+        )
+        quoted = await self._unless_cancelled(quoting)
+        if quoted is None:
+            await self._mark(OrderStatus.CANCELLED, self._cancel.reason if self._cancel else "")
+            return False
+        self._recommended = quoted.recommended
+        if quoted.status is not OrderStatus.QUOTED:
+            await self._mark(quoted.status, quoted.reason)
+            return False
+        self._state.status = OrderStatus.QUOTED
+        return True
+
+    async def _unless_cancelled(self, task: asyncio.Task[Any]) -> Quoted | None:
+        """The result, or None once a cancel came and the attempt in flight is over."""
+        await workflow.wait_condition(lambda: task.done() or self._cancel is not None)
+        if not task.done():
+            task.cancel()
+        try:
+            result: Quoted | None = await task
+        except (asyncio.CancelledError, ActivityError):
+            if self._cancel is None:
+                raise
+            return None
+        return result if self._cancel is None else None
+
+    async def _wait_for_operator(self, seconds: float) -> bool:
+        self._tell("Quoted; waits for the operator to **complete** or cancel.")
+        try:
+            await workflow.wait_condition(
+                lambda: self._complete is not None or self._cancel is not None,
+                timeout=timedelta(seconds=seconds),
+                timeout_summary="The quote expires",
+            )
+        except TimeoutError:
+            await self._mark(OrderStatus.EXPIRED, "The quote expired before the purchase was completed.")
+            return False
+        if self._cancel is not None:
+            await self._mark(OrderStatus.CANCELLED, self._cancel.reason)
+            return False
+        return True
+
+    async def _buy(self, start: PurchaseInput) -> None:
+        command = self._complete
+        assert command is not None
+        chosen = list(dict.fromkeys(command.candidates)) or self._recommended[: start.count]
+        step = Step(order_id=self._order, addresses=chosen, payment_method=command.payment_method)
+        self._state.addresses = chosen
+        await self._mark(OrderStatus.PURCHASING, "")
+        self._marked = True
+        try:
+            await self._saga(step)
+        except BaseException as failure:  # noqa: BLE001 - a cancellation too must undo
+            await self._compensate(step)
+            await self._end_badly(failure)
+            return
+        await self._start_lives(start, chosen)
+        self._state.status = OrderStatus.PURCHASED
+        self._tell(f"Purchased: {', '.join(chosen)}.")
+
+    async def _saga(self, step: Step) -> None:
+        """Each compensation is registered before its step: a step that failed may still have had effect."""
+        self._undo.append(self._release)
+        await self._step("reserve", PurchaseActivities.reserve, step)
+        await self._step("vet again", PurchaseActivities.vet, step)
+        self._undo.append(self._undo_payment)
+        await self._step("authorise payment", PurchaseActivities.authorise, step)
+        await self._step("provision", PurchaseActivities.provision, step)
+        await self._step("capture payment", PurchaseActivities.capture, step)
+        await self._step("hand over", PurchaseActivities.hand_over, step)
+
+    async def _step(self, name: str, method: Any, step: Step) -> None:
+        if self._cancel is not None:
+            raise Stopped
+        self._state.step = name
+        self._tell(f"Purchasing: **{name}** of {', '.join(step.addresses)}.")
+        running = workflow.start_activity_method(
+            method,
+            step,
+            summary=f"{name}: {', '.join(step.addresses)}",
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options.VENDOR,
+        )
+        await workflow.wait_condition(lambda: running.done() or self._cancel is not None)
+        if not running.done():
+            running.cancel()
+            # The attempt in flight ends before anything is undone, so that it cannot act after the undo.
+            await asyncio.wait([running])
+            if running.cancelled() or running.exception() is not None:
+                raise Stopped
+        running.result()
+
+    async def _compensate(self, step: Step) -> None:
+        self._tell("Undoing what was done: payment, then addresses.")
+        for undo in reversed(self._undo):
+            try:
+                await asyncio.shield(undo(step))
+            except BaseException as error:  # noqa: BLE001 - each undo is caught alone
+                workflow.logger.error("a compensation failed", extra={"order": self._order, "error": str(error)})
+
+    async def _release(self, step: Step) -> None:
+        await workflow.execute_activity_method(
+            PurchaseActivities.release, step, summary="Undo: give the addresses back", **options.VENDOR
+        )
+
+    async def _undo_payment(self, step: Step) -> None:
+        await workflow.execute_activity_method(
+            PurchaseActivities.undo_payment, step, summary="Undo: cancel or refund the payment", **options.VENDOR
+        )
+
+    async def _end_badly(self, failure: BaseException) -> None:
+        if isinstance(failure, Stopped) and self._cancel is not None:
+            await self._mark(OrderStatus.CANCELLED, self._cancel.reason)
+        elif isinstance(failure, ActivityError) and isinstance(failure.cause, ApplicationError):
+            await self._mark(OrderStatus.FAILED, failure.cause.message)
+        else:
+            await self._mark(OrderStatus.CANCELLED, "the order's workflow was cancelled")
+            raise failure
+
+    async def _start_lives(self, start: PurchaseInput, addresses: list[str]) -> None:
+        for address in addresses:
+            try:
+                await workflow.start_child_workflow(
+                    "IpLifecycle",
+                    LifecycleInput(address=address, type=start.type, pool=start.pool, sender=start.sender),
+                    id=ids.ip_id(address),
+                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                    search_attributes=search_attributes.of(
+                        address=address, stage=Stage.AWAITING_DNS, pool=start.pool, sender=start.sender
+                    ),
+                    static_summary=f"Life of {address}",
+                )
+            except WorkflowAlreadyStartedError:
+                workflow.logger.info("the life of an IP runs already", extra={"address": address})
+
+    async def _mark(self, status: OrderStatus, reason: str) -> None:
+        await asyncio.shield(
+            workflow.execute_activity_method(
+                PurchaseActivities.mark,
+                Mark(order_id=self._order, status=status, reason=reason, step=self._state.step),
+                summary=f"Write down: {status}",
+                **options.QUICK,
+            )
+        )
+        self._state.status, self._state.reason = status, reason
+        self._tell(f"Order is **{status}**. {reason}")
+
+    def _tell(self, text: str) -> None:
+        workflow.set_current_details(text)
