@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     dns_port: int = Field(53, description="Port that authoritative servers are asked on.")
     dns_quorum: float = Field(0.75, gt=0, le=1, description="Share of resolvers that must see a record.")
     dns_deadline_hours: float = Field(48.0, gt=0, description="Default time before DNS is escalated.")
+    dns_record_ttl: int = Field(300, ge=1, description="TTL of the records written, seconds.")
     dns_publisher: str = Field(
         "manual", description="Who enters records: `manual`, `rfc2136` or `route53`."
     )
