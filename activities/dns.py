@@ -133,6 +133,7 @@ class DnsActivities:
             dkim_selector=row.dkim_selector,
             dkim_record=row.dkim_record,
             overrides=overrides,
+            ttl=self._context.settings.dns_record_ttl,
         )
         records = rules.render(wish, existing)
         merged = next(record.expected[0] for record in records if record.key == "spf")

@@ -44,7 +44,7 @@ class DnsChecks:
             rules.Check(
                 name="delegation",
                 ok=False,
-                detail=f"{z.apex}: the parent names {', '.join(z.parent_ns)}, the zone {', '.join(z.own_ns)}.",
+                detail=f"{z.apex}: parent {', '.join(z.parent_ns)}; zone {', '.join(z.own_ns)}",
             )
             for z in {zone.apex: zone for zone in zones.values()}.values()
             if not z.delegation_ok
@@ -78,7 +78,7 @@ class DnsChecks:
             rules.Check(
                 name="fcrdns",
                 ok=names == [host] and ip.address in forward,
-                detail=f"{ip.address} -> {', '.join(names) or 'no PTR'} -> {', '.join(forward) or 'no address'}",
+                detail=f"{ip.address} -> {', '.join(names) or 'no PTR'} -> {', '.join(forward) or 'nothing'}",
             ),
             rules.Check(
                 name="helo", ok=ip.address in forward, detail=f"{host} -> {', '.join(forward) or 'nothing'}"

@@ -156,6 +156,7 @@ class Wish(BaseModel):
     mta_sts_id: str | None = Field(None, description="Id of the MTA-STS policy; None leaves it out.")
     tls_rpt: str | None = Field(None, description="Address for TLS reports; None leaves it out.")
     overrides: dict[str, list[str]] = {}
+    ttl: int = TTL
 
 
 def reverse_name(address: str) -> str:
@@ -228,7 +229,7 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
                 Record(key=key, name=name, type="TXT", expected=[text], required=False, zone_hint=domain)
             )
     check_overrides([record.key for record in records], wish.overrides)
-    return [_overridden(record, wish.overrides) for record in records]
+    return [_overridden(record, wish) for record in records]
 
 
 def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> None:
@@ -257,9 +258,9 @@ def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> No
             raise Refused("A domain has one SPF record; give one value.", field=field)
 
 
-def _overridden(record: Record, overrides: dict[str, list[str]]) -> Record:
-    values = overrides.get(record.key)
-    return record.model_copy(update={"expected": values}) if values else record
+def _overridden(record: Record, wish: Wish) -> Record:
+    expected = wish.overrides.get(record.key) or record.expected
+    return record.model_copy(update={"expected": expected, "ttl": wish.ttl})
 
 
 def dmarc_problem(text: str) -> str | None:

@@ -102,7 +102,7 @@ class Observer:
         if not own:
             raise ZoneNotFound(f"no server answers with the name servers of {apex}")
         found = await asyncio.gather(*(self._addresses(name, start) for name in sorted(own)))
-        servers = tuple(dict.fromkeys(server for group in found for server in group))
+        servers = _paired(found)
         if not servers:
             raise ZoneNotFound(f"the name servers of {apex} have no address")
         parent = await self._parent_ns(apex)
@@ -178,7 +178,8 @@ class Observer:
             if reply is None or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 lame += reply is None or reply.rcode() != dns.rcode.REFUSED
                 continue
-            if reply.rcode() == dns.rcode.NXDOMAIN:
+            # An empty corner of a reverse zone has no name yet, but a zone around it.
+            if reply.rcode() == dns.rcode.NXDOMAIN and not hint.endswith(".arpa"):
                 raise nobody
             for rrset in [*reply.answer, *reply.authority]:
                 if rrset.rdtype in (dns.rdatatype.SOA, dns.rdatatype.NS):
@@ -202,6 +203,11 @@ class Observer:
             raise nobody from None
         except dns.exception.DNSException as error:
             raise ZoneNotFound(f"the zone of {hint} cannot be found: {error}") from error
+        if apex != hint and not hint.endswith(".arpa"):
+            # A public suffix answers for names that nobody registered, too.
+            reply = await self._ask(found[0], hint, "SOA", recurse=False) if found else None
+            if reply is not None and reply.rcode() == dns.rcode.NXDOMAIN:
+                raise nobody
         return apex, found
 
     async def _addresses(self, name: str, start: Sequence[Endpoint]) -> list[Server]:
@@ -280,6 +286,20 @@ class Observer:
         except (dns.exception.DNSException, OSError, EOFError):
             return None
         return reply
+
+
+def _paired(found: Sequence[Sequence[Server]]) -> tuple[Server, ...]:
+    """Every endpoint once. Where names share several ports of one address, each name gets its own in turn."""
+    shared = len(found) > 1 and all(
+        [s.endpoint for s in group] == [s.endpoint for s in found[0]] for group in found
+    )
+    if shared and len(found) == len(found[0]):
+        return tuple(group[number] for number, group in enumerate(found))
+    first: dict[Endpoint, Server] = {}
+    for group in found:
+        for server in group:
+            first.setdefault(server.endpoint, server)
+    return tuple(first.values())
 
 
 def _answer(server: str, record: rules.Record, reply: dns.message.Message | None) -> rules.Answer:
