@@ -118,6 +118,7 @@ class Api:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT,
+            trust_env=False,
             transport=transport,
         )
 

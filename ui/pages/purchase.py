@@ -42,7 +42,7 @@ def _fault(name: str) -> None:
 
 
 def _text(label: str, name: str, **more: Any) -> str:
-    value = st.text_input(label, key=f"purchase_{name}", **more)
+    value = str(st.text_input(label, key=f"purchase_{name}", **more) or "")
     _fault(name)
     return value.strip() if name != "password" else value
 

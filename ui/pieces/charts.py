@@ -9,6 +9,9 @@ import pandas as pd
 
 from ui.pieces import words
 
+#: What Altair makes of layers, by its own annotations.
+Picture = alt.LayerChart | alt.FacetChart
+
 PROVIDERS = ("gmail", "microsoft", "yahoo", "apple", "other")
 
 _DECISION_COLOURS = {
@@ -36,7 +39,7 @@ def _sent(day: dict[str, Any]) -> int:
     return max(int(day.get(name) or 0) for name in _SPENT)
 
 
-def cap_against_sent(history: list[dict[str, Any]]) -> alt.LayerChart:
+def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
     """Bars of what was sent, a stepped line of the cap, a mark per day's decision (hover: its reason)."""
     frame = pd.DataFrame(
         [
@@ -70,7 +73,7 @@ def cap_against_sent(history: list[dict[str, Any]]) -> alt.LayerChart:
     return alt.layer(sent, cap, marks).properties(height=280)
 
 
-def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> alt.LayerChart:
+def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
     """The planned cap per day, and the range of finish days as a band with the median marked."""
     frame = pd.DataFrame(
         [
@@ -115,7 +118,7 @@ def _day_number(value: Any, days: list[dict[str, Any]]) -> int | None:
     return (moment - first).days + 1
 
 
-def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt.HConcatChart | alt.Chart:
+def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt.Chart:
     """Small multiples: today's cap (and what is spent) for each mailbox provider."""
     rows = []
     for name in PROVIDERS:
@@ -128,7 +131,7 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt
             cap, used = int(value or 0), int((sent or {}).get(name) or 0)
         rows.append({"Provider": words.spoken(name), "What": "Cap", "Mails": cap})
         rows.append({"Provider": words.spoken(name), "What": "Sent", "Mails": used})
-    return (
+    chart: alt.Chart = (
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
         .encode(
@@ -142,9 +145,10 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt
         )
         .properties(height=130, width=110)
     )
+    return chart
 
 
-def score_over_time(trend: list[dict[str, Any]]) -> alt.LayerChart:
+def score_over_time(trend: list[dict[str, Any]]) -> Picture:
     """The score with the lines below which it is watched and acted on."""
     frame = pd.DataFrame(
         [
@@ -180,7 +184,7 @@ def score_over_time(trend: list[dict[str, Any]]) -> alt.LayerChart:
     return alt.layer(rules, score).properties(height=240)
 
 
-def components(parts: list[dict[str, Any]]) -> alt.LayerChart:
+def components(parts: list[dict[str, Any]]) -> Picture:
     """The parts of a score as bars, each with its weight, sample and age on hover."""
     rows = []
     for part in parts:
@@ -206,7 +210,7 @@ def components(parts: list[dict[str, Any]]) -> alt.LayerChart:
     return alt.layer(bars, text).properties(height=max(120, 30 * len(rows)))
 
 
-def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> alt.LayerChart:
+def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
     """Records down, servers across; each cell a sign, a colour, and what was found on hover.
 
     Args:

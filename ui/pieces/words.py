@@ -102,7 +102,7 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, str) or not value:
         return None
     try:
-        read = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        read = datetime.fromisoformat(value)
     except ValueError:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
