@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from domain.words import MailboxProvider, Severity
 
@@ -38,6 +38,10 @@ COUNTED = {
 }
 
 
+#: End of the year 9999, the last instant a calendar can show.
+MAX_MS = 253_402_300_799_000
+
+
 class MailEvent(BaseModel):
     """One thing that happened to one recipient of a mail, or an alert about an IP."""
 
@@ -50,7 +54,9 @@ class MailEvent(BaseModel):
         "", description="Sending IP, empty if the source does not say."
     )
     provider: MailboxProvider = MailboxProvider.OTHER
-    at_ms: int = Field(description="When it happened, epoch milliseconds.")
+    at_ms: int = Field(
+        ge=0, le=MAX_MS, description="When it happened, epoch milliseconds."
+    )
     sent_ms: int | None = Field(
         None, description="When the mail was sent, for complaints."
     )
@@ -58,6 +64,12 @@ class MailEvent(BaseModel):
     message_id: str = ""
     detail: str = Field("", description="Reply or alert in the source's words.")
     severity: Severity = Severity.INFO
+
+    @field_validator("event_id", "recipient", "message_id", "detail", mode="after")
+    @classmethod
+    def storable(cls, value: str) -> str:
+        """Without what no database can store as text: NUL and halves of surrogate pairs."""
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
 
     def once_key(self) -> str:
         """The key that duplicates share: deferrals and complaints count once a recipient of a message."""

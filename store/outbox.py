@@ -45,6 +45,16 @@ async def put(
     return row.id
 
 
+async def any_due(session: AsyncSession) -> bool:
+    """Whether a look for work is worth a write lock."""
+    query = (
+        sa.select(col(OutboxRow.id))
+        .where(col(OutboxRow.done_ms).is_(None), col(OutboxRow.due_ms) <= _now_ms())
+        .limit(1)
+    )
+    return (await session.exec(query)).first() is not None
+
+
 async def claim(
     session: AsyncSession, *, limit: int = 50, at_ms: int | None = None
 ) -> Sequence[OutboxRow]:

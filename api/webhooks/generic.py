@@ -1,0 +1,142 @@
+"""The generic webhook: Standard Webhooks signatures (HMAC-SHA256), our own words for events."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from api.webhooks.reading import (
+    Rejected,
+    address,
+    document,
+    epoch_ms,
+    fresh,
+    unreadable,
+)
+from domain import mailbox
+from domain.events import Kind, MailEvent, failure_kind
+from domain.words import MailboxProvider, Severity
+
+#: Seconds between signing and arrival, as the specification's own libraries have it.
+TOLERANCE = 300.0
+
+
+class GenericEvent(BaseModel):
+    """One event as a sender or a monitor posts it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str | None = Field(
+        None, max_length=200, description="Own id; the same twice counts once."
+    )
+    kind: Kind = Field(description="A reply given with `bounced` is classified here.")
+    ip: str = ""
+    recipient: str = Field("", max_length=320)
+    provider: MailboxProvider | None = None
+    mx: str = ""
+    at: str | float | None = None
+    sent_at: str | float | None = None
+    message_id: str = Field("", max_length=500)
+    detail: str = Field("", description="SMTP reply, or the text of an alert.")
+    severity: Severity = Severity.INFO
+
+
+def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
+    """The signature header of a body.
+
+    Raises:
+        ValueError: the secret is no base64.
+    """
+    key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return (
+        "v1,"
+        + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    )
+
+
+def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> str:
+    """Check the signature over the bytes as they came; answers the message id.
+
+    Raises:
+        Rejected: missing, forged or replayed.
+    """
+    message_id, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp")
+    given = headers.get("webhook-signature")
+    if not message_id or not timestamp or not given:
+        raise Rejected(
+            "webhook-id, webhook-timestamp and webhook-signature must be sent."
+        )
+    try:
+        expected = sign(secret, message_id, timestamp, body)
+    except (binascii.Error, ValueError):
+        raise Rejected(
+            "WARMPATH_WEBHOOK_GENERIC_SECRET is not of the form whsec_BASE64.",
+            status=503,
+            code="not_configured",
+        ) from None
+    offered = [one.encode("utf-8", "replace") for one in given.split()]
+    if not any(hmac.compare_digest(expected.encode(), one) for one in offered):
+        raise Rejected("The signature does not fit the body.")
+    fresh(timestamp, now, TOLERANCE)
+    return message_id
+
+
+def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
+    """Events of a verified body: one object, a list, or ``{"events": [...]}``.
+
+    Raises:
+        Rejected: names the entry and the field.
+    """
+    given: Any = document(body)
+    if isinstance(given, dict):
+        given = given.get("events", [given])
+    if not isinstance(given, list):
+        raise unreadable("events must be a list.", "events")
+    return [_event(one, place, message_id, now) for place, one in enumerate(given)]
+
+
+def _event(raw: Any, place: int, message_id: str, now: float) -> MailEvent:
+    try:
+        one = GenericEvent.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join((f"events[{place}]", *(str(step) for step in first["loc"])))
+        raise unreadable(f"{field}: {first['msg']}.", field) from None
+    sender = address(one.ip)
+    if one.ip and not sender:
+        raise unreadable(
+            f"events[{place}].ip: {one.ip[:60]!r} is no IP address.",
+            f"events[{place}].ip",
+        )
+    kind = (
+        failure_kind(one.detail)
+        if one.kind is Kind.BOUNCED and one.detail
+        else one.kind
+    )
+    provider = one.provider or (
+        mailbox.by_mx([one.mx]) if one.mx else mailbox.by_recipient(one.recipient)
+    )
+    return MailEvent(
+        source="generic",
+        event_id=one.id or f"{message_id}:{place}",
+        kind=kind,
+        address=sender,
+        provider=provider,
+        at_ms=int(now * 1000)
+        if one.at is None
+        else epoch_ms(one.at, f"events[{place}].at"),
+        sent_ms=None
+        if one.sent_at is None
+        else epoch_ms(one.sent_at, f"events[{place}].sent_at"),
+        recipient=one.recipient,
+        message_id=one.message_id,
+        detail=one.detail,
+        severity=one.severity,
+    )

@@ -1,0 +1,123 @@
+"""Reading a body that anybody may have sent: every way to be wrong has its own sentence."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import json
+from typing import Any
+
+from domain.events import MAX_MS
+from domain.refusals import Refused
+
+
+class Rejected(Refused):
+    """A webhook that is not taken; nothing of it is stored.
+
+    Args:
+        detail: one sentence for whoever runs the source.
+        status: HTTP status; 401 for a signature, 400 for a body that cannot be read, 404, 413, 503.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int = 401,
+        field: str | None = None,
+        code: str = "forged",
+    ) -> None:
+        super().__init__(detail, field=field, code=code)
+        self.status = status
+
+
+def unreadable(detail: str, field: str = "body") -> Rejected:
+    """A body whose signature may be right but whose content makes no sense."""
+    return Rejected(detail, status=400, field=field, code="unreadable")
+
+
+def document(body: bytes) -> Any:
+    """The JSON document of a body.
+
+    Raises:
+        Rejected: it is not UTF-8, not JSON, or nested past reason.
+    """
+    try:
+        return json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise unreadable(
+            f"The body is not UTF-8 (byte {error.start}); send JSON in UTF-8."
+        ) from None
+    except RecursionError:
+        raise unreadable("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise unreadable(f"The body is not JSON: {error}.") from None
+
+
+def mapping(value: Any, field: str) -> dict[str, Any]:
+    """A JSON object, or a refusal that names the field."""
+    if not isinstance(value, dict):
+        raise unreadable(f"{field} must be a JSON object.", field)
+    return value
+
+
+def text(value: Any) -> str:
+    """Text of a scalar, empty for anything else."""
+    return (
+        str(value)
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else ""
+    )
+
+
+def address(value: Any) -> str:
+    """The canonical form of an IP that a source names, empty when it is none."""
+    try:
+        return str(ipaddress.ip_address(text(value).strip()))
+    except ValueError:
+        return ""
+
+
+def epoch_ms(value: Any, field: str) -> int:
+    """Milliseconds of epoch seconds or an RFC 3339 time.
+
+    Raises:
+        Rejected: neither.
+    """
+    try:
+        if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+            moment = dt.datetime.fromisoformat(value)
+            at = int(
+                (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+                * 1000
+            )
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            at = int(float(value) * 1000)
+        else:
+            raise ValueError
+        if not 0 <= at <= MAX_MS:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise unreadable(
+            f"{field} must be a time: epoch seconds or RFC 3339.", field
+        ) from None
+    return at
+
+
+def fresh(timestamp: str, now: float, tolerance: float) -> None:
+    """Refuse a stale or future timestamp: a recorded request must not be of use later.
+
+    Raises:
+        Rejected: it is no number, or more than ``tolerance`` seconds away.
+    """
+    try:
+        sent = float(timestamp)
+    except ValueError:
+        raise Rejected(
+            "The signed timestamp is no number of seconds.", code="forged"
+        ) from None
+    if not abs(now - sent) <= tolerance:
+        raise Rejected(
+            f"The signed timestamp is more than {tolerance:.0f} seconds away from now: a replay, or a wrong clock.",
+            code="replayed",
+        )

@@ -1,0 +1,126 @@
+"""SendGrid's signed event webhook: ECDSA (P-256, SHA-256) over timestamp and raw body."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from api.webhooks.reading import (
+    Rejected,
+    address,
+    document,
+    epoch_ms,
+    fresh,
+    mapping,
+    text,
+    unreadable,
+)
+from domain import mailbox
+from domain.events import Kind, MailEvent, failure_kind
+
+SIGNATURE = "x-twilio-email-event-webhook-signature"
+TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+#: Seconds between signing and arrival; SendGrid signs each try anew.
+TOLERANCE = 600.0
+
+_KINDS = {
+    "processed": Kind.SENT,
+    "delivered": Kind.DELIVERED,
+    "deferred": Kind.DEFERRED,
+    "dropped": Kind.DROPPED,
+    "spamreport": Kind.COMPLAINED,
+    "open": Kind.OPENED,
+    "click": Kind.CLICKED,
+    "unsubscribe": Kind.UNSUBSCRIBED,
+    "group_unsubscribe": Kind.UNSUBSCRIBED,
+}
+
+
+def verify(
+    body: bytes, headers: Mapping[str, str], public_key: str, now: float
+) -> None:
+    """Check the signature over the bytes as they came.
+
+    Args:
+        public_key: base64 of the DER key, as SendGrid shows it.
+        now: epoch seconds.
+
+    Raises:
+        Rejected: missing, forged or replayed.
+    """
+    signature, timestamp = headers.get(SIGNATURE), headers.get(TIMESTAMP)
+    if not signature or not timestamp:
+        raise Rejected(
+            "The request is not signed: switch on the signed event webhook at SendGrid."
+        )
+    try:
+        key = load_der_public_key(base64.b64decode(public_key, validate=True))
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError("another kind of key")  # noqa: TRY004 - refused below like any wrong key
+    except ValueError:
+        raise Rejected(
+            "WARMPATH_WEBHOOK_SENDGRID_PUBLIC_KEY is not SendGrid's verification key.",
+            status=503,
+            code="not_configured",
+        ) from None
+    try:
+        key.verify(
+            base64.b64decode(signature, validate=True),
+            timestamp.encode() + body,
+            ec.ECDSA(hashes.SHA256()),
+        )
+    except (InvalidSignature, binascii.Error, ValueError):
+        raise Rejected("The signature does not fit the body.") from None
+    fresh(timestamp, now, TOLERANCE)
+
+
+def events(body: bytes) -> list[MailEvent]:
+    """Events of a verified body.
+
+    Raises:
+        Rejected: names the entry that cannot be read.
+    """
+    given = document(body)
+    if not isinstance(given, list):
+        raise unreadable("The body must be a list of events.")
+    return [
+        _event(mapping(one, f"[{place}]"), f"[{place}]")
+        for place, one in enumerate(given)
+    ]
+
+
+def _event(raw: dict[str, Any], place: str) -> MailEvent:
+    event_id = text(raw.get("sg_event_id"))
+    if not event_id:
+        raise unreadable(f"{place}.sg_event_id is missing.", f"{place}.sg_event_id")
+    name, recipient = text(raw.get("event")), text(raw.get("email"))
+    reply = " ".join(
+        filter(None, (text(raw.get(key)) for key in ("status", "reason", "response")))
+    )
+    kind = failure_kind(reply) if name == "bounce" else _KINDS.get(name)
+    if kind is None:
+        raise unreadable(f"{place}.event {name!r} is unknown.", f"{place}.event")
+    return MailEvent(
+        source="sendgrid",
+        event_id=event_id,
+        kind=kind,
+        address=address(raw.get("ip"))
+        if kind in _IP_IS_SENDER or name == "bounce"
+        else "",
+        provider=mailbox.by_recipient(recipient),
+        at_ms=epoch_ms(raw.get("timestamp"), f"{place}.timestamp"),
+        recipient=recipient,
+        message_id=text(raw.get("sg_message_id")) or text(raw.get("smtp-id")),
+        detail=reply,
+    )
+
+
+#: In opens and clicks `ip` is the reader's address, elsewhere the one that sent.
+_IP_IS_SENDER = frozenset({Kind.SENT, Kind.DELIVERED, Kind.DEFERRED, Kind.COMPLAINED})
