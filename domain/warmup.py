@@ -1,0 +1,232 @@
+"""The warm-up of an IP: plan, ladder, days, and the messages of its workflow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, Field
+
+from domain import presets
+from domain.refusals import Refused
+from domain.words import MailboxProvider
+
+MAX_DAYS = 400
+REAL_DAY = 86_400.0
+#: Share of a day within which addresses spread their ticks, so that a fleet does not tick at midnight together.
+JITTER = 0.02
+#: Part of a day's cap that one hour may take (Mailtrap's published table).
+HOURLY_PART = 5
+
+
+class WarmupPlan(BaseModel):
+    """What an operator sets; checked by :meth:`checked`, which names the field at fault."""
+
+    initial: int = Field(50, description="Cap of the first day, mails.")
+    growth: float = Field(0.25, description="Growth a step, 0.20 to 0.30 (mission; operator's IP guide).")
+    step_days: int = Field(1, description="Sending days a step lasts.")
+    target: int = Field(2000, description="Safe limit, mails a day.")
+    sending_days: list[int] = Field(default_factory=lambda: list(range(7)), description="0 is Monday.")
+    shares: dict[MailboxProvider, float] = Field(
+        default_factory=dict, description="Part of the cap a mailbox provider may get, 0 to 1."
+    )
+    preset: str | None = None
+    time_zone: str = "UTC"
+    day_seconds: float = REAL_DAY
+
+    def checked(self) -> WarmupPlan:
+        """This plan, when it can be run.
+
+        Raises:
+            Refused: names the field ``plan.<field>`` and the fix.
+        """
+        preset = presets.get(self.preset) if self.preset else None
+        free = bool(preset and preset.ladder)
+        if not free and not 20 <= self.initial <= 50:
+            _refuse("initial", f"{self.initial} mails on the first day; give 20 to 50, or choose a preset.")
+        if not free and not 0.20 <= self.growth <= 0.30:
+            _refuse("growth", f"Growth of {self.growth:.0%} a step; give 20 % to 30 % (0.20 to 0.30).")
+        if not 1 <= self.step_days <= 30:
+            _refuse("step_days", f"{self.step_days} days a step; give 1 to 30.")
+        first = preset.ladder[0] if preset and preset.ladder else self.initial
+        if self.target < first:
+            _refuse("target", f"The target of {self.target} is under the initial cap of {first}; raise it.")
+        if self.target > 10_000_000:
+            _refuse("target", f"The target of {self.target} is past 10,000,000 mails a day; lower it.")
+        if not self.sending_days or not set(self.sending_days) <= set(range(7)):
+            _refuse("sending_days", "Name at least one sending day, 0 (Monday) to 6 (Sunday).")
+        if any(not 0 <= share <= 1 for share in self.shares.values()):
+            _refuse("shares", "Each provider's share lies between 0 and 1.")
+        if not math.isfinite(self.day_seconds) or self.day_seconds <= 0:
+            _refuse("day_seconds", "A day lasts longer than 0 seconds.")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            _refuse("time_zone", f"{self.time_zone!r} is no time zone; give one such as UTC or Europe/Berlin.")
+        days = math.ceil(len(self.ladder()) * self.pace() * 7 / len(set(self.sending_days)))
+        if days > MAX_DAYS:
+            _refuse("step_days", f"This plan takes {days} days; at most {MAX_DAYS}: shorten the step.")
+        return self
+
+    def pace(self) -> int:
+        """Sending days a step lasts, by the preset if that says more."""
+        preset = presets.PRESETS.get(self.preset or "")
+        return max(self.step_days, preset.step_days) if preset else self.step_days
+
+    def ladder(self) -> list[int]:
+        """Caps of the steps, ending at the target without a jump past one growth step."""
+        preset = presets.PRESETS.get(self.preset or "")
+        if preset and preset.ladder:
+            caps = [cap for cap in preset.ladder if cap < self.target]
+            while caps and caps[-1] * (1 + self.growth) < self.target and len(caps) == len(preset.ladder):
+                caps.append(math.floor(caps[-1] * (1 + self.growth)))
+                if len(caps) > MAX_DAYS or caps[-1] <= caps[-2]:
+                    break
+                preset = preset.model_copy(update={"ladder": caps[:]})
+            return [*caps, self.target]
+        caps, cap = [], float(self.initial)
+        while cap < self.target and len(caps) <= MAX_DAYS:
+            caps.append(math.floor(cap))
+            cap *= 1 + self.growth
+        return [*caps, self.target]
+
+    def cap(self, step: int) -> int:
+        """Cap of a step, mails a day; past the last it is the target."""
+        ladder = self.ladder()
+        return ladder[max(0, min(step, len(ladder) - 1))]
+
+    def by_provider(self, step: int, behind: dict[MailboxProvider, int] | None = None) -> dict[MailboxProvider, int]:
+        """Caps by mailbox provider; one that stands ``behind`` gets its share of a lower step."""
+        late = behind or {}
+        return {
+            one: max(1, math.ceil(self.cap(step - late.get(one, 0)) * self.shares.get(one, 1.0)))
+            for one in MailboxProvider
+            if one in self.shares or late.get(one, 0)
+        }
+
+    def day_bounds(self, started: dt.datetime, day: int) -> tuple[dt.datetime, dt.datetime]:
+        """First instant of the plan's day ``day`` (0 is the day it starts) and of the next.
+
+        A real day is a calendar day of the time zone, so that it may last 23 or 25 hours; a short one
+        counts from the start.
+        """
+        if self.day_seconds == REAL_DAY:
+            zone = ZoneInfo(self.time_zone)
+            date = started.astimezone(zone).date() + dt.timedelta(days=day)
+            ends = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(), zone).astimezone(dt.UTC)
+            begins = dt.datetime.combine(date, dt.time(), zone).astimezone(dt.UTC)
+            return begins, ends
+        length = dt.timedelta(seconds=self.day_seconds)
+        return started + day * length, started + (day + 1) * length
+
+    def date(self, started: dt.datetime, day: int) -> dt.date:
+        """Calendar date of a day; short days are numbered on from the date of the start."""
+        return started.astimezone(ZoneInfo(self.time_zone)).date() + dt.timedelta(days=day)
+
+    def sends_on(self, started: dt.datetime, day: int) -> bool:
+        """Whether mail is planned on that day."""
+        return self.date(started, day).weekday() in self.sending_days
+
+
+def _refuse(field: str, detail: str) -> None:
+    raise Refused(detail, field=f"plan.{field}", code="out_of_bounds")
+
+
+def jitter_seconds(address: str, day_seconds: float) -> float:
+    """How long after the end of a day an address ticks; the same every day."""
+    part = int.from_bytes(hashlib.sha256(address.encode()).digest()[:4]) / 2**32
+    return part * JITTER * day_seconds
+
+
+class WarmupState(StrEnum):
+    """Where a warm-up stands."""
+
+    WARMING = "warming"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    GRADUATED = "graduated"
+    COMPLETED = "completed"
+
+
+class WarmupInput(BaseModel):
+    """What a warm-up starts from."""
+
+    address: str
+    plan: WarmupPlan
+    step: int = Field(0, ge=0, description="Step to start at; a repair starts from a remembered level.")
+    pool: str = "default"
+    sender: str | None = None
+
+
+class WarmupResult(BaseModel):
+    """How a warm-up ended."""
+
+    address: str
+    outcome: WarmupState
+    reason: str
+    step: int
+    cap: int
+
+
+class StopSignal(BaseModel):
+    """A deterministic alarm: mail of the IP stops at once."""
+
+    reason: str
+    source: str = "alert"
+
+
+class Pause(BaseModel):
+    """Rest; the level stays and decays after 30 days."""
+
+    reason: str = ""
+
+
+class Resume(BaseModel):
+    """Go on after a pause or a stop."""
+
+    reason: str = ""
+
+
+class Complete(BaseModel):
+    """Declare the IP warm: the cap becomes the target."""
+
+    reason: str = ""
+
+
+class Restart(BaseModel):
+    """Go on from a step, also after a stop."""
+
+    step: int = 0
+    reason: str = ""
+
+
+class Adjust(BaseModel):
+    """Another plan from the next cap on; the level is kept as near as the new ladder allows."""
+
+    plan: WarmupPlan
+    reason: str = ""
+
+
+class Progress(BaseModel):
+    """The whole state of a warm-up; what queries answer and what one day hands to the next."""
+
+    plan: WarmupPlan
+    state: WarmupState = WarmupState.WARMING
+    started: dt.datetime
+    day: int = 0
+    step: int = 0
+    held_days: int = Field(0, description="Full sending days on this step.")
+    idle_days: int = 0
+    fresh_from: int = Field(0, description="First day that counts: the same mail is not held against it twice.")
+    holding: str = Field("", description="The rate that holds the ramp, until it is cleared.")
+    behind: dict[MailboxProvider, int] = Field(default_factory=dict)
+    decision: str = "start"
+    reason: str = "The warm-up starts."
+
+    @property
+    def cap(self) -> int:
+        """Cap of the present step."""
+        return self.plan.cap(self.step)
