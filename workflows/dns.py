@@ -16,6 +16,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 
+def _titled(config: workflow.ActivityConfig, summary: str) -> workflow.ActivityConfig:
+    """The options of an activity with its line in the Temporal UI."""
+    return {**config, "summary": summary}
+
+
 @workflow.defn
 class DnsPropagation:
     """Publish the records of an IP and wait until the world sees them.
@@ -91,7 +96,7 @@ class DnsPropagation:
         try:
             check_overrides(self._prepared.keys or list(command.values), command.values)
         except Refused as refusal:
-            raise ApplicationError(refusal.detail, type="Refused") from refusal
+            raise ApplicationError(refusal.detail, refusal.field, type="Refused") from refusal
 
     @reverify.validator
     def _check_reverify(self, command: Reverify) -> None:
@@ -123,8 +128,7 @@ class DnsPropagation:
         self._prepared = await workflow.execute_activity_method(
             DnsActivities.prepare,
             Prepare(address=self._address, deadline_hours=self._deadline_hours, overrides=overrides),
-            summary=f"Render and publish the records of {self._address}",
-            **options.DNS_WAIT,
+            **_titled(options.DNS_WAIT, f"Render and publish the records of {self._address}"),
         )
         self._tell()
 
@@ -160,8 +164,7 @@ class DnsPropagation:
         looking = workflow.start_activity_method(
             DnsActivities.await_records,
             Look(address=self._address),
-            summary=f"Wait for the DNS of {self._address}",
-            **options.DNS_WAIT,
+            **_titled(options.DNS_WAIT, f"Wait for the DNS of {self._address}"),
         )
         await workflow.wait_condition(lambda: looking.done() or called())
         if looking.done():
@@ -182,8 +185,7 @@ class DnsPropagation:
             outcome = await workflow.execute_activity_method(
                 DnsActivities.check,
                 Look(address=self._address),
-                summary="Re-verify now",
-                **options.DNS_WAIT,
+                **_titled(options.DNS_WAIT, "Re-verify now"),
             )
             self._note(outcome)
         self._done = upto
@@ -198,8 +200,7 @@ class DnsPropagation:
         await workflow.execute_activity_method(
             DnsActivities.escalate,
             Escalate(address=self._address, message=message, past_deadline=past_deadline),
-            summary="Hand the evidence to support",
-            **options.QUICK,
+            **_titled(options.QUICK, "Hand the evidence to support"),
         )
 
     def _note(self, outcome: Outcome) -> None:
