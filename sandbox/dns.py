@@ -258,7 +258,7 @@ def _lifetime(answer: dns.message.Message) -> int:
         return min(rrset.ttl for rrset in answer.answer)
     for rrset in answer.authority:
         if rrset.rdtype == RdataType.SOA:
-            return min(rrset.ttl, rrset[0].minimum)
+            return min(rrset.ttl, int(rrset[0].minimum))
     return 0
 
 

@@ -39,7 +39,7 @@ def order(api: Caller, settings: Settings, domain: str, hostname: str, key: str)
     body = {
         "type": "dedicated",
         "vendor": "sandbox",
-        "region": "eu-west",
+        "region": "eu-central",
         "count": 1,
         "pool": "default",
         "domain": domain,
@@ -76,7 +76,10 @@ class Registrar:
         secret = tsig_keys(self.settings.var_dir / "sandbox" / "dns")["registrar"]
         keyring = dns.tsigkeyring.from_text({"registrar": secret})
         change = dns.update.UpdateMessage(
-            domain, keyring=keyring, keyname="registrar", keyalgorithm=dns.tsig.HMAC_SHA256
+            domain,
+            keyring=keyring,
+            keyname=dns.name.from_text("registrar"),
+            keyalgorithm=dns.tsig.HMAC_SHA256,
         )
         origin, entered = dns.name.from_text(domain), []
         for record in records:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from sandbox import parts, preflight
@@ -186,13 +186,13 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _board(self) -> object:
+    def _board(self) -> Group:
         url = f"http://127.0.0.1:{self._ports.console}"
         return board(self._processes, self._headline, self._var / "operator.token", url)
 
     def _refresh(self) -> None:
         if self._live is not None:
-            self._live.update(self._board(), refresh=True)  # type: ignore[arg-type]
+            self._live.update(self._board(), refresh=True)
             return
         for process in self._processes:
             if process.state is State.RESTARTING:

@@ -241,7 +241,7 @@ def _delete_records(zone: dns.zone.Zone, change: dns.rrset.RRset) -> None:
     if held is None or _kept(zone, change):
         return
     for rdata in change:
-        held.discard(rdata)
+        held.items.pop(rdata, None)
     if len(held) == 0:
         zone.delete_rdataset(change.name, change.rdtype)
     _prune(zone, change.name)

@@ -34,7 +34,9 @@ async def ask(port: int, name: str, kind: str = "A") -> dns.message.Message:
 
 def update_of(server: SandboxDns, zone: str, key: str = "warmpath") -> dns.update.UpdateMessage:
     keyring = dns.tsigkeyring.from_text({key: server.keys[key]})
-    return dns.update.UpdateMessage(zone, keyring=keyring, keyname=key, keyalgorithm=dns.tsig.HMAC_SHA256)
+    return dns.update.UpdateMessage(
+        zone, keyring=keyring, keyname=dns.name.from_text(key), keyalgorithm=dns.tsig.HMAC_SHA256
+    )
 
 
 async def send(server: SandboxDns, message: dns.message.Message) -> dns.rcode.Rcode:
