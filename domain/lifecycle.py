@@ -23,6 +23,7 @@ class LifecycleInput(BaseModel):
     sender: str | None = None
     stage: Stage = Stage.AWAITING_DNS
     safe_limit: int = Field(2000, gt=0, description="Mails a day once fully warmed.")
+    day_seconds: float = Field(86_400.0, gt=0, description="Length of a day, for an import while warming.")
 
 
 class Retire(BaseModel):

@@ -1,0 +1,82 @@
+"""The application: what it needs, how it stops, which routes it has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+from temporalio.client import Client
+
+import settings as configuration
+from api import limits, outbox, problems
+from api.deps import RateLimit
+from api.routes import (
+    account,
+    dns,
+    gate,
+    health,
+    incidents,
+    lifecycle,
+    pools,
+    purchase,
+    reputation,
+    warmup,
+    webhooks,
+)
+from settings import Settings
+from store.database import Database
+from store.secrets import Secrets
+from workflows.client import connect, keyring
+
+log = structlog.get_logger()
+
+ROUTES = (health, lifecycle, purchase, dns, warmup, reputation, incidents, pools, gate, webhooks, account)
+
+
+def create(
+    settings: Settings | None = None, db: Database | None = None, temporal: Client | None = None
+) -> FastAPI:
+    """The application; tests hand in their own store and client."""
+    chosen = settings or configuration.load()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tasks = [] if temporal else [asyncio.create_task(_connect(app))]
+        tasks.append(asyncio.create_task(outbox.relay(app)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if db is None:
+            await app.state.db.close()
+
+    app = FastAPI(
+        title="Warmpath",
+        version="0.1.0",
+        description="A control plane for the IP addresses that mail is sent from.",
+        lifespan=lifespan,
+        responses=problems.RESPONSES,
+    )
+    app.state.settings = chosen
+    app.state.db = db or Database.open(chosen.database_url, synchronous=chosen.sqlite_synchronous)
+    app.state.secrets = Secrets(app.state.db, keyring(chosen))
+    app.state.temporal = temporal
+    app.state.rate_limit = RateLimit(chosen.rate_limit_per_minute)
+    problems.install(app)
+    app.add_middleware(limits.BodyLimit, limit=chosen.max_body_bytes)
+    for route in ROUTES:
+        app.include_router(route.router)
+    return app
+
+
+async def _connect(app: FastAPI) -> None:
+    """Keep trying until Temporal answers: the API starts without it and says so in /readyz."""
+    while app.state.temporal is None:
+        try:
+            app.state.temporal = await connect(app.state.settings)
+        except RuntimeError as error:
+            log.warning("temporal does not answer", reason=str(error).splitlines()[0])
+            await asyncio.sleep(0.5)

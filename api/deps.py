@@ -1,0 +1,127 @@
+"""What routes ask for: who calls, the store, Temporal, the idempotency key."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from temporalio.client import Client
+
+from domain.words import Role
+from settings import Settings
+from store import accounts
+from store.database import Database
+from store.secrets import Secrets as SecretStore
+
+ORDER = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+_bearer = HTTPBearer(auto_error=False, description="A token made by `warmpath token create`.")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls."""
+
+    token: str
+    name: str
+    role: Role
+
+
+class RateLimit:
+    """At most so many requests a minute for one token, counted in this process."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._seen: dict[str, deque[float]] = {}
+
+    def admit(self, who: str) -> bool:
+        """Whether this request may go on."""
+        moment = time.monotonic()
+        seen = self._seen.setdefault(who, deque())
+        while seen and seen[0] < moment - 60:
+            seen.popleft()
+        if len(seen) >= self._per_minute:
+            return False
+        seen.append(moment)
+        return True
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _store(request: Request) -> Database:
+    db: Database = request.app.state.db
+    return db
+
+
+def _secrets(request: Request) -> SecretStore:
+    secrets: SecretStore = request.app.state.secrets
+    return secrets
+
+
+def _temporal(request: Request) -> Client:
+    client: Client | None = request.app.state.temporal
+    if client is None:
+        raise HTTPException(503, "Temporal does not answer yet; try again in a moment.")
+    return client
+
+
+AppSettings = Annotated[Settings, Depends(_settings)]
+Store = Annotated[Database, Depends(_store)]
+Secrets = Annotated[SecretStore, Depends(_secrets)]
+Temporal = Annotated[Client, Depends(_temporal)]
+
+
+async def principal(
+    request: Request,
+    db: Store,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """The holder of the bearer token.
+
+    Raises:
+        HTTPException: 401 without a known token, 429 past the rate limit.
+    """
+    if bearer is None:
+        raise HTTPException(
+            401, "Send a token: `Authorization: Bearer ...`.", headers={"WWW-Authenticate": "Bearer"}
+        )
+    async with db.read() as session:
+        token = await accounts.find_token(session, bearer.credentials)
+    if token is None:
+        raise HTTPException(
+            401, "This token is not known or was revoked.", headers={"WWW-Authenticate": "Bearer"}
+        )
+    limit: RateLimit = request.app.state.rate_limit
+    if not limit.admit(token.id):
+        raise HTTPException(429, "Too many requests for this token; wait a minute.", headers={"Retry-After": "60"})
+    return Principal(token.id, token.name, Role(token.role))
+
+
+class Needs:
+    """A dependency that lets a role and the ones above it pass."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    async def __call__(self, who: Annotated[Principal, Depends(principal)]) -> Principal:
+        """The caller, when its role is enough."""
+        if ORDER.index(who.role) < ORDER.index(self._role):
+            raise HTTPException(
+                403, f"The token {who.name!r} is a {who.role}; this needs the role {self._role}."
+            )
+        return who
+
+
+Viewer = Annotated[Principal, Depends(Needs(Role.VIEWER))]
+Operator = Annotated[Principal, Depends(Needs(Role.OPERATOR))]
+Admin = Annotated[Principal, Depends(Needs(Role.ADMIN))]
+Keyed = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=200, description="The same key, the same resource."),
+]

@@ -1,0 +1,69 @@
+"""Commands to journeys: an update, and its refusal as an HTTP problem."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import HTTPException
+from pydantic import BaseModel
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.refusals import Conflict, NotFound, Refused
+from settings import Settings
+
+#: A command that takes longer than this goes on; the caller is told to look later.
+PATIENCE = timedelta(seconds=25)
+
+
+async def command(
+    client: Client,
+    workflow_id: str,
+    update: Any,  # noqa: ANN401 - a workflow's update method or its name
+    arg: BaseModel,
+    key: str | None = None,
+) -> Any:  # noqa: ANN401 - the result of the update
+    """Send an update and wait for what it answers.
+
+    Args:
+        key: the request's idempotency key, used as update id: the same key acts once.
+
+    Raises:
+        Refused: the journey refuses the input (422), Conflict: refuses it now (409),
+        NotFound: there is no such journey (404).
+        HTTPException: 503 when Temporal or the worker does not answer.
+    """
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        return await handle.execute_update(update, arg, id=key, rpc_timeout=PATIENCE)
+    except WorkflowUpdateFailedError as error:
+        raise _refusal(error.cause) from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise HTTPException(503, "The journey has the command and has not answered yet; look again.") from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            subject = workflow_id.replace(":", " of ", 1)
+            raise NotFound(f"There is no open journey {subject}.", code="no_journey") from error
+        if error.status is RPCStatusCode.FAILED_PRECONDITION:
+            raise Conflict("The journey has ended.", code="ended") from error
+        raise HTTPException(503, "Temporal does not answer; try again in a moment.") from error
+
+
+def _refusal(cause: BaseException | None) -> Refused:
+    detail = getattr(cause, "message", None) or str(cause)
+    kinds = {"Refused": Refused, "NotFound": NotFound}
+    kind = kinds.get(cause.type or "", Conflict) if isinstance(cause, ApplicationError) else Conflict
+    field = None
+    if isinstance(cause, ApplicationError) and cause.details and isinstance(cause.details[0], str):
+        field = cause.details[0]
+    return kind(detail, field=field, code="refused")
+
+
+def link(settings: Settings, workflow_id: str, run_id: str | None = None) -> dict[str, str | None]:
+    """The journey in the Temporal UI."""
+    from urllib.parse import quote
+
+    path = f"/namespaces/{settings.temporal_namespace}/workflows/{quote(workflow_id, safe='')}"
+    return {"id": workflow_id, "run_id": run_id, "url": settings.temporal_ui_url + path}

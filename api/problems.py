@@ -1,0 +1,99 @@
+"""Errors as RFC 9457 problems, one shape for every refusal."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from domain.refusals import Conflict, NotFound, Refused
+
+log = structlog.get_logger()
+
+
+class FieldError(BaseModel):
+    """One input at fault."""
+
+    field: str | None = None
+    message: str
+    code: str = "invalid"
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem; ``errors`` names each field."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
+
+
+#: What every route may answer beside its own answer; keeps the OpenAPI document honest.
+RESPONSES: dict[int | str, dict[str, object]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": words}
+    for status, words in {
+        400: "The body cannot be read.",
+        401: "No token, or one that is not known.",
+        403: "The token's role does not allow this.",
+        404: "There is no such thing.",
+        409: "The journey refuses this now; detail says why.",
+        413: "The body is too large.",
+        422: "An input is wrong; errors name the fields.",
+        429: "Too many requests.",
+        503: "A part Warmpath needs does not answer; try again.",
+    }.items()
+}
+
+
+def problem(
+    status: int, title: str, detail: str, errors: list[FieldError] | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """A problem as a response."""
+    body = Problem(title=title, status=status, detail=detail, errors=errors or [])
+    return JSONResponse(
+        body.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
+    status, title = 422, "Not accepted"
+    if isinstance(error, NotFound):
+        status, title = 404, "Not found"
+    elif isinstance(error, Conflict):
+        status, title = 409, "Not now"
+    named = [FieldError(field=error.field, message=error.detail, code=error.code)]
+    return problem(status, title, error.detail, named)
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path", "header"))
+        errors.append(FieldError(field=where or None, message=item["msg"], code=item["type"]))
+    first = errors[0]
+    detail = f"{first.field}: {first.message}" if first.field else first.message
+    return problem(422, "Not accepted", detail, errors)
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, "Refused", str(error.detail), headers=dict(error.headers or {}))
+
+
+def _failed(request: Request, error: Exception) -> JSONResponse:
+    log.error("request failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    return problem(500, "Failed", "Warmpath could not do this; the log of the API says why.")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem."""
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _failed)

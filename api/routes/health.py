@@ -1,0 +1,38 @@
+"""Whether this process lives, whether it can serve, and its figures."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.deps import Store
+from api.problems import problem
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request, db: Store) -> Response:
+    """Store and Temporal answer; 503 says which does not."""
+    try:
+        async with db.read() as session:
+            await session.exec(sa.text("SELECT 1"))  # type: ignore[call-overload]
+    except (sa.exc.SQLAlchemyError, OSError):
+        return problem(503, "Not ready", "The database does not answer.")
+    if request.app.state.temporal is None:
+        return problem(503, "Not ready", "Temporal does not answer.")
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus text."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

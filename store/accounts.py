@@ -1,0 +1,84 @@
+"""Repository of tokens and the audit trail."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.words import Role
+from store.database import now
+from store.tables.accounts import Audit, Token
+
+PREFIX = "wp_"
+
+
+def digest(secret: str) -> str:
+    """What is kept of a token: it has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def create_token(session: AsyncSession, name: str, role: Role) -> str:
+    """Make a token; its text is returned once and not kept."""
+    identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    session.add(Token(id=identity, name=name, role=role, digest=digest(secret)))
+    await session.flush()
+    return f"{PREFIX}{identity}_{secret}"
+
+
+async def find_token(session: AsyncSession, text: str) -> Token | None:
+    """The live token of this text, compared in constant time; None when unknown or revoked."""
+    identity, _, secret = text.removeprefix(PREFIX).partition("_")
+    row = await session.get(Token, identity) if identity and len(identity) <= 32 else None
+    # An unknown id costs the same comparison, so that time does not tell ids apart.
+    matches = hmac.compare_digest(digest(secret), row.digest if row else digest(""))
+    return row if row is not None and matches and row.revoked_at is None else None
+
+
+async def list_tokens(session: AsyncSession) -> Sequence[Token]:
+    """Every token, without its secret."""
+    return (await session.exec(select(Token).order_by(col(Token.created_at)))).all()
+
+
+async def revoke_token(session: AsyncSession, identity: str) -> bool:
+    """Make a token useless; False when there is none."""
+    row = await session.get(Token, identity)
+    if row is None:
+        return False
+    row.revoked_at = row.revoked_at or now()
+    session.add(row)
+    return True
+
+
+async def record(
+    session: AsyncSession,
+    *,
+    who: str,
+    role: str,
+    what: str,
+    target: str,
+    why: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Write one line of the audit trail."""
+    session.add(Audit(who=who, role=role, what=what, target=target, why=why, before=before, after=after))
+
+
+async def audit_page(
+    session: AsyncSession, *, target: str | None, before_id: int | None, limit: int
+) -> tuple[Sequence[Audit], int | None]:
+    """A page of the audit trail, newest first, and the cursor of the next."""
+    query = select(Audit).order_by(col(Audit.id).desc()).limit(limit + 1)
+    if target:
+        query = query.where(col(Audit.target) == target)
+    if before_id is not None:
+        query = query.where(col(Audit.id) < before_id)
+    rows = (await session.exec(query)).all()
+    following = rows[limit - 1].id if len(rows) > limit else None
+    return rows[:limit], following
