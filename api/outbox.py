@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import structlog
+from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -91,3 +92,13 @@ class Relay:
                 return f"no workflow {row.workflow_id} is running"
             raise
         return ""
+
+
+async def relay(app: FastAPI) -> None:
+    """The background task of the API: waits for Temporal, then relays until cancelled."""
+    while app.state.temporal is None:
+        await asyncio.sleep(0.2)
+    app.state.relay = Relay(
+        app.state.db, app.state.temporal, app.state.settings.task_queue
+    )
+    await app.state.relay.run()

@@ -1,0 +1,129 @@
+"""Leases for mail systems that ask over HTTP before they send."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api.deps import ORDER, AppSettings, Store, _bearer
+from api.leases import Leases, Question
+from domain.words import MailboxProvider, Role
+from store import accounts
+
+router = APIRouter(prefix="/v1/gate", tags=["gate"])
+
+#: Seconds a token is believed without asking the store again; a revoked one leases no longer than this.
+TOKEN_SECONDS = 2.0
+
+
+class LeaseIn(BaseModel):
+    """A request to send ``count`` mails to one mailbox provider."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ip: str | None = Field(None, max_length=60)
+    pool: str | None = Field(None, min_length=1, max_length=100)
+    sender: str | None = Field(None, min_length=1, max_length=100)
+    provider: MailboxProvider = MailboxProvider.OTHER
+    count: int = Field(gt=0, le=100_000)
+
+    @model_validator(mode="after")
+    def one_owner(self) -> LeaseIn:
+        """Exactly one says whose allowance is spent."""
+        if sum(one is not None for one in (self.ip, self.pool, self.sender)) != 1:
+            raise ValueError("give exactly one of pool, sender and ip")
+        return self
+
+
+class GrantOut(BaseModel):
+    """Allowance from one IP; it ends unused at ``expires``."""
+
+    ip: str
+    count: int
+    lease: str
+    expires: dt.datetime
+
+
+class LeaseOut(BaseModel):
+    """What may be sent now, what may not, and why not."""
+
+    grants: list[GrantOut]
+    deferred: int
+    reason: str
+
+
+async def operator(
+    request: Request,
+    db: Store,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """An operator's token; leases are not counted by the rate limit.
+
+    Raises:
+        HTTPException: 401 or 403.
+    """
+    if bearer is None:
+        raise HTTPException(
+            401,
+            "Send a token: `Authorization: Bearer ...`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    known: dict[str, float] = request.app.state.__dict__.setdefault("lease_tokens", {})
+    moment = time.monotonic()
+    if known.get(bearer.credentials, 0.0) > moment:
+        return
+    async with db.read() as session:
+        token = await accounts.find_token(session, bearer.credentials)
+    if token is None:
+        raise HTTPException(
+            401,
+            "This token is not known or was revoked.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    if ORDER.index(Role(token.role)) < ORDER.index(Role.OPERATOR):
+        raise HTTPException(
+            403,
+            f"The token {token.name!r} is a {token.role}; this needs the role operator.",
+        )
+    for stale in [one for one, until in known.items() if until <= moment]:
+        del known[stale]
+    known[bearer.credentials] = moment + TOKEN_SECONDS
+
+
+@router.post("/lease", dependencies=[Depends(operator)])
+async def lease(
+    body: LeaseIn, request: Request, db: Store, settings: AppSettings
+) -> LeaseOut:
+    """Ask before sending; attempts are booked here and not given back."""
+    leases: Leases | None = getattr(request.app.state, "leases", None)
+    if leases is None:
+        leases = request.app.state.leases = Leases(db, settings.day_seconds)
+    at_ms = int(time.time() * 1000)
+    answer = await leases.ask(
+        Question(
+            body.provider,
+            body.count,
+            at_ms,
+            ip=body.ip,
+            pool=body.pool,
+            sender=body.sender,
+        )
+    )
+    return LeaseOut(
+        grants=[
+            GrantOut(
+                ip=one.ip,
+                count=one.count,
+                lease=one.lease,
+                expires=dt.datetime.fromtimestamp(one.expires_ms / 1000, dt.UTC),
+            )
+            for one in answer.grants
+        ],
+        deferred=answer.deferred,
+        reason=answer.reason,
+    )
