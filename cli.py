@@ -1,0 +1,76 @@
+"""`warmpath`: what an operator does from a shell."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import settings as configuration
+from domain.words import Role
+from store import accounts, migrating
+from store.database import Database
+from store.secrets import new_key
+
+app = typer.Typer(no_args_is_help=True, help="Warmpath: a control plane for sending IPs.")
+db_app = typer.Typer(no_args_is_help=True, help="The database.")
+token_app = typer.Typer(no_args_is_help=True, help="Access tokens.")
+secrets_app = typer.Typer(no_args_is_help=True, help="Keys of secrets at rest.")
+app.add_typer(db_app, name="db")
+app.add_typer(token_app, name="token")
+app.add_typer(secrets_app, name="secrets")
+
+
+@db_app.command("upgrade")
+def upgrade() -> None:
+    """Apply migrations; refuses a database of a newer version."""
+    try:
+        migrating.upgrade(configuration.load().database_url)
+    except migrating.NewerDatabase as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from error
+    typer.echo("The database is up to date.")
+
+
+async def _make(name: str, role: Role) -> str:
+    settings = configuration.load()
+    db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
+    async with db.write() as session:
+        text = await accounts.create_token(session, name, role)
+    await db.close()
+    return text
+
+
+@token_app.command("create")
+def create(name: str, role: Annotated[Role, typer.Option()] = Role.VIEWER) -> None:
+    """Make a token and print it; it is shown only now."""
+    typer.echo(asyncio.run(_make(name, role)))
+
+
+@token_app.command("bootstrap")
+def bootstrap() -> None:
+    """Make the first token in `var_dir`/operator.token, unless it is there."""
+    file = Path(configuration.load().var_dir) / "operator.token"
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = asyncio.run(_make("first operator", Role.ADMIN))
+    file.touch(mode=0o600)
+    file.write_text(text + "\n")
+
+
+@secrets_app.command("new-key")
+def make_key(name: str = "k1") -> None:
+    """Print a fresh key for WARMPATH_SECRET_KEYS."""
+    typer.echo(new_key(name))
+
+
+def main() -> None:
+    """Entry point of the `warmpath` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

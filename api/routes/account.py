@@ -1,0 +1,112 @@
+"""Tokens, the audit trail, and the settings as seen by this process."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field, SecretStr
+
+from api import audit
+from api.deps import Admin, AppSettings, Store, Viewer
+from domain.refusals import NotFound
+from domain.words import Role
+from store import accounts
+
+router = APIRouter(prefix="/v1", tags=["account"])
+
+
+class AuditOut(BaseModel):
+    """One command."""
+
+    id: int
+    at: dt.datetime
+    who: str
+    role: str
+    what: str
+    target: str
+    why: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditPage(BaseModel):
+    """A page of the trail, newest first."""
+
+    items: list[AuditOut]
+    next: str | None
+
+
+@router.get("/audit")
+async def list_audit(
+    _: Viewer,
+    db: Store,
+    target: str | None = None,
+    after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> AuditPage:
+    """Who did what, on what, when and why."""
+    async with db.read() as session:
+        rows, following = await accounts.audit_page(session, target=target, before_id=after, limit=limit)
+    items = [AuditOut.model_validate(row, from_attributes=True) for row in rows]
+    return AuditPage(items=items, next=str(following) if following else None)
+
+
+class TokenOut(BaseModel):
+    """A token without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None
+
+
+class NewToken(BaseModel):
+    """A token to make."""
+
+    name: str = Field(min_length=1, max_length=100)
+    role: Role
+
+
+@router.get("/tokens")
+async def list_tokens(_: Admin, db: Store) -> dict[str, list[TokenOut]]:
+    """Every token, without its secret."""
+    async with db.read() as session:
+        rows = await accounts.list_tokens(session)
+    return {"items": [TokenOut.model_validate(row, from_attributes=True) for row in rows]}
+
+
+@router.post("/tokens", status_code=201)
+async def create_token(body: NewToken, who: Admin, db: Store) -> dict[str, str]:
+    """Make a token; its text is in this answer and nowhere else."""
+    async with db.write() as session:
+        text = await accounts.create_token(session, body.name, body.role)
+    await audit.record(db, who, "create token", body.name, after={"role": body.role})
+    return {"token": text}
+
+
+@router.delete("/tokens/{identity}", status_code=204)
+async def revoke_token(identity: str, who: Admin, db: Store) -> None:
+    """Make a token useless."""
+    async with db.write() as session:
+        if not await accounts.revoke_token(session, identity):
+            raise NotFound(f"There is no token {identity}.", code="no_token")
+    await audit.record(db, who, "revoke token", identity)
+
+
+@router.get("/settings")
+async def seen_settings(_: Admin, settings: AppSettings) -> dict[str, Any]:
+    """The settings of the API process; secrets show only whether they are set."""
+    return {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, tuple):
+        return [_masked(part) for part in value]
+    text = value if value is None or isinstance(value, bool | int | float) else str(value)
+    # A database URL carries a password.
+    return "set" if isinstance(text, str) and "@" in text and "://" in text else text

@@ -1,0 +1,198 @@
+"""The fleet, one IP, its journey, and what waits for a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api import audit
+from api.deps import AppSettings, Keyed, Operator, Store, Temporal, Viewer
+from api.journeys import command, link
+from domain import addresses
+from domain.lifecycle import Reassign, Retire
+from domain.words import Actor, Severity, Stage
+from settings import Profile, Settings
+from store import attention as waiting
+from store import ips, ledger
+from store.database import now
+from store.tables.ips import Ip
+from workflows.ids import ip_id
+from workflows.lifecycle import IpLifecycle
+
+router = APIRouter(prefix="/v1", tags=["lifecycle"])
+
+
+class IpOut(BaseModel):
+    """One IP as lists and pages show it."""
+
+    address: str
+    type: str
+    stage: str
+    status: str
+    vendor: str
+    region: str
+    pool: str
+    sender: str | None
+    domain: str
+    hostname: str
+    smtp_login: str | None
+    daily_cap: int | None
+    sent_today: int | None
+    safe_limit: int
+    score: int | None
+    band: str
+    scored_at: dt.datetime | None
+    order_id: str | None
+    dns_verified_at: dt.datetime | None
+    waiting_for: str
+    waiting_on: str
+    waiting_since: dt.datetime | None
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    workflow: dict[str, str | None]
+
+
+class IpPage(BaseModel):
+    """A page of IPs."""
+
+    items: list[IpOut]
+    next: str | None
+
+
+#: What an operator reads beside an IP; "Active" from the moment DNS is verified (JOURNEYS 2.4).
+STATUS = {
+    Stage.SELECTED: "Selected",
+    Stage.PURCHASING: "Purchasing",
+    Stage.AWAITING_DNS: "Awaiting DNS",
+    Stage.AT_RISK: "At risk",
+    Stage.RECOVERING: "Recovering",
+    Stage.QUARANTINED: "Quarantined",
+    Stage.FAILED_OVER: "Failed over",
+    Stage.RETIRED: "Retired",
+}
+
+
+async def _shown(session: AsyncSession, settings: Settings, row: Ip) -> IpOut:
+    window = await ledger.window(session, row.address, int(now().timestamp() * 1000))
+    return IpOut(
+        **row.model_dump(include=set(IpOut.model_fields) & set(Ip.model_fields)),
+        status=STATUS.get(Stage(row.stage), "Active"),
+        daily_cap=window.cap if window else None,
+        sent_today=window.granted if window else None,
+        workflow=link(settings, ip_id(row.address)),
+    )
+
+
+@router.get("/ips")
+async def list_ips(
+    _: Viewer,
+    db: Store,
+    settings: AppSettings,
+    stage: Stage | None = None,
+    pool: str | None = None,
+    band: str | None = None,
+    q: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> IpPage:
+    """A page of the fleet, filtered on the server."""
+    async with db.read() as session:
+        rows, following = await ips.list_page(
+            session, stage=stage, pool=pool, band=band, q=q, after=after, limit=limit
+        )
+        return IpPage(items=[await _shown(session, settings, row) for row in rows], next=following)
+
+
+@router.get("/ips/{address}")
+async def get_ip(address: str, _: Viewer, db: Store, settings: AppSettings) -> IpOut:
+    """One IP."""
+    async with db.read() as session:
+        return await _shown(session, settings, await ips.get(session, _canonical(address, settings)))
+
+
+class StepOut(BaseModel):
+    """When a stage was reached."""
+
+    stage: str
+    at: dt.datetime
+    note: str
+
+
+@router.get("/ips/{address}/journey")
+async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> dict[str, Any]:
+    """The life of an IP so far."""
+    async with db.read() as session:
+        row = await ips.get(session, _canonical(address, settings))
+        steps = await ips.steps(session, row.address)
+    return {
+        "address": row.address,
+        "stage": row.stage,
+        "waiting_for": row.waiting_for,
+        "waiting_on": row.waiting_on,
+        "waiting_since": row.waiting_since,
+        "steps": [StepOut(stage=step.stage, at=step.at, note=step.note) for step in steps],
+        "workflow": link(settings, ip_id(row.address)),
+    }
+
+
+@router.post("/ips/{address}/retire")
+async def retire(
+    address: str, body: Retire, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> IpOut:
+    """End the life of an IP; its mail stops."""
+    address = _canonical(address, settings)
+    await command(temporal, ip_id(address), IpLifecycle.retire, body, key)
+    await audit.record(db, who, "retire", address, body.reason)
+    return await get_ip(address, who, db, settings)
+
+
+@router.post("/ips/{address}/assign")
+async def assign(
+    address: str, body: Reassign, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> IpOut:
+    """Move an IP to another pool or sender."""
+    address = _canonical(address, settings)
+    await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
+    await audit.record(db, who, "assign", address, body.reason, after=body.model_dump())
+    return await get_ip(address, who, db, settings)
+
+
+def _canonical(address: str, settings: Settings) -> str:
+    return addresses.parse(address, live=settings.profile is Profile.LIVE)
+
+
+@router.get("/fleet")
+async def fleet(_: Viewer, db: Store, settings: AppSettings) -> dict[str, Any]:
+    """Counts by stage, and which installation this is."""
+    async with db.read() as session:
+        stages = await ips.count_by_stage(session)
+    return {
+        "stages": stages,
+        "installation": settings.installation,
+        "profile": settings.profile,
+        "temporal_ui_url": settings.temporal_ui_url,
+        "day_seconds": settings.day_seconds,
+    }
+
+
+class AttentionOut(BaseModel):
+    """One thing that needs a person, and where it is done."""
+
+    severity: Severity
+    text: str
+    page: str
+    ip: str | None
+    who: Actor
+    since: dt.datetime | None
+
+
+@router.get("/attention")
+async def attention(_: Viewer, db: Store) -> dict[str, list[AttentionOut]]:
+    """What needs a person, worst first."""
+    async with db.read() as session:
+        items = await waiting.items(session)
+    return {"items": [AttentionOut(**vars(item)) for item in items]}

@@ -1,0 +1,134 @@
+"""Fixtures of the whole suite: settings, a fresh store, a real Temporal server, the API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from activities.context import Context
+from domain.words import Role
+from settings import Settings
+from store import accounts
+from store.database import Database
+from store.secrets import Secrets, new_key
+from workflows import search_attributes
+from workflows.client import converter, keyring
+
+KEY = new_key("test")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the person who runs the suite do not leak into it."""
+    for name in list(os.environ):
+        if name.startswith("WARMPATH_") and not name.startswith("WARMPATH_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A port on loopback that nothing listens on."""
+
+    def pick() -> int:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+            return port
+
+    return pick
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a folder and a key of their own."""
+    return Settings(
+        var_dir=tmp_path,
+        database_url=f"sqlite:///{tmp_path / 'warmpath.sqlite'}",
+        secret_keys=(SecretStr(KEY),),
+    )
+
+
+@pytest.fixture
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    """An empty store."""
+    database = Database.open(settings.database_url, synchronous="normal")
+    await database.create_all()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def context(settings: Settings, db: Database) -> Context:
+    """What activities get."""
+    return Context(settings, db, Secrets(db, keyring(settings)))
+
+
+@pytest.fixture(scope="session")
+def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Temporal server that lives as long as the suite."""
+    import subprocess
+    import sys
+    import time
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    folder = tmp_path_factory.mktemp("temporal")
+    command = [
+        str(Path(sys.executable).parent / "temporal"), "server", "start-dev", "--headless",
+        "--ip", "127.0.0.1", "--port", str(port), "--log-level", "error",
+        "--db-filename", str(folder / "temporal.sqlite"), "--sqlite-pragma", "journal_mode=wal",
+        "--sqlite-pragma", "synchronous=normal",
+    ]  # fmt: skip
+    for attribute in search_attributes.ALL:
+        command += ["--search-attribute", f"{attribute.name}=Keyword"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+async def temporal(temporal_server: str, settings: Settings) -> Client:
+    """A client with the product's own converter and codec."""
+    for _ in range(100):
+        try:
+            return await Client.connect(temporal_server, data_converter=converter(keyring(settings)))
+        except RuntimeError:
+            await asyncio.sleep(0.1)
+    raise RuntimeError("the Temporal server of the suite does not answer")
+
+
+@pytest.fixture
+async def api(settings: Settings, db: Database, temporal: Client) -> AsyncIterator[httpx.AsyncClient]:
+    """The API with an administrator's token, on the suite's Temporal server."""
+    from api.app import create
+
+    async with db.write() as session:
+        token = await accounts.create_token(session, "test admin", Role.ADMIN)
+    app = create(settings, db, temporal)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://warmpath.test",
+            headers={"Authorization": f"Bearer {token}"},
+        ) as client,
+    ):
+        yield client
+
+
