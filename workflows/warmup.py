@@ -1,0 +1,212 @@
+"""The warm-up of one IP."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.warmup_messages import Tick, Ticked
+    from domain.refusals import Refused
+    from domain.warmup import (
+        Adjust,
+        Complete,
+        Pause,
+        Progress,
+        Restart,
+        Resume,
+        StopSignal,
+        WarmupInput,
+        WarmupResult,
+        WarmupState,
+        jitter_seconds,
+    )
+    from workflows import options
+
+_STILL = (WarmupState.PAUSED, WarmupState.STOPPED)
+_DONE = (WarmupState.GRADUATED, WarmupState.COMPLETED)
+
+
+@workflow.defn
+class Warmup:
+    """Raise the cap of an IP day by day until it may send its safe limit.
+
+    Id ``warmup:<address>``. States: warming, paused, stopped (waits for resume, restart or complete),
+    graduated and completed (the ends). Updates: ``pause``, ``resume``, ``adjust``, ``complete``,
+    ``restart``; signal ``stop``; query ``state``. No time limit. Actions: one timer and one activity a
+    day, one activity a message.
+    """
+
+    @workflow.init
+    def __init__(self, start: WarmupInput) -> None:
+        """Messages may come before ``run``."""
+        self._address = start.address
+        self._now = Progress(plan=start.plan, started=workflow.now(), step=start.step)
+        self._asked = 0
+        self._written = 0
+        self._run = workflow.info().run_id
+
+    @workflow.run
+    async def run(self, start: WarmupInput) -> WarmupResult:
+        """Write the first cap, then close a day at a time; a message is written down at once."""
+        await self._write_down(close=False)
+        tick = self._start_tick()
+        while self._now.state not in _DONE:
+            await workflow.wait_condition(lambda: tick.done() or self._asked > self._written)
+            if self._asked > self._written:
+                await self._write_down(close=False)
+            elif self._now.state is WarmupState.PAUSED or self._now.state is WarmupState.STOPPED:
+                await workflow.wait_condition(lambda: self._asked > self._written)
+            else:
+                await self._write_down(close=True)
+            if tick.done() and self._now.state is WarmupState.WARMING:
+                tick = self._start_tick()
+        tick.cancel()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return WarmupResult(
+            address=self._address,
+            outcome=self._now.state,
+            reason=self._now.reason,
+            step=self._now.step,
+            cap=self._now.cap,
+        )
+
+    @workflow.update
+    async def pause(self, command: Pause) -> Progress:
+        """Stop mail at the gate; the level stays."""
+        self._now.state = WarmupState.PAUSED
+        return await self._ask("pause", command.reason or "Paused by an operator.")
+
+    @workflow.update
+    async def resume(self, command: Resume) -> Progress:
+        """Go on from the level it stood at; a long rest lowers it."""
+        self._wake()
+        return await self._ask("resume", command.reason or "Resumed by an operator.")
+
+    @workflow.update
+    async def adjust(self, command: Adjust) -> Progress:
+        """Follow another plan from the nearest step that is not higher than the present cap."""
+        cap = self._now.cap
+        plan = command.plan.model_copy(
+            update={"day_seconds": self._now.plan.day_seconds, "time_zone": self._now.plan.time_zone}
+        )
+        below = [step for step, one in enumerate(plan.ladder()) if one <= cap]
+        self._now.plan, self._now.step, self._now.held_days = plan, below[-1] if below else 0, 0
+        return await self._ask("adjust", command.reason or "The plan was changed by an operator.")
+
+    @workflow.update
+    async def complete(self, command: Complete) -> Progress:
+        """Declare the IP warm."""
+        self._now.state = WarmupState.COMPLETED
+        self._now.step = len(self._now.plan.ladder()) - 1
+        return await self._ask("complete", command.reason or "Completed early by an operator.")
+
+    @workflow.update
+    async def restart(self, command: Restart) -> Progress:
+        """Go on from a step."""
+        self._wake()
+        self._now.step, self._now.held_days, self._now.holding = command.step, 0, ""
+        self._now.behind = {}
+        return await self._ask("restart", command.reason or f"Restarted from step {command.step + 1}.")
+
+    @pause.validator
+    def _check_pause(self, command: Pause) -> None:
+        self._check_open()
+        if self._now.state in _STILL:
+            raise ApplicationError(f"The warm-up is {self._now.state} already.", type="Conflict")
+
+    @resume.validator
+    def _check_resume(self, command: Resume) -> None:
+        self._check_open()
+        if self._now.state not in _STILL:
+            raise ApplicationError("The warm-up is not paused.", type="Conflict")
+
+    @adjust.validator
+    def _check_adjust(self, command: Adjust) -> None:
+        self._check_open()
+        try:
+            command.plan.checked()
+        except Refused as refusal:
+            raise ApplicationError(refusal.detail, refusal.field, type="Refused") from refusal
+
+    @complete.validator
+    def _check_complete(self, command: Complete) -> None:
+        self._check_open()
+
+    @restart.validator
+    def _check_restart(self, command: Restart) -> None:
+        self._check_open()
+        steps = len(self._now.plan.ladder())
+        if not 0 <= command.step < steps:
+            raise ApplicationError(f"The plan has steps 0 to {steps - 1}.", "step", type="Refused")
+
+    @workflow.signal
+    def stop(self, alarm: StopSignal) -> None:
+        """A deterministic alarm: mail stops at once."""
+        if self._now.state in _DONE:
+            return
+        self._now.state = WarmupState.STOPPED
+        self._now.decision, self._now.reason = "stop", f"{alarm.reason} (from {alarm.source})"
+        self._asked += 1
+
+    @workflow.query
+    def state(self) -> Progress:
+        """Where the warm-up stands."""
+        return self._now
+
+    def _check_open(self) -> None:
+        if self._now.state in _DONE:
+            raise ApplicationError(f"The warm-up is {self._now.state} and closed.", type="Conflict")
+
+    def _wake(self) -> None:
+        """Skip the days that passed at rest: their windows are over; idle days cost level."""
+        plan, now = self._now.plan, workflow.now()
+        slept = 0
+        while plan.day_bounds(self._now.started, self._now.day)[1] <= now:
+            jump = int((now - self._now.started).total_seconds() / plan.day_seconds) - self._now.day - 1
+            self._now.day += max(1, jump)
+            slept += max(1, jump)
+        self._now.step = 0 if slept >= 30 else max(0, self._now.step - slept // 7)
+        self._now.held_days = 0
+        self._now.fresh_from = self._now.day
+        self._now.state = WarmupState.WARMING
+
+    async def _ask(self, decision: str, reason: str) -> Progress:
+        self._now.decision, self._now.reason = decision, reason
+        self._asked += 1
+        wanted = self._asked
+        await workflow.wait_condition(lambda: self._written >= wanted)
+        return self._now
+
+    async def _write_down(self, *, close: bool) -> None:
+        """Hand the state to the activity; a message that came meanwhile is newer than its answer."""
+        asked = self._asked
+        ticked: Ticked = await workflow.execute_activity(
+            "warmup_day",
+            Tick(
+                address=self._address, run=self._run, now=workflow.now(), close=close,
+                progress=self._now.model_copy(deep=True),
+            ),
+            result_type=Ticked,
+            summary=f"Close day {self._now.day + 1}" if close else f"Write caps: {self._now.decision}",
+            **options.QUICK,
+        )  # fmt: skip
+        if self._asked == asked:
+            self._now = ticked.progress
+        elif close:
+            self._now.day = ticked.progress.day
+        self._written = asked
+        workflow.set_current_details(
+            f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step + 1} of "
+            f"{len(self._now.plan.ladder())}, cap {self._now.cap} a day. {self._now.reason}"
+        )
+
+    def _start_tick(self) -> asyncio.Task[None]:
+        """One timer a day, spread over addresses."""
+        ends = self._now.plan.day_bounds(self._now.started, self._now.day)[1]
+        late = dt.timedelta(seconds=jitter_seconds(self._address, self._now.plan.day_seconds))
+        wait = max(dt.timedelta(milliseconds=1), ends + late - workflow.now())
+        return asyncio.create_task(workflow.sleep(wait, summary=f"Day {self._now.day + 1}"))
