@@ -1,0 +1,20 @@
+"""What blocklists say of a candidate, in the two words that vetting needs."""
+
+from __future__ import annotations
+
+from settings import Settings
+
+
+class BlocklistVetting:
+    """Asks every list of POLICY; lists that only show a neighbourhood never refuse a candidate."""
+
+    def __init__(self, settings: Settings) -> None:
+        from providers.blocklists import Blocklists
+
+        self._lists = Blocklists(settings)
+
+    async def look(self, address: str) -> tuple[list[str], list[str]]:
+        """Zones that list the address with a weight that acts, and zones without a true answer."""
+        found = await self._lists.check(address)
+        listed = [one.zone for one in found if one.state == "listed" and one.acts]
+        return listed, [one.zone for one in found if one.state == "unknown"]

@@ -1,0 +1,385 @@
+"""Orders, vendors, import of owned IPs, and the SMTP credentials of an IP."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import secrets as random
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from pydantic import BaseModel, Field
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from api import audit
+from api.deps import AppSettings, Keyed, Operator, Secrets, Store, Temporal, Viewer
+from api.journeys import command, link
+from domain import purchase as rules
+from domain.importing import parse_csv, parse_json
+from domain.lifecycle import LifecycleInput
+from domain.refusals import Conflict, NotFound, Refused
+from domain.words import IpType, OrderStatus, Stage
+from providers.ip_vendors.port import VendorError
+from providers.ip_vendors.registry import vendors
+from providers.senders import smtp
+from settings import Profile, Settings
+from store import ips, outbox
+from store import purchase as orders
+from store.database import Database
+from store.tables.ips import Ip
+from store.tables.purchase import Order
+from workflows import search_attributes
+from workflows.ids import ip_id, purchase_id
+from workflows.purchase import Purchase
+
+router = APIRouter(prefix="/v1", tags=["purchase"])
+
+#: Seconds that a new order waits for its candidates before it answers ``quoting``.
+QUOTE_PATIENCE = 15.0
+
+
+class OrderOut(BaseModel):
+    """An order; ``quote`` and ``candidates`` are empty until it is quoted."""
+
+    id: str
+    status: OrderStatus
+    type: IpType
+    vendor: str
+    region: str
+    count: int
+    pool: str
+    sender: str | None
+    domain: str
+    hostname: str
+    smtp_login: str | None = Field(description="HOST:PORT and user; the password is never shown.")
+    candidates: list[rules.Candidate]
+    quote: dict[str, Any]
+    payment: dict[str, Any]
+    ips: list[str]
+    step: str
+    reason: str
+    waiting_for: str
+    deadline: dt.datetime | None = Field(description="End of the waitlist.")
+    expires_at: dt.datetime | None = Field(description="End of the quote.")
+    created_at: dt.datetime
+    workflow: dict[str, str | None]
+
+
+class OrderPage(BaseModel):
+    """Orders, newest first."""
+
+    items: list[OrderOut]
+    next: str | None
+
+
+class RegionOut(BaseModel):
+    """A region; ``stock`` is null where the vendor does not tell."""
+
+    name: str
+    monthly_cost: rules.Money
+    monthly_price: rules.Money
+    stock: int | None
+
+
+class VendorOut(BaseModel):
+    """A vendor; ``trouble`` says why its regions are not known now."""
+
+    name: str
+    regions: list[RegionOut]
+    trouble: str = ""
+
+
+class VendorPage(BaseModel):
+    """Every vendor of this installation."""
+
+    items: list[VendorOut]
+    next: str | None = None
+
+
+class Imported(BaseModel):
+    """What an import added."""
+
+    items: list[str]
+    next: str | None = None
+
+
+class SmtpOut(BaseModel):
+    """Credentials as far as they are ever shown."""
+
+    address: str
+    smtp_login: str
+
+
+def _out(row: Order, settings: Settings) -> OrderOut:
+    return OrderOut.model_validate(
+        {
+            **row.model_dump(exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "mx"}),
+            "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
+            "deadline": row.waitlist_until,
+            "workflow": link(settings, purchase_id(row.id)),
+        }
+    )
+
+
+async def _start(client: Client, settings: Settings, row: Order) -> bool:
+    """Start the purchase; False when Temporal does not answer and the outbox must do it."""
+    try:
+        await client.start_workflow(
+            Purchase.run,
+            _input(row, settings),
+            id=purchase_id(row.id),
+            task_queue=settings.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=search_attributes.of(pool=row.pool, sender=row.sender, stage=Stage.PURCHASING),
+            static_summary=f"Order of {row.count} {row.type} IP from {row.vendor} for {row.hostname}",
+        )
+    except WorkflowAlreadyStartedError:
+        return True
+    except RPCError:
+        return False
+    return True
+
+
+def _input(row: Order, settings: Settings) -> rules.PurchaseInput:
+    return rules.PurchaseInput(
+        order_id=row.id,
+        count=row.count,
+        pool=row.pool,
+        sender=row.sender,
+        type=IpType(row.type),
+        quote_seconds=settings.quote_minutes * 60,
+    )
+
+
+async def _get(db: Database, order_id: str) -> Order:
+    async with db.read() as session:
+        return await orders.get(session, order_id)
+
+
+async def _quoted(db: Database, order_id: str) -> Order:
+    until = time.monotonic() + QUOTE_PATIENCE
+    row = await _get(db, order_id)
+    while row.status == OrderStatus.QUOTING and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+        row = await _get(db, order_id)
+    return row
+
+
+@router.get("/vendors")
+async def list_vendors(settings: AppSettings, _: Viewer) -> VendorPage:
+    """Vendors with regions and prices."""
+    items: list[VendorOut] = []
+    for name, vendor in vendors(settings).items():
+        try:
+            regions = [
+                RegionOut(
+                    name=one.name,
+                    monthly_cost=rules.Money.of(one.monthly),
+                    monthly_price=rules.Money.of(rules.MONTHLY_PRICE),
+                    stock=one.stock,
+                )
+                for one in await vendor.regions()
+            ]
+            items.append(VendorOut(name=name, regions=regions))
+        except VendorError as error:
+            items.append(VendorOut(name=name, regions=[], trouble=error.detail))
+    return VendorPage(items=items)
+
+
+@router.post("/orders", status_code=201)
+async def create(
+    body: rules.OrderInput,
+    db: Store,
+    client: Temporal,
+    settings: AppSettings,
+    secrets: Secrets,
+    principal: Operator,
+    key: Keyed = None,
+) -> OrderOut:
+    """Check, verify the credentials, vet candidates and quote; the same key answers the same order."""
+    if key is not None:
+        async with db.read() as session:
+            before = await orders.by_key(session, key)
+        if before is not None:
+            return _out(await _quoted(db, before.id), settings)
+    checked = await _checked(body, settings)
+    ref, login = await _kept(checked.smtp, secrets)
+    row = Order(
+        id=f"ord_{time.time_ns() // 1_000_000:012x}{random.token_hex(4)}",
+        idempotency_key=key,
+        smtp_secret=ref,
+        smtp_login=login,
+        **checked.model_dump(exclude={"smtp"}),
+    )
+    async with db.write() as session:
+        row, made = await orders.create(session, db.dialect, row)
+        queued = (
+            await outbox.put(
+                session, "start", purchase_id(row.id), "Purchase", _input(row, settings).model_dump(mode="json")
+            )
+            if made
+            else None
+        )
+    if queued is not None:
+        await audit.record(
+            db, principal, "order.create", row.id, "", None, {"vendor": row.vendor, "count": row.count}
+        )
+        if await _start(client, settings, row):
+            async with db.write() as session:
+                await outbox.done(session, queued)
+    return _out(await _quoted(db, row.id), settings)
+
+
+async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInput:
+    known = vendors(settings)
+    regions: list[str] = []
+    if body.vendor in known:
+        try:
+            regions = [one.name for one in await known[body.vendor].regions()]
+        except VendorError as error:
+            raise HTTPException(503, f"{body.vendor} does not answer; try again. {error.detail}") from error
+    return rules.check_order(body, list(known), regions)
+
+
+async def _kept(given: rules.SmtpInput | None, secrets: Secrets) -> tuple[str | None, str | None]:
+    """Verify and encrypt; only the reference goes on."""
+    if given is None:
+        return None, None
+    clear = given.password.get_secret_value()
+    await smtp.verify(given.host, given.port, given.username, clear, starttls=given.starttls)
+    ref = await secrets.put("smtp", json.dumps({**given.model_dump(mode="json"), "password": clear}))
+    return ref, f"{given.host}:{given.port} {given.username}"
+
+
+@router.get("/orders")
+async def list_orders(
+    db: Store,
+    settings: AppSettings,
+    _: Viewer,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> OrderPage:
+    """Orders, newest first."""
+    async with db.read() as session:
+        rows, following = await orders.list_page(session, after=after, limit=limit)
+    return OrderPage(items=[_out(row, settings) for row in rows], next=following)
+
+
+@router.get("/orders/{order_id}")
+async def show(order_id: str, db: Store, settings: AppSettings, _: Viewer) -> OrderOut:
+    """One order."""
+    return _out(await _get(db, order_id), settings)
+
+
+@router.post("/orders/{order_id}/purchase")
+async def complete(
+    order_id: str,
+    body: rules.Complete,
+    db: Store,
+    client: Temporal,
+    settings: AppSettings,
+    principal: Operator,
+    key: Keyed = None,
+) -> OrderOut:
+    """Pay and buy; a second press answers the order as it stands."""
+    row = await _get(db, order_id)
+    if row.status not in (OrderStatus.PURCHASING, OrderStatus.PURCHASED):
+        candidates = [rules.Candidate.model_validate(one) for one in row.candidates]
+        if row.status == OrderStatus.QUOTED:
+            rules.choose(candidates, body.candidates, row.count)
+        try:
+            await command(client, purchase_id(order_id), Purchase.complete, body, key)
+        except (Conflict, NotFound) as refusal:
+            row = await _get(db, order_id)
+            if row.status != OrderStatus.PURCHASED:
+                raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
+        await audit.record(
+            db, principal, "order.purchase", order_id, "", {"status": row.status}, {"candidates": body.candidates}
+        )
+    return _out(await _get(db, order_id), settings)
+
+
+@router.post("/orders/{order_id}/cancel")
+async def cancel(
+    order_id: str,
+    db: Store,
+    client: Temporal,
+    settings: AppSettings,
+    principal: Operator,
+    key: Keyed = None,
+    body: rules.Cancel | None = None,
+) -> OrderOut:
+    """Stop the order and undo what was done."""
+    wanted = body or rules.Cancel()
+    row = await _get(db, order_id)
+    if row.status == OrderStatus.CANCELLED:
+        return _out(row, settings)
+    if row.status in rules.ENDED:
+        raise Conflict(f"This order is {row.status} and cannot be cancelled.", code="wrong_stage")
+    await command(client, purchase_id(order_id), Purchase.cancel, wanted, key)
+    await audit.record(db, principal, "order.cancel", order_id, wanted.reason, {"status": row.status}, None)
+    return _out(await _get(db, order_id), settings)
+
+
+@router.post(
+    "/ips/import",
+    status_code=201,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        }
+    },
+)
+async def import_owned(
+    request: Request, db: Store, client: Temporal, settings: AppSettings, principal: Operator
+) -> Imported:
+    """Add IPs already owned, each at its stage: all of them, or none when a line is wrong."""
+    raw = await request.body()
+    live = settings.profile is Profile.LIVE
+    as_json = "json" in request.headers.get("content-type", "json")
+    owned = parse_json(raw, live=live) if as_json else parse_csv(raw, live=live)
+    queued: list[tuple[int, LifecycleInput]] = []
+    async with db.write() as session:
+        for one in owned:
+            try:
+                await ips.insert(session, Ip(**one.row.model_dump(), vendor="inventory"))
+            except Conflict as refusal:
+                raise Conflict(f"{one.where}: {refusal.detail}", field=f"{one.where}.address", code="duplicate") from None
+            life = LifecycleInput(
+                address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
+                stage=one.row.stage, safe_limit=one.row.safe_limit,
+            )  # fmt: skip
+            queued.append(
+                (await outbox.put(session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json")), life)
+            )
+    addresses = [life.address for _, life in queued]
+    await audit.record(db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)})
+    return Imported(items=addresses)
+
+
+@router.put("/ips/{address}/smtp")
+async def rotate(
+    address: str, body: rules.SmtpInput, db: Store, secrets: Secrets, principal: Operator
+) -> SmtpOut:
+    """Verify new credentials at the server, then replace the old ones."""
+    async with db.read() as session:
+        before = (await ips.get(session, address)).smtp_login
+    ref, login = await _kept(body, secrets)
+    if ref is None or login is None:
+        raise Refused("Give credentials.", field="smtp")
+    async with db.write() as session:
+        row = await ips.get(session, address)
+        row.smtp_secret, row.smtp_login = ref, login
+        session.add(row)
+    await audit.record(db, principal, "ip.smtp", address, "", {"smtp_login": before}, {"smtp_login": login})
+    return SmtpOut(address=address, smtp_login=login)

@@ -1,0 +1,112 @@
+"""Import of IPs already owned: every line is checked before any is taken."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from domain.addresses import parse
+from domain.lifecycle import check_importable
+from domain.refusals import Refused
+from domain.words import IpType, Stage
+
+#: Safe limits a day where the line gives none (operator's IP guide; POLICY, Capacity).
+SAFE_LIMIT = {IpType.DEDICATED: 2_000, IpType.SHARED: 1_200}
+MOST_LINES = 10_000
+
+
+class OwnedIp(BaseModel):
+    """One IP to import; ``stage`` is where its journey starts."""
+
+    address: str
+    type: IpType = IpType.DEDICATED
+    stage: Stage = Stage.AWAITING_DNS
+    pool: str = Field("default", min_length=1, max_length=60)
+    sender: str | None = None
+    domain: str = Field("", max_length=253)
+    hostname: str = Field("", max_length=253)
+    bind_address: str | None = None
+    region: str = ""
+    safe_limit: int = Field(2_000, gt=0, le=100_000_000)
+
+
+@dataclass(frozen=True)
+class Line:
+    """An IP and where it stood in the input, as ``line 3`` or ``item 2``."""
+
+    where: str
+    row: OwnedIp
+
+
+def parse_csv(raw: bytes, *, live: bool) -> list[Line]:
+    """IPs of a CSV with a header; empty cells take the default.
+
+    Raises:
+        Refused: names the line (the header is line 1), the column and the fix.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")))
+        rows = [(f"line {reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"This is no CSV in UTF-8: {error}.", field="body", code="csv") from None
+    for where, row in rows:
+        if None in row or None in row.values():
+            raise Refused(f"{where}: it has not as many cells as the header.", field=where, code="csv")
+    return _lines(((where, {k: v for k, v in row.items() if v}) for where, row in rows), live=live)
+
+
+def parse_json(raw: bytes, *, live: bool) -> list[Line]:
+    """IPs of a JSON list of objects.
+
+    Raises:
+        Refused: names the item (the first is item 1), the field and the fix.
+    """
+    try:
+        items = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Refused("The body is no JSON; send a list of IPs, or text/csv.", field="body", code="json") from None
+    if not isinstance(items, list):
+        raise Refused("Send a JSON list of IPs.", field="body", code="json")
+    return _lines(((f"item {number}", item) for number, item in enumerate(items, start=1)), live=live)
+
+
+def _lines(items: Iterable[tuple[str, Any]], *, live: bool) -> list[Line]:
+    lines: list[Line] = []
+    seen: dict[str, str] = {}
+    for where, item in items:
+        line = _line(where, item, live=live)
+        first = seen.setdefault(line.row.address, where)
+        if first != where:
+            raise Refused(
+                f"{where}: {line.row.address} stands on {first} already.", field=f"{where}.address", code="duplicate"
+            )
+        lines.append(line)
+    if not lines or len(lines) > MOST_LINES:
+        raise Refused(f"Send 1 to {MOST_LINES} IPs.", field="body", code="count")
+    return lines
+
+
+def _line(where: str, item: Any, *, live: bool) -> Line:
+    try:
+        if not isinstance(item, dict):
+            raise Refused("it is no object.", field="", code="json")
+        address = parse(str(item.get("address", "")), live=live)
+        stage = check_importable(str(item.get("stage", Stage.AWAITING_DNS)))
+        row = OwnedIp.model_validate({**item, "address": address, "stage": stage})
+        if "safe_limit" not in item:
+            row.safe_limit = SAFE_LIMIT[row.type]
+        if row.domain == "" and row.stage is Stage.AWAITING_DNS:
+            raise Refused("a domain is needed for DNS set-up.", field="domain", code="no_domain")
+    except Refused as refusal:
+        raise Refused(f"{where}: {refusal.detail}", field=f"{where}.{refusal.field}", code=refusal.code) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise Refused(f"{where}: {name}: {first['msg']}.", field=f"{where}.{name}", code="invalid") from None
+    return Line(where, row)
