@@ -27,6 +27,11 @@ def _server(one: Any) -> dict[str, Any]:
     return one if isinstance(one, dict) else {"server": str(one)}
 
 
+def _plain(values: list[Any]) -> set[str]:
+    """Values without what servers may write either way: case, quotes, spaces, the final dot."""
+    return {str(value).replace('"', "").replace(" ", "").rstrip(".").lower() for value in values}
+
+
 def _cell(one: dict[str, Any], kind: str, expected: Any) -> str:
     """The state of one server's answer; judged from the answer itself where the API names no state."""
     state = one.get("state")
@@ -39,7 +44,7 @@ def _cell(one: dict[str, Any], kind: str, expected: Any) -> str:
         return "missing"
     if outcome == "answer":
         wanted = expected if isinstance(expected, list) else [expected]
-        return kind if set(map(str, one.get("values") or [])) == set(map(str, wanted)) else "wrong"
+        return kind if _plain(wanted) <= _plain(one.get("values") or []) else "wrong"
     return outcome if outcome in ("timeout", "server_failure") else "unknown"
 
 
@@ -94,6 +99,8 @@ def state(api: Api, address: str) -> None:
         three.metric(
             "Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline"))
         )
+    if dns.get("reason") and not verified:
+        st.markdown(str(dns["reason"]))
     following = dns.get("next_look") or dns.get("next_check_at")
     if following:
         st.caption(f"Next look {words.ago(following)}, when caches have run out (TTL).")
@@ -135,8 +142,10 @@ def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         key="dns_record",
     )
     record = records[picked]
-    if record.get("fix"):
-        st.warning(f"Fix: {record['fix']}")
+    for finding in record.get("findings") or []:
+        st.warning(f"{finding.get('detail')} **Fix:** {finding.get('fix')}")
+    if record.get("fix") and not record.get("findings"):
+        st.warning(f"**Fix:** {record['fix']}")
     left, right = st.columns(2)
     left.caption("Expected")
     left.code(_text(record.get("expected")), language=None, wrap_lines=True)

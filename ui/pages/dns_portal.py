@@ -55,7 +55,7 @@ def main() -> None:
             need = "required" if record.get("required", True) else "recommended"
             head.markdown(f"**{record.get('type')}** · {need}")
             published = str((record.get("published") or {}).get("state") or "unknown")
-            visible = str((record.get("visible") or {}).get("state") or "unknown")
+            visible = str((record.get("visible") or {}).get("state") or "not asked yet")
             head.caption(f"Published: {words.spoken(published)} · Visible: {words.spoken(visible)}")
             if record.get("ttl"):
                 head.caption(f"TTL {record['ttl']} s")

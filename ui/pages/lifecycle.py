@@ -209,7 +209,7 @@ def _dns(api: Api, address: str) -> None:
     st.markdown(f"State: **{words.spoken(dns.get('state'))}**")
     for record in dns.get("records", []):
         published = words.spoken((record.get("published") or {}).get("state"))
-        visible = words.spoken((record.get("visible") or {}).get("state"))
+        visible = words.spoken((record.get("visible") or {}).get("state") or "not asked yet")
         st.markdown(
             f"- **{record.get('type')}** {record.get('name')}: published: {published}, visible: {visible}"
         )

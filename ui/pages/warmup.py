@@ -76,6 +76,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         selection_mode="multi",
         default=[_weekday(day) for day in given] if given else list(range(7)),
         format_func=lambda day: WEEK[day],
+        wrap=True,
         key=f"{prefix}_days",
     )
     shares = _shares(prefix, start.get("shares") or {})

@@ -241,11 +241,12 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
             alt.Tooltip("found:N", title="Found"),
         ],
     )
-    names = [words.spoken(name) for name in _CELLS]
+    shown = {name: look for name, look in _CELLS.items() if name in set(frame["state"])}
+    names = [words.spoken(name) for name in shown]
     cells = base.mark_rect(cornerRadius=3, stroke="#8a94a3", strokeWidth=0.5, opacity=0.85).encode(
         color=alt.Color(
             "word:N",
-            scale=alt.Scale(domain=names, range=[colour for _, colour in _CELLS.values()]),
+            scale=alt.Scale(domain=names, range=[colour for _, colour in shown.values()]),
             legend=alt.Legend(orient="bottom", title=None),
         )
     )
