@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
         check_startable,
     )
     from domain.refusals import Conflict
-    from domain.warmup import WarmupInput, WarmupPlan, WarmupResult
+    from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
     from domain.words import Actor, Stage
     from workflows import ids, options, search_attributes
     from workflows.dns import DnsPropagation
@@ -141,7 +141,9 @@ class IpLifecycle:
         self._warming = True
         child = await workflow.start_child_workflow(
             Warmup.run,
-            WarmupInput(address=self._start.address, plan=plan),
+            WarmupInput(
+                address=self._start.address, plan=plan, pool=self._start.pool, sender=self._start.sender
+            ),
             id=ids.warmup_id(self._start.address),
             parent_close_policy=ParentClosePolicy.ABANDON,
             static_summary=f"Warm-up of {self._start.address} to {plan.target:,} a day",
@@ -168,7 +170,8 @@ class IpLifecycle:
             if self._retire is None:
                 self._stage = Stage.AT_RISK
             return
-        self._stage = result.stage
+        stopped = result.outcome is WarmupState.STOPPED
+        self._stage = Stage.AT_RISK if stopped else Stage.FULL_CAPACITY
 
     async def _assign(self, change: Reassign) -> None:
         await workflow.execute_activity_method(
