@@ -116,6 +116,9 @@ class Settings(BaseSettings):
         "", description="Appended to blocklist zones; the sandbox serves them below its own name."
     )
     spamhaus_key: SecretStr | None = Field(None, description="Spamhaus DQS key, if any.")
+    blocklist_second_look_seconds: float = Field(
+        60.0, gt=0, description="Time from a new listing to the second look that confirms it."
+    )
     sweep_minutes: float = Field(15.0, gt=0, description="Interval of the reputation sweep.")
     dns_sweep_minutes: float = Field(60.0, gt=0, description="Interval of the DNS drift sweep.")
 

@@ -1,0 +1,173 @@
+"""The score of an IP, 0-100, from components that each say how much they know.
+
+A component without enough sample or without an answer has no value: it lowers what is known, it is never
+shown as good. Thresholds are those of POLICY (Daily figures, At risk).
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from domain.blocklists import MATTERS, State, Weight, ZoneAnswer
+from domain.figures import Figures
+from domain.words import Band
+
+#: Fewest recipients a rate is judged on (POLICY: n >= 100).
+MIN_SAMPLE = 100
+#: Share of the weights that must be known before a score is called green or yellow.
+MIN_KNOWN = 0.5
+#: Highest score that a confirmed listing of a weight leaves.
+CEILING = {Weight.CRITICAL: 10, Weight.HIGH: 40, Weight.MEDIUM: 65, Weight.LOW: 90}
+
+
+class Line(StrEnum):
+    """A line of POLICY's At risk section that an IP is over."""
+
+    CRITICAL_LISTING = "critical_listing"
+    LISTING = "listing"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    BLOCK = "block"
+
+
+class Component(BaseModel):
+    """One part of a score."""
+
+    name: str
+    value: int | None = Field(None, description="0-100; null is unknown.")
+    weight: int
+    sample: int = Field(0, description="Lists that answered, or recipients counted.")
+    age: float | None = Field(None, description="Seconds since the youngest datum; null without any.")
+    note: str = ""
+
+
+class Score(BaseModel):
+    """What is known of an IP's reputation."""
+
+    score: int | None
+    band: Band
+    components: list[Component]
+    lines: list[Line] = []
+    reason: str = ""
+
+
+def wilson_lower(hits: int, total: int, z: float = 1.96) -> float:
+    """Lower Wilson bound of a rate; 0 without a sample."""
+    if total == 0:
+        return 0.0
+    rate, square = hits / total, z * z
+    middle = rate + square / (2 * total)
+    spread = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total * total))
+    return max(0.0, (middle - spread) / (1 + square / total))
+
+
+def _graded(rate: float, hold: float, stop: float) -> int:
+    """100 at no trouble, 80 where POLICY holds, 0 where it stops."""
+    if rate <= hold:
+        return round(100 - 20 * rate / hold)
+    return max(0, round(80 * (stop - rate) / (stop - hold)))
+
+
+def _rate(name: str, weight: int, hits: int, total: int, hold: float, stop: float, age: float | None) -> Component:
+    if total < MIN_SAMPLE:
+        return Component(
+            name=name, weight=weight, sample=total, age=age, note=f"Fewer than {MIN_SAMPLE} recipients: unknown."
+        )
+    rate = hits / total
+    return Component(
+        name=name, value=_graded(rate, hold, stop), weight=weight, sample=total, age=age, note=f"{rate:.2%}"
+    )
+
+
+def _lists(answers: list[ZoneAnswer], confirmed: list[ZoneAnswer], age: float | None) -> Component:
+    answered = [one for one in answers if one.state is not State.UNKNOWN]
+    acting = [one for one in confirmed if one.acts]
+    component = Component(name="blocklists", weight=40, sample=len(answered), age=age)
+    if acting:
+        component.value = min(CEILING.get(one.weight, 100) for one in acting)
+        component.note = ", ".join(one.reason for one in acting)
+    elif any(one.state is State.UNKNOWN and one.weight is Weight.CRITICAL for one in answers) or (
+        2 * len(answered) < len(answers) or not answers
+    ):
+        component.note = "The lists that matter gave no answer: unknown."
+    else:
+        component.value, component.note = 100, "No confirmed listing."
+    return component
+
+
+def score(
+    answers: list[ZoneAnswer],
+    confirmed: list[ZoneAnswer],
+    week: Figures,
+    month: Figures,
+    three_days: Figures,
+    *,
+    lists_age: float | None = 0.0,
+    figures_age: float | None = None,
+) -> Score:
+    """The score of one IP.
+
+    Args:
+        answers: what the lists said at the last look.
+        confirmed: listings seen by two looks.
+        week: figures of 7 days; ``month``: of 30 days (complaints); ``three_days``: for At risk.
+        lists_age: seconds since the lists were read.
+        figures_age: seconds since the last figure.
+    """
+    final = week.delivered + week.bounced
+    parts = [
+        _lists(answers, confirmed, lists_age),
+        _rate("bounces", 20, week.bounced, final, 0.03, 0.10, figures_age),
+        _rate("complaints", 20, month.complained, month.delivered, 0.001, 0.005, figures_age),
+        _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age),
+        _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age),
+    ]
+    lines = lines_over(confirmed, month, three_days)
+    known = [(part.value, part.weight) for part in parts if part.value is not None]
+    weight = sum(one for _, one in known)
+    ceiling = min([CEILING.get(one.weight, 100) for one in confirmed if one.acts], default=100)
+    if lines:
+        ceiling = min(ceiling, 59)
+    total = sum(part.weight for part in parts)
+    if not lines and (weight < MIN_KNOWN * total or parts[0].value is None):
+        return Score(score=None, band=Band.UNKNOWN, components=parts, reason="Too little is known to score.")
+    mean = sum(value * one for value, one in known) / weight if weight else 0
+    result = min(ceiling, round(mean))
+    band = Band.RED if result < 60 else Band.YELLOW if result < 80 else Band.GREEN
+    return Score(score=result, band=band, components=parts, lines=lines, reason=describe(lines, confirmed))
+
+
+def lines_over(confirmed: list[ZoneAnswer], month: Figures, three_days: Figures) -> list[Line]:
+    """Which At risk lines hold, by evidence; the deterministic ones act at once."""
+    lines: list[Line] = []
+    acting = [one for one in confirmed if one.acts and one.weight in MATTERS]
+    if any(one.weight is Weight.CRITICAL for one in acting):
+        lines.append(Line.CRITICAL_LISTING)
+    elif acting:
+        lines.append(Line.LISTING)
+    final = three_days.delivered + three_days.bounced
+    if final >= MIN_SAMPLE and three_days.bounced >= 3 and wilson_lower(three_days.bounced, final) > 0.08:
+        lines.append(Line.BOUNCE)
+    if (
+        month.delivered >= MIN_SAMPLE
+        and month.complained >= 2
+        and wilson_lower(month.complained, month.delivered) > 0.002
+    ):
+        lines.append(Line.COMPLAINT)
+    if three_days.blocked > 0:
+        lines.append(Line.BLOCK)
+    return lines
+
+
+def describe(lines: list[Line], confirmed: list[ZoneAnswer]) -> str:
+    """The lines in words, for people."""
+    words = {
+        Line.BOUNCE: "More than 8 % bounces over three days.",
+        Line.COMPLAINT: "More than 0.2 % complaints.",
+        Line.BLOCK: "A mailbox provider blocks the IP.",
+    }
+    listed = [one.reason for one in confirmed if one.acts and one.weight in MATTERS]
+    return " ".join([*listed, *(words[line] for line in lines if line in words)])

@@ -1,0 +1,87 @@
+"""Repository of scores and listings."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.blocklists import State, ZoneAnswer
+from domain.reputation import Score
+from store.database import now
+from store.tables.ips import Ip
+from store.tables.reputation import Listing, Reputation, ReputationPoint
+
+
+async def get(session: AsyncSession, address: str) -> Reputation | None:
+    """The present score, or None before the first look."""
+    return await session.get(Reputation, address)
+
+
+async def listings(session: AsyncSession, address: str, *, open_only: bool = True) -> Sequence[Listing]:
+    """Stays on lists, newest first."""
+    query = select(Listing).where(col(Listing.address) == address).order_by(col(Listing.first_seen).desc())
+    if open_only:
+        query = query.where(col(Listing.cleared_at).is_(None))
+    return (await session.exec(query)).all()
+
+
+async def trend(session: AsyncSession, address: str, limit: int = 500) -> list[ReputationPoint]:
+    """Scores over time, oldest first."""
+    query = (
+        select(ReputationPoint)
+        .where(col(ReputationPoint.address) == address)
+        .order_by(col(ReputationPoint.at).desc())
+        .limit(limit)
+    )
+    return list(reversed((await session.exec(query)).all()))
+
+
+async def see(
+    session: AsyncSession, address: str, answers: list[ZoneAnswer], *, gap_seconds: float
+) -> tuple[list[ZoneAnswer], bool]:
+    """Write down a look; the listings confirmed by two looks, and whether one waits for its second.
+
+    A look that is unknown changes nothing: it neither lists nor clears.
+    """
+    moment = now()
+    present = {row.zone: row for row in await listings(session, address)}
+    waiting = False
+    for answer in answers:
+        row = present.get(answer.zone)
+        if answer.state is State.LISTED:
+            if row is None:
+                row = present[answer.zone] = Listing(address=address, zone=answer.zone, first_seen=moment)
+            elif row.confirmed_at is None and moment - row.first_seen >= dt.timedelta(seconds=gap_seconds):
+                row.confirmed_at = moment
+            row.answer, row.last_seen = answer.model_dump(mode="json"), moment
+            waiting = waiting or row.confirmed_at is None
+            session.add(row)
+        elif row is not None and answer.state is not State.UNKNOWN:
+            row.cleared_at = moment
+            session.add(row)
+    await session.flush()
+    open_rows = [row for row in present.values() if row.cleared_at is None and row.confirmed_at is not None]
+    return [ZoneAnswer.model_validate(row.answer) for row in open_rows], waiting
+
+
+async def write(session: AsyncSession, address: str, answers: list[ZoneAnswer], result: Score) -> Reputation:
+    """Write the score where lists, pages and the trend read it."""
+    moment = now()
+    row = await session.get(Reputation, address) or Reputation(address=address)
+    latest = (await trend(session, address, 1))[-1:]
+    if not latest or latest[0].score != result.score or moment - latest[0].at >= dt.timedelta(hours=1):
+        session.add(ReputationPoint(address=address, at=moment, score=result.score, band=result.band))
+    row.score, row.band, row.reason, row.checked_at = result.score, result.band, result.reason, moment
+    row.components = [part.model_dump(mode="json") for part in result.components]
+    row.answers = [one.model_dump(mode="json") for one in answers]
+    row.lines = list(result.lines)
+    session.add(row)
+    ip = await session.get(Ip, address)
+    if ip is not None:
+        ip.score, ip.band, ip.scored_at = result.score, result.band, moment
+        session.add(ip)
+    await session.flush()
+    return row
