@@ -99,7 +99,7 @@ def neighbours(ports: Ports, var: Path) -> list[Part]:
             "dns",
             _module("sandbox.dns", "--state", state / "dns", "--port", ports.dns),
             listens(ports.dns + 4),
-            f"{HOST}:{ports.dns} primary, {ports.dns + 1} secondary, {ports.dns + 2}-{ports.dns + 4} resolvers",
+            f"{HOST}:{ports.dns} primary, :{ports.dns + 1} secondary, then three resolvers",
         ),
         Part(
             "smtp",

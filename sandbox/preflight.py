@@ -83,8 +83,11 @@ def free_ports(ports: Ports) -> None:
         "dns": "WARMPATH_SANDBOX_DNS_PORT", "smtp": "WARMPATH_SMTP_PORT",
         "vendor": "WARMPATH_SANDBOX_VENDOR_URL", "payments": "WARMPATH_SANDBOX_PAYMENTS_URL",
     }  # fmt: skip
+    claimed: dict[int, str] = {}
     for name, port in asdict(ports).items():
         for each in range(port, port + (DNS_PORTS if name == "dns" else 1)):
+            if (other := claimed.setdefault(each, name)) != name:
+                raise NotReady(f"Port {each} is set for both {other} and {name}; change {settings[name]}.")
             if _taken(each):
                 raise NotReady(
                     f"Port {each} (for {name}) is used by another program; stop it or set {settings[name]}."

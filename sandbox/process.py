@@ -87,7 +87,7 @@ class Process:
     environment: dict[str, str]
     folder: Path
     logs: Path
-    changed: Callable[[], None] = lambda: None
+    changed: Callable[[Process], None] = lambda _: None
     state: State = State.WAITING
     since: float = field(default_factory=time.time)
     restarts: int = 0
@@ -103,7 +103,7 @@ class Process:
     def _set(self, state: State) -> None:
         if state is not self.state:
             self.state, self.since = state, time.time()
-            self.changed()
+            self.changed(self)
 
     async def keep_running(self) -> None:
         """Start the part and start it again whenever it ends, until :meth:`stop`.

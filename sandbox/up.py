@@ -53,7 +53,7 @@ class Supervisor:
         ]
 
     def _process(self, part: Part) -> Process:
-        return Process(part, self._environment, ROOT, self._logs, changed=self._refresh)
+        return Process(part, self._environment, ROOT, self._logs, changed=self._changed)
 
     @property
     def _processes(self) -> list[Process]:
@@ -193,10 +193,11 @@ class Supervisor:
     def _refresh(self) -> None:
         if self._live is not None:
             self._live.update(self._board(), refresh=True)
-            return
-        for process in self._processes:
-            if process.state is State.RESTARTING:
-                print(f"{process.part.name} ended and is started again (see {process.log})", flush=True)
+
+    def _changed(self, process: Process) -> None:
+        if self._live is None and process.state is State.RESTARTING and not self._stop.is_set():
+            print(f"{process.part.name} ended and is started again (see {process.log})", flush=True)
+        self._refresh()
 
 
 def main() -> int:
