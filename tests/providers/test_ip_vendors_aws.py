@@ -1,0 +1,88 @@
+"""Elastic IPs: against moto's server where it has the call, botocore's Stubber where it has not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto.server import ThreadedMotoServer
+
+from providers.ip_vendors.aws import AwsVendor
+from providers.ip_vendors.port import VendorError, VendorFault
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsVendor]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield AwsVendor("us-east-1", f"http://{host}:{port}")
+    server.stop()
+
+
+async def test_an_offer_is_repeatable_and_a_release_frees_only_the_own_order(vendor: AwsVendor) -> None:
+    first = await vendor.offer("dedicated", "us-east-1", 2, "order-1")
+    again = await vendor.offer("dedicated", "us-east-1", 2, "order-1")
+    assert {one.address for one in first} == {one.address for one in again}
+    address = first[0].address
+
+    with pytest.raises(VendorError) as refused:
+        await vendor.reserve(address, "order-2")
+    assert refused.value.kind is VendorFault.TAKEN
+
+    await vendor.reserve(address, "order-1")
+    assert (await vendor.provision(address, "order-1")).startswith("eipalloc-")
+    await vendor.release(address, "order-2")
+    assert await vendor.provision(address, "order-1")
+    await vendor.release(address, "order-1")
+    await vendor.release(address, "order-1")
+    with pytest.raises(VendorError):
+        await vendor.provision(address, "order-1")
+
+
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> tuple[AwsVendor, Stubber]:
+    client = boto3.client(
+        "ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    stubber = Stubber(client)
+    found = {"Addresses": [{"PublicIp": "203.0.113.9", "AllocationId": "eipalloc-1"}]}
+    filters = [{"Name": "public-ip", "Values": ["203.0.113.9"]}]
+    stubber.add_response("describe_addresses", found, {"Filters": filters})
+    return AwsVendor("us-east-1", client=client), stubber
+
+
+async def test_ptr_is_set_by_address_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor, stubber = stubbed(monkeypatch)
+    stubber.add_response(
+        "modify_address_attribute", {}, {"AllocationId": "eipalloc-1", "DomainName": "mail.example.com"}
+    )
+    with stubber:
+        await vendor.set_ptr("203.0.113.9", "mail.example.com.")
+    stubber.assert_no_pending_responses()
+
+
+async def test_ptr_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor, stubber = stubbed(monkeypatch)
+    stubber.add_response(
+        "describe_addresses_attribute",
+        {"Addresses": [{"PublicIp": "203.0.113.9", "PtrRecord": "mail.example.com."}]},
+        {"AllocationIds": ["eipalloc-1"], "Attribute": "domain-name"},
+    )
+    with stubber:
+        assert await vendor.get_ptr("203.0.113.9") == "mail.example.com"
+
+
+async def test_a_full_account_is_out_of_stock(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client(
+        "ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    stubber = Stubber(client)
+    stubber.add_response("describe_addresses", {"Addresses": []})
+    stubber.add_client_error("allocate_address", "AddressLimitExceeded", http_status_code=400)
+    with stubber, pytest.raises(VendorError) as refused:
+        await AwsVendor("us-east-1", client=client).offer("dedicated", "us-east-1", 1, "o")
+    assert refused.value.kind is VendorFault.OUT_OF_STOCK

@@ -1,0 +1,134 @@
+"""Stripe over HTTP against localstripe in its own process, with idempotency put in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from providers.payments.port import PaymentRefused, PaymentStatus, PaymentUnavailable
+from providers.payments.stripe import StripePayments, verify_webhook
+
+
+class Front:
+    """Answers a repeated Idempotency-Key from memory, and can lose an answer after the effect."""
+
+    def __init__(self, upstream: str) -> None:
+        self.lose = 0
+        self._answers: dict[str, tuple[int, bytes]] = {}
+        self.app = FastAPI()
+
+        @self.app.api_route("/{path:path}", methods=["GET", "POST", "DELETE"])
+        async def relay(path: str, request: Request) -> Response:
+            key = request.headers.get("idempotency-key", "")
+            if request.method != "POST" or key not in self._answers:
+                kept = ("authorization", "content-type")
+                async with httpx.AsyncClient(base_url=upstream, timeout=10) as client:
+                    answer = await client.request(
+                        request.method,
+                        f"/{path}",
+                        params=dict(request.query_params),
+                        content=await request.body(),
+                        headers={name: request.headers[name] for name in kept if name in request.headers},
+                    )
+                found = answer.status_code, answer.content
+                if request.method == "POST":
+                    self._answers[key] = found
+            else:
+                found = self._answers[key]
+            if request.method == "POST" and self.lose:
+                self.lose -= 1
+                return Response(b'{"error": {"type": "api_error", "message": "lost"}}', 500)
+            return Response(found[1], found[0], media_type="application/json")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[tuple[Front, StripePayments]]:
+    port, own = free_port(), free_port()
+    double = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "localstripe"), "--port", str(port), "--from-scratch",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    front = Front(f"http://127.0.0.1:{port}")
+    server = uvicorn.Server(uvicorn.Config(front.app, host="127.0.0.1", port=own, log_level="error"))
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(20):
+            for waited in (port, own):
+                while True:
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", waited)
+                        writer.close()
+                        break
+                    await asyncio.sleep(0.05)
+        yield front, StripePayments("sk_test_12345", f"http://127.0.0.1:{own}")
+    finally:
+        server.should_exit = True
+        await task
+        double.terminate()
+        await double.wait()
+
+
+async def test_a_payment_is_held_taken_and_given_back(front: tuple[Front, StripePayments]) -> None:
+    _, stripe = front
+    held = await stripe.authorise("o1", Decimal("8.00"), "USD", "pm_card_visa", "o1:authorise")
+    assert (held.status, held.amount, held.currency) == (PaymentStatus.AUTHORISED, Decimal("8"), "USD")
+    taken = await stripe.capture(held.ref, "o1:capture")
+    assert taken.status is PaymentStatus.CAPTURED
+    assert (await stripe.refund(held.ref, "o1:refund")).status is PaymentStatus.REFUNDED
+
+
+async def test_a_held_payment_is_let_go(front: tuple[Front, StripePayments]) -> None:
+    _, stripe = front
+    held = await stripe.authorise("o2", Decimal("8.00"), "USD", "pm_card_visa", "o2:authorise")
+    assert (await stripe.cancel(held.ref, "o2:cancel")).status is PaymentStatus.CANCELLED
+    assert [one.status for one in await stripe.find("o2")] == [PaymentStatus.CANCELLED]
+
+
+async def test_a_declined_card_is_refused(front: tuple[Front, StripePayments]) -> None:
+    _, stripe = front
+    with pytest.raises(PaymentRefused):
+        await stripe.authorise("o3", Decimal("8.00"), "USD", "pm_card_chargeDeclined", "o3:authorise")
+
+
+async def test_a_lost_answer_is_one_payment(front: tuple[Front, StripePayments]) -> None:
+    before, stripe = front
+    before.lose = 1
+    with pytest.raises(PaymentUnavailable):
+        await stripe.authorise("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:authorise")
+    await stripe.authorise("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:authorise")
+    assert len(await stripe.find("o4")) == 1
+
+
+def test_a_forged_or_old_webhook_is_refused() -> None:
+    body, secret = b'{"id": "evt_1"}', "whsec_test"
+
+    def signed(at: int) -> str:
+        mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+        return f"t={at},v1={mac}"
+
+    now = int(time.time())
+    verify_webhook(body, signed(now), secret)
+    for bad in (signed(now - 3_600), f"t={now},v1=00", ""):
+        with pytest.raises(PaymentRefused):
+            verify_webhook(body, bad, secret)
+    with pytest.raises(PaymentRefused):
+        verify_webhook(body + b" ", signed(now), secret)
