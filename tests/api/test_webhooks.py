@@ -1,0 +1,256 @@
+"""Webhooks: signed and new is stored once, everything else changes nothing and says why."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from api import limits, problems
+from api.routes import webhooks
+from api.webhooks import generic, sendgrid, ses
+from api.webhooks.reading import Rejected
+from domain.events import Kind
+from domain.words import MailboxProvider
+from settings import Settings
+from store import events
+from store.database import Database
+from store.tables.events import MailEvent
+from store.tables.outbox import OutboxRow
+
+CORPORA = Path(__file__).parents[3] / "shared" / "corpora" / "webhooks"
+with_corpora = pytest.mark.skipif(not CORPORA.exists(), reason="the corpora are not here")
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of this test").decode()
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ses"
+CERT_URL = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-1.pem"
+IP = "198.51.100.7"
+KEY = ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(65537, 2048)
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+PEM = (
+    x509.CertificateBuilder()
+    .subject_name(NAME)
+    .issuer_name(NAME)
+    .public_key(RSA.public_key())
+    .serial_number(1)
+    .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    .not_valid_after(dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
+    .sign(RSA, hashes.SHA256())
+    .public_bytes(serialization.Encoding.PEM)
+)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Every webhook has its key; bodies are at most 20,000 bytes."""
+    spki = KEY.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return settings.model_copy(
+        update={
+            "webhook_sendgrid_public_key": base64.b64encode(spki).decode(),
+            "webhook_ses_topic_arns": (TOPIC,),
+            "webhook_generic_secret": SecretStr(SECRET),
+            "max_body_bytes": 20_000,
+        }
+    )
+
+
+@pytest.fixture
+def fetched() -> list[str]:
+    """URLs that the webhook asked for."""
+    return []
+
+
+@pytest.fixture
+async def client(settings: Settings, db: Database, fetched: list[str]) -> AsyncIterator[httpx.AsyncClient]:
+    """The webhook routes with the errors and limits of the API."""
+
+    async def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return PEM
+
+    app = FastAPI()
+    app.state.settings, app.state.db, app.state.webhook_fetcher = settings, db, fetch
+    problems.install(app)
+    app.add_middleware(limits.BodyLimit, limit=settings.max_body_bytes)
+    app.include_router(webhooks.router)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://warmpath.test"
+    ) as asked:
+        yield asked
+
+
+def _generic(body: bytes, *, at: float | None = None, message: str = "msg_1") -> dict[str, Any]:
+    stamp = str(int(time.time() if at is None else at))
+    return {
+        "content": body,
+        "headers": {
+            "webhook-id": message,
+            "webhook-timestamp": stamp,
+            "webhook-signature": generic.sign(SECRET, message, stamp, body),
+        },
+    }
+
+
+def _sendgrid(body: bytes, at: float | None = None) -> dict[str, Any]:
+    stamp = str(int(time.time() if at is None else at))
+    signature = base64.b64encode(KEY.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))).decode()
+    return {"content": body, "headers": {sendgrid.SIGNATURE: signature, sendgrid.TIMESTAMP: stamp}}
+
+
+def _sns(message: str, kind: str = "Notification", version: str = "2", **more: str) -> dict[str, str]:
+    stamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {
+        "Type": kind,
+        "MessageId": "m1",
+        "TopicArn": TOPIC,
+        "Message": message,
+        "Timestamp": stamp,
+        **more,
+    }
+    content = "".join(f"{key}\n{told[key]}\n" for key in ses._SIGNED[kind] if key in told)
+    algorithm = hashes.SHA1() if version == "1" else hashes.SHA256()
+    told["Signature"] = base64.b64encode(RSA.sign(content.encode(), padding.PKCS1v15(), algorithm)).decode()
+    return {**told, "SignatureVersion": version, "SigningCertURL": CERT_URL}
+
+
+async def _stored(db: Database) -> int:
+    async with db.read() as session:
+        rows = (await session.exec(sa.select(sa.func.count()).select_from(MailEvent))).scalar_one()
+        return int(rows)
+
+
+async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Database) -> None:
+    body = json.dumps([{"id": "a", "kind": "delivered", "ip": IP, "recipient": "x@gmail.com"}]).encode()
+    first = await client.post("/v1/webhooks/generic", **_generic(body))
+    again = await client.post("/v1/webhooks/generic", **_generic(body, message="msg_2"))
+    assert first.json() == {"received": 1, "new": 1}
+    assert again.json() == {"received": 1, "new": 0}
+    async with db.read() as session:
+        sums = await events.sums(session, IP, 0, int(time.time() * 1000) + 1)
+    assert sums[MailboxProvider.GMAIL].delivered == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "request_", "status", "reason"),
+    [
+        ("generic", {"content": b"[]"}, 401, "must be sent"),
+        ("generic", {**_generic(b"[]"), "content": b"[ ]"}, 401, "does not fit"),
+        ("generic", _generic(b"[]", at=time.time() - 3600), 401, "replay"),
+        ("generic", _generic(b"\xff\xfe"), 400, "not UTF-8"),
+        ("generic", _generic(b"{"), 400, "not JSON"),
+        ("generic", _generic(b"[" * 9000), 400, "nested"),
+        ("generic", _generic(b"x" * 20_001), 413, "20,000"),
+        ("generic", _generic(b'[{"kind":"sent"},{"kind":"wild"}]'), 400, "events[1].kind"),
+        ("generic", _generic(b'[{"kind":"sent","ip":"1.2.3"}]'), 400, "no IP address"),
+        ("generic", _generic(b'[{"kind":"sent","at":1e400}]'), 400, "must be a time"),
+        ("sendgrid", {"content": b"[]"}, 401, "not signed"),
+        ("sendgrid", {**_sendgrid(b"[]"), "content": b"[]\r\n"}, 401, "does not fit"),
+        ("sendgrid", _sendgrid(b"[]", at=time.time() - 7200), 401, "replay"),
+        ("sendgrid", _sendgrid(b'[{"event":"delivered"}]'), 400, "sg_event_id"),
+        ("ses", {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
+        ("ses", {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
+        ("ses", {"json": {**_sns("{}"), "TopicArn": "arn:other"}}, 401, "not accepted"),
+        ("unheard", {"content": b"[]"}, 404, "no webhook"),
+    ],
+)
+async def test_what_is_wrong_is_refused_with_its_reason_and_nothing_stored(
+    client: httpx.AsyncClient, db: Database, source: str, request_: dict[str, Any], status: int, reason: str
+) -> None:
+    answer = await client.post(f"/v1/webhooks/{source}", **request_)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert reason in answer.json()["detail"]
+    assert await _stored(db) == 0
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_ses_is_taken_with_either_signature_version(
+    client: httpx.AsyncClient, db: Database, version: str
+) -> None:
+    mail = {
+        "messageId": "m",
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "destination": ["a@gmail.com", "b@aol.com"],
+    }
+    told = json.dumps({"eventType": "Send", "mail": {**mail, "tags": {"ses:outgoing-ip": [IP]}}, "send": {}})
+    for new in (2, 0):
+        answer = await client.post("/v1/webhooks/ses", json=_sns(told, version=version))
+        assert answer.json() == {"received": 2, "new": new}
+
+
+async def test_a_subscription_of_an_accepted_topic_is_confirmed(
+    client: httpx.AsyncClient, fetched: list[str]
+) -> None:
+    url = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription"
+    answer = await client.post(
+        "/v1/webhooks/ses", json=_sns("hello", "SubscriptionConfirmation", SubscribeURL=url, Token="t")
+    )
+    assert answer.status_code == 200
+    assert fetched == [CERT_URL, url]
+
+
+async def test_a_critical_alert_is_on_its_way_to_two_workflows_with_its_event(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    body = json.dumps(
+        {"id": "al", "kind": "alert", "ip": IP, "severity": "critical", "detail": "listed"}
+    ).encode()
+    for _ in range(2):
+        await client.post("/v1/webhooks/generic", **_generic(body))
+    async with db.read() as session:
+        rows = (
+            await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))
+        ).all()
+    assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
+
+
+@with_corpora
+def test_sendgrids_own_signed_sample_verifies_and_one_byte_less_does_not() -> None:
+    sample = json.loads((CORPORA / "sendgrid" / "single.json").read_text())
+    body = (CORPORA / "sendgrid" / sample["body_file"]).read_bytes()
+    headers = {name.lower(): value for name, value in sample["headers"].items()}
+    then = float(headers[sendgrid.TIMESTAMP])
+    sendgrid.verify(body, headers, sample["public_key_b64_spki"], then)
+    assert [one.kind for one in sendgrid.events(body)] == [Kind.DROPPED]
+    with pytest.raises(Rejected, match="does not fit"):
+        sendgrid.verify(body.strip(), headers, sample["public_key_b64_spki"], then)
+    with pytest.raises(Rejected, match="replay"):
+        sendgrid.verify(body, headers, sample["public_key_b64_spki"], then + 86_400)
+
+
+@with_corpora
+def test_every_event_that_amazon_documents_is_read() -> None:
+    files = [one for one in (CORPORA / "ses_docs").glob("*.json") if not one.name.startswith("receiving")]
+    kinds = {one.name: [event.kind for event in ses.events(json.loads(one.read_text()))] for one in files}
+    assert all(kinds.values()), kinds
+    assert kinds["event-publishi__bounce-record.json"] == [Kind.BOUNCED]
+
+
+@with_corpora
+def test_sendgrid_events_of_other_hands_are_read() -> None:
+    lines = [json.loads(line) for line in (CORPORA / "esp_events.jsonl").read_text().splitlines()]
+    bodies = [
+        line["raw"]["raw_events"]
+        for line in lines
+        if line["esp"] == "sendgrid" and "raw_events" in line["raw"]
+    ]
+    assert bodies
+    for body in bodies:
+        assert sendgrid.events(json.dumps(body).encode())

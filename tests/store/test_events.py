@@ -1,0 +1,82 @@
+"""Each event counts once, in the slice and for the provider it belongs to."""
+
+from __future__ import annotations
+
+from domain.events import Kind, MailEvent
+from domain.figures import Figures
+from domain.words import MailboxProvider
+from store import events
+from store.database import Database
+
+IP = "198.51.100.7"
+DAY = 86_400_000
+START = 20_000 * DAY
+GMAIL, YAHOO = MailboxProvider.GMAIL, MailboxProvider.YAHOO
+
+
+def _event(name: str, kind: Kind, at: int = START, **more: object) -> MailEvent:
+    return MailEvent.model_validate(
+        {
+            "source": "generic",
+            "event_id": name,
+            "kind": kind,
+            "address": IP,
+            "provider": GMAIL,
+            "at_ms": at,
+            **more,
+        }
+    )
+
+
+async def _record(db: Database, *batch: MailEvent) -> int:
+    async with db.write() as session:
+        return len(await events.record(session, batch))
+
+
+async def _sums(db: Database, start: int = START, end: int = START + DAY) -> dict[MailboxProvider, Figures]:
+    async with db.read() as session:
+        return await events.sums(session, IP, start, end)
+
+
+async def test_the_same_event_twice_counts_once(db: Database) -> None:
+    batch = [_event(f"e{n}", Kind.SENT) for n in range(50)] + [
+        _event("d", Kind.DELIVERED),
+        _event("d", Kind.DELIVERED),
+    ]
+    assert await _record(db, *batch) == 51
+    assert await _record(db, *batch, _event("b", Kind.BOUNCED)) == 1
+    assert await _sums(db) == {GMAIL: Figures(attempted=50, delivered=1, bounced=1)}
+
+
+async def test_a_recipient_deferred_again_and_again_is_one_deferral(db: Database) -> None:
+    tries = [
+        _event(f"t{n}", Kind.DEFERRED, START + n, message_id="m", recipient="a@gmail.com") for n in range(5)
+    ]
+    await _record(db, *tries[:2])
+    await _record(db, *tries[2:], _event("other", Kind.DEFERRED, message_id="m", recipient="b@gmail.com"))
+    assert (await _sums(db))[GMAIL].deferred == 2
+
+
+async def test_a_complaint_is_booked_on_the_day_the_mail_was_sent(db: Database) -> None:
+    await _record(db, _event("c", Kind.COMPLAINED, START + 3 * DAY, sent_ms=START + 5))
+    assert (await _sums(db))[GMAIL].complained == 1
+    assert not await _sums(db, START + DAY, START + 9 * DAY)
+
+
+async def test_sums_keep_providers_and_days_apart(db: Database) -> None:
+    await _record(
+        db,
+        _event("1", Kind.DELIVERED, START - 1),
+        _event("2", Kind.DELIVERED),
+        _event("3", Kind.BLOCKED, provider=YAHOO),
+        _event("4", Kind.OPENED),
+        _event("5", Kind.DELIVERED, START + DAY),
+    )
+    assert await _sums(db) == {
+        GMAIL: Figures(attempted=1, delivered=1),
+        YAHOO: Figures(attempted=1, blocked=1),
+    }
+
+
+async def test_text_that_no_database_stores_is_cleaned_not_refused(db: Database) -> None:
+    assert await _record(db, _event("nul\0", Kind.BOUNCED, detail="a\0b \ud800")) == 1
