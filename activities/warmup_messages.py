@@ -19,7 +19,6 @@ class Tick(BaseModel):
     run: str
     progress: Progress
     now: dt.datetime
-    first: bool = False
     close: bool = False
 
 

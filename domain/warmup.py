@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from domain import presets
 from domain.refusals import Refused
-from domain.words import MailboxProvider
+from domain.words import MailboxProvider, Stage
 
 MAX_DAYS = 400
 REAL_DAY = 86_400.0
@@ -169,6 +169,7 @@ class WarmupResult(BaseModel):
     reason: str
     step: int
     cap: int
+    stage: Stage = Stage.FULL_CAPACITY
 
 
 class StopSignal(BaseModel):

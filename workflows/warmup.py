@@ -197,12 +197,19 @@ class Warmup:
         if self._asked == asked:
             self._now = ticked.progress
         elif close:
-            self._now.day = ticked.progress.day
+            self._now = self._merge(ticked.progress)
         self._written = asked
         workflow.set_current_details(
             f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step + 1} of "
             f"{len(self._now.plan.ladder())}, cap {self._now.cap} a day. {self._now.reason}"
         )
+
+    def _merge(self, closed: Progress) -> Progress:
+        """A command given while a day was closed: its state stands, and the day's level unless it set one."""
+        if self._now.decision in ("pause", "resume", "stop"):
+            said = {name: getattr(self._now, name) for name in ("state", "decision", "reason")}
+            return closed.model_copy(update=said)
+        return self._now.model_copy(update={"day": closed.day})
 
     def _start_tick(self) -> asyncio.Task[None]:
         """One timer a day, spread over addresses."""

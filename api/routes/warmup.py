@@ -1,0 +1,223 @@
+"""Warm-up of an IP: forecast, start, look, and the operator's commands."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from activities.warmup import summed
+from api import audit
+from api.deps import AppSettings, Keyed, Operator, Principal, Store, Temporal, Viewer
+from api.journeys import command, link
+from domain import presets
+from domain.forecast import Forecast, forecast
+from domain.refusals import NotFound, Refused
+from domain.warmup import Adjust, Complete, Pause, Restart, Resume, WarmupPlan
+from domain.words import MailboxProvider
+from settings import Settings
+from store import ips, warmup
+from workflows.ids import ip_id, warmup_id
+
+router = APIRouter(tags=["warmup"])
+_ONE = "/v1/ips/{address}/warmup"
+
+
+class PlanIn(BaseModel):
+    """What an operator may set; what is left out keeps its default, or its present value in a PATCH."""
+
+    initial: int | None = None
+    growth: float | None = Field(None, allow_inf_nan=False)
+    step_days: int | None = None
+    target: int | None = None
+    sending_days: list[int] | None = Field(None, max_length=7)
+    shares: dict[MailboxProvider, float] | None = None
+    preset: str | None = None
+    time_zone: str | None = Field(None, max_length=64)
+
+
+class Why(BaseModel):
+    """Why a command is given."""
+
+    reason: str = Field("", max_length=500)
+
+
+class RestartIn(Why):
+    """Where to go on from."""
+
+    step: int = 0
+
+
+class Presets(BaseModel):
+    """Ladders that peers publish."""
+
+    items: list[presets.Preset]
+    next: str | None = None
+
+
+class HistoryDay(BaseModel):
+    """One closed day."""
+
+    date: str
+    day: int
+    step: int
+    cap: int
+    granted: int
+    attempted: int
+    delivered: int
+    bounced: int
+    blocked: int
+    deferred: int
+    complained: int
+    decision: str
+    reason: str
+
+
+class WarmupOut(BaseModel):
+    """A warm-up as it stands."""
+
+    address: str
+    state: str
+    plan: WarmupPlan
+    day: int
+    step: int
+    steps: int
+    cap: int
+    by_provider: dict[MailboxProvider, int]
+    decision: str
+    reason: str
+    paused: bool
+    forecast: Forecast
+    history: list[HistoryDay]
+    workflow: dict[str, str | None]
+
+
+@router.get("/v1/warmup/presets")
+async def list_presets(who: Viewer) -> Presets:
+    """Published ladders to choose from."""
+    return Presets(items=list(presets.PRESETS.values()))
+
+
+@router.post("/v1/warmup/forecast")
+async def look_ahead(given: PlanIn, who: Viewer, settings: AppSettings) -> Forecast:
+    """Cap per day and finish of a plan; nothing is started."""
+    return forecast(_plan(given, WarmupPlan(day_seconds=settings.day_seconds)), dt.datetime.now(dt.UTC))
+
+
+@router.post(_ONE, status_code=201)
+async def start(
+    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Start a warm-up; answers once its first cap is being written."""
+    async with db.read() as session:
+        ip = await ips.get(session, address)
+    plan = _plan(given, WarmupPlan(target=ip.safe_limit, day_seconds=settings.day_seconds))
+    await command(temporal, ip_id(address), "start_warmup", plan, key)
+    await audit.record(db, who, "warmup.start", address, after=plan.model_dump(mode="json"))
+    return await _until_seen(address, db, settings, temporal)
+
+
+@router.patch(_ONE)
+async def adjust(
+    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Change the plan; the level is kept as near as the new ladder allows."""
+    before = (await _get(address, db, settings)).plan
+    arg = Adjust(plan=_plan(given, before), reason=f"Plan changed by {who.name}.")
+    return await _tell(address, "adjust", arg, "", who, db, temporal, settings, key)
+
+
+@router.get(_ONE)
+async def look(address: str, who: Viewer, db: Store, settings: AppSettings) -> WarmupOut:
+    """Where the newest warm-up of an IP stands."""
+    return await _get(address, db, settings)
+
+
+@router.post(_ONE + "/pause")
+async def pause(
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Stop mail of the IP at the gate; the level stays."""
+    return await _tell(address, "pause", Pause(reason=why.reason), why.reason, who, db, temporal, settings, key)
+
+
+@router.post(_ONE + "/resume")
+async def resume(
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Go on after a pause or a stop."""
+    return await _tell(address, "resume", Resume(reason=why.reason), why.reason, who, db, temporal, settings, key)
+
+
+@router.post(_ONE + "/complete")
+async def complete(
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Declare the IP warm."""
+    return await _tell(address, "complete", Complete(reason=why.reason), why.reason, who, db, temporal, settings, key)
+
+
+@router.post(_ONE + "/restart")
+async def restart(
+    address: str, why: RestartIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+) -> WarmupOut:
+    """Go on from a step."""
+    arg = Restart(step=why.step, reason=why.reason)
+    return await _tell(address, "restart", arg, why.reason, who, db, temporal, settings, key)
+
+
+def _plan(given: PlanIn, base: WarmupPlan) -> WarmupPlan:
+    plan: WarmupPlan = base.model_copy(update=given.model_dump(exclude_none=True))
+    if not -1_000_000 < plan.step_days < 1_000_000:
+        raise Refused("Give 1 to 30 days a step.", field="plan.step_days")
+    return plan.checked()
+
+
+async def _tell(
+    address: str, name: str, arg: BaseModel, reason: str, who: Principal, db: Any,  # noqa: ANN401
+    temporal: Any, settings: Settings, key: str | None,  # noqa: ANN401
+) -> WarmupOut:  # fmt: skip
+    async with db.read() as session:
+        await ips.get(session, address)
+    await command(temporal, warmup_id(address), name, arg, key)
+    await audit.record(db, who, f"warmup.{name}", address, reason, after=arg.model_dump(mode="json"))
+    return await _get(address, db, settings)
+
+
+async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) -> WarmupOut:  # noqa: ANN401
+    """The started warm-up, from its own query: its first activity may not have written the read model yet."""
+    from workflows.warmup import Warmup
+
+    now = await temporal.get_workflow_handle(warmup_id(address)).query(Warmup.state)
+    return _out(address, now, [], settings)
+
+
+async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa: ANN401
+    async with db.read() as session:
+        await ips.get(session, address)
+        found = await warmup.get(session, address)
+        rows = await warmup.history(session, address, limit=400)
+    if found is None:
+        raise NotFound(f"{address} has had no warm-up yet.", field="address", code="no_warmup")
+    return _out(address, found[0], list(rows), settings)
+
+
+def _out(address: str, now: Any, rows: list[Any], settings: Settings) -> WarmupOut:  # noqa: ANN401
+    return WarmupOut(
+        address=address, state=now.state, plan=now.plan, day=now.day + 1, step=now.step,
+        steps=len(now.plan.ladder()), cap=now.cap, by_provider=now.plan.by_provider(now.step, now.behind),
+        decision=now.decision, reason=now.reason, paused=now.state in ("paused", "stopped"),
+        forecast=forecast(now.plan, now.started, now),
+        history=[
+            HistoryDay(
+                date=row.date, day=row.day + 1, step=row.step, cap=row.cap, granted=row.granted,
+                decision=row.decision, reason=row.reason, **summed(row).model_dump(),
+            )
+            for row in rows
+        ],
+        workflow=link(settings, warmup_id(address)),
+    )  # fmt: skip
+
+
