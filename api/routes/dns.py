@@ -148,7 +148,7 @@ async def verify(
     client: Temporal,
     settings: AppSettings,
     principal: Operator,
-    key: Keyed,
+    key: Keyed = None,
     body: Why | None = None,
 ) -> DnsOut:
     """Ask every server now; answers with what they said."""
@@ -168,7 +168,7 @@ async def verify(
 
 @router.patch("")
 async def change(
-    address: str, body: ChangeIn, db: Store, client: Temporal, principal: Operator, key: Keyed
+    address: str, body: ChangeIn, db: Store, client: Temporal, principal: Operator, key: Keyed = None
 ) -> DnsOut:
     """Expect other values."""
     before = await _shown(db, address)
@@ -186,7 +186,7 @@ async def support(
     db: Store,
     client: Temporal,
     principal: Operator,
-    key: Keyed,
+    key: Keyed = None,
     body: SupportIn | None = None,
 ) -> DnsOut:
     """Hand the set-up to support with its evidence."""

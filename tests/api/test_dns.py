@@ -1,0 +1,151 @@
+"""The DNS of an IP over HTTP, on the sandbox's DNS and the real Temporal server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.context import Context
+from activities.dns import DnsActivities
+from api import problems
+from api.deps import RateLimit
+from api.routes.dns import router
+from domain.dns import DnsInput, Record
+from domain.words import Role, Stage
+from providers.dns.endpoint import Endpoint
+from providers.dns.manual import ManualPublisher
+from providers.dns.observer import Observer
+from providers.dns.rfc2136 import Rfc2136Publisher
+from sandbox.dns import SandboxDns
+from settings import Settings
+from store import accounts, ips
+from store.database import Database
+from store.secrets import Keyring, Secrets, new_key
+from store.tables.ips import Ip
+from workflows.client import converter
+from workflows.dns import DnsPropagation
+from workflows.ids import dns_id
+
+ADDRESS, DOMAIN = "203.0.113.9", "example-mail.test"
+BASE = f"/v1/ips/{ADDRESS}/dns"
+
+
+@dataclass
+class Stand:
+    """The API with an operator's token, and what stands behind it."""
+
+    http: httpx.AsyncClient
+    viewer: dict[str, str]
+    client: Client
+    sandbox: SandboxDns
+
+    async def enter_by_hand(self, records: list[dict[str, object]]) -> None:
+        """Publish the shown records, as a person at the registrar and the vendor would."""
+        primary = Endpoint("127.0.0.1", self.sandbox.primary.port)
+        for shown in records:
+            record = Record(zone_hint="", **{k: shown[k] for k in ("key", "name", "type", "expected")})  # type: ignore[arg-type]
+            key, zone = ("vendor", "113.0.203.in-addr.arpa") if record.type == "PTR" else ("registrar", DOMAIN)
+            publisher = Rfc2136Publisher(primary, key, "hmac-sha256", self.sandbox.keys[key])
+            await publisher.publish(record, zone, [])
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    sandbox = SandboxDns(tmp_path / "dns", 0, 0, (0, 0), lag=0.05)
+    await sandbox.start()
+    db = Database.open(f"sqlite:///{tmp_path}/store.sqlite", synchronous="normal")
+    await db.create_all()
+    keys = Keyring.parse([new_key()])
+    settings = Settings(
+        var_dir=tmp_path,
+        dns_servers=tuple(f"127.0.0.1@{s.port}" for s in (sandbox.primary, sandbox.secondary)),
+        dns_resolvers=tuple(f"127.0.0.1@{listener.port}" for listener in sandbox.resolvers),
+    )
+    secrets = Secrets(db, keys)
+    async with db.write() as session:
+        row = Ip(address=ADDRESS, stage=Stage.AWAITING_DNS, domain=DOMAIN, hostname=f"mail.{DOMAIN}")
+        await ips.insert(session, row)
+        operator = await accounts.create_token(session, "operator", Role.OPERATOR)
+        viewer = await accounts.create_token(session, "viewer", Role.VIEWER)
+    env = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_log_level="error",
+        data_converter=converter(keys),
+    )
+    app = FastAPI()
+    app.include_router(router)
+    problems.install(app)
+    app.state.settings, app.state.db, app.state.secrets = settings, db, secrets
+    app.state.temporal, app.state.rate_limit = env.client, RateLimit(1000)
+    acts = DnsActivities(
+        Context(settings, db, secrets), Observer.from_settings(settings), {}, lambda _: ManualPublisher()
+    )
+    worker = Worker(
+        env.client,
+        task_queue="dns",
+        workflows=[DnsPropagation],
+        activities=[acts.prepare, acts.await_records, acts.check, acts.escalate],
+    )
+    transport = httpx.ASGITransport(app)
+    headers = {"Authorization": f"Bearer {operator}"}
+    try:
+        async with worker, httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http:
+            yield Stand(http, {"Authorization": f"Bearer {viewer}"}, env.client, sandbox)
+    finally:
+        await env.shutdown()
+        await db.close()
+        await sandbox.stop()
+
+
+async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> None:
+    assert (await stand.http.get(BASE)).json()["records"] == []
+    handle = await stand.client.start_workflow(
+        DnsPropagation.run, DnsInput(address=ADDRESS), id=dns_id(ADDRESS), task_queue="dns"
+    )
+    limit = time.monotonic() + 20
+    while not (shown := (await stand.http.get(BASE)).json())["checked_at"]:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.05)
+    ptr = next(r for r in shown["records"] if r["key"] == "ptr")
+    assert ptr["published"]["state"] == "missing"
+    assert ptr["visible"] == {"state": None, "resolvers": []}
+    assert "Ask the IP's vendor" in ptr["fix"]
+    zone = await stand.http.get(f"{BASE}/zonefile")
+    assert "v=spf1 ip4:203.0.113.9 ~all" in zone.text
+    assert "PRIVATE" not in (await stand.http.get(f"{BASE}/support/bundle")).text
+
+    changed = await stand.http.patch(BASE, json={"values": {"dmarc": ["v=DMARC1; p=reject"]}, "reason": "policy"})
+    assert changed.status_code == 200, changed.text
+    bad = await stand.http.patch(BASE, json={"values": {"dmarc": ["p=what"]}})
+    assert bad.status_code == 422
+    assert "v=DMARC1" in bad.text
+    assert (await stand.http.post(f"{BASE}/support", json={"message": "help"})).status_code == 200
+    looks = (await stand.http.get(f"{BASE}/support/bundle")).json()["looks"]
+    assert looks[0]["views"][0]["servers"][0]["at"]
+
+    await stand.enter_by_hand((await stand.http.get(BASE)).json()["records"])
+    while not (await stand.http.post(f"{BASE}/verify", json={"reason": "entered"})).json()["verified_at"]:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.1)
+    await handle.result()
+    again = await stand.http.post(f"{BASE}/verify")
+    assert again.status_code == 200, again.text
+    assert again.json()["state"] == "verified"
+
+
+async def test_a_viewer_may_look_and_not_ask(stand: Stand) -> None:
+    assert (await stand.http.get(BASE, headers=stand.viewer)).status_code == 200
+    assert (await stand.http.post(f"{BASE}/verify", headers=stand.viewer)).status_code == 403
+    assert (await stand.http.get("/v1/ips/203.0.113.77/dns")).status_code == 404
+    assert (await stand.http.post(f"{BASE}/verify")).status_code == 404
