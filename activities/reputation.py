@@ -14,7 +14,6 @@ from activities.dns_checks import check_now
 from activities.reputation_messages import Chunk, Crossing, ListAddresses, Swept
 from domain import reputation as rules
 from domain.blocklists import ZoneAnswer
-from domain.dns import Outcome
 from domain.figures import Figures
 from domain.refusals import NotFound
 from domain.words import Severity, Stage
@@ -73,8 +72,9 @@ class ReputationActivities:
                 outcome = await check_now(self._context.settings, self._db, address)
             except NotFound:
                 continue  # Imported without a DNS set-up, or gone since the list was made.
-            if not outcome.verified:
-                swept.crossings.append(Crossing(address=address, reason=_findings(outcome)))
+            if outcome.drifted:
+                reason = "; ".join(outcome.findings) or "DNS no longer says what was verified."
+                swept.crossings.append(Crossing(address=address, reason=reason))
         return swept
 
     async def _write(self, address: str, answers: list[ZoneAnswer], swept: Swept) -> None:
@@ -103,10 +103,6 @@ class ReputationActivities:
                 )
         if waiting:
             swept.second_look.append(address)
-
-
-def _findings(outcome: Outcome) -> str:
-    return "DNS no longer says what was verified: " + outcome.model_dump_json()[:500]
 
 
 def activities(context: Context) -> list[Callable[..., Any]]:

@@ -38,3 +38,11 @@ DNS_WAIT = ActivityConfig(
         non_retryable_error_types=["NotFound"],
     ),
 )
+
+#: A chunk of a sweep: many DNS questions, some of which run into their time-out.
+SWEEP = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=5),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1), maximum_attempts=5
+    ),
+)

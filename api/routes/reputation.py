@@ -1,0 +1,169 @@
+"""Reputation: scores of the fleet, and one IP's score with what it is made of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from temporalio.common import WorkflowIDConflictPolicy
+
+from api import audit
+from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from domain.blocklists import delisting
+from domain.words import Band
+from store import ips
+from store import reputation as scores
+from store.tables.reputation import Listing
+from workflows.sweep import ReputationSweep, SweepInput
+
+router = APIRouter(tags=["reputation"])
+
+
+class ComponentView(BaseModel):
+    """One part of a score; ``value`` null is unknown, ``age`` in seconds."""
+
+    name: str
+    value: int | None
+    weight: int
+    sample: int
+    age: float | None
+    detail: str
+
+
+class ListingView(BaseModel):
+    """One listing; it acts only once confirmed."""
+
+    zone: str
+    state: str
+    part: str
+    weight: str
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+    confirmed: bool
+    detail: str
+    delisting: str
+
+
+class PointView(BaseModel):
+    """A score at a time."""
+
+    at: dt.datetime
+    score: int | None
+    band: Band
+
+
+class ReputationRow(BaseModel):
+    """A score of the list."""
+
+    address: str
+    score: int | None
+    band: Band
+    measured_at: dt.datetime | None
+
+
+class ReputationList(BaseModel):
+    """A page of scores."""
+
+    items: list[ReputationRow]
+    next: str | None
+
+
+class ReputationView(ReputationRow):
+    """What is known of an IP's reputation."""
+
+    reason: str = ""
+    components: list[ComponentView] = []
+    listings: list[ListingView] = []
+    lists: list[dict[str, Any]] = []
+    trend: list[PointView] = []
+
+
+class CheckStarted(BaseModel):
+    """A look under way."""
+
+    workflow_id: str
+
+
+def _listing(row: Listing) -> ListingView:
+    return ListingView(
+        zone=row.zone,
+        state="confirmed" if row.confirmed_at else "seen once",
+        part=row.answer.get("part", ""),
+        weight=row.answer.get("weight", ""),
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        confirmed=row.confirmed_at is not None,
+        detail=row.answer.get("reason", ""),
+        delisting=delisting(row.zone),
+    )
+
+
+@router.get("/v1/reputation")
+async def overview(
+    _: Viewer,
+    db: Store,
+    band: Band | None = None,
+    pool: str | None = None,
+    q: str | None = None,
+    cursor: str | None = None,
+    limit: int = Query(50, ge=1, le=500),
+) -> ReputationList:
+    """Scores of the fleet, by address."""
+    async with db.read() as session:
+        rows, following = await ips.list_page(session, band=band, pool=pool, q=q, after=cursor, limit=limit)
+    items = [
+        ReputationRow(address=row.address, score=row.score, band=Band(row.band), measured_at=row.scored_at)
+        for row in rows
+    ]
+    return ReputationList(items=items, next=following)
+
+
+@router.get("/v1/ips/{address}/reputation")
+async def one(address: str, _: Viewer, db: Store) -> ReputationView:
+    """Score, band, components with age and sample, listings, trend."""
+    async with db.read() as session:
+        ip = await ips.get(session, address)
+        row = await scores.get(session, address)
+        found = await scores.listings(session, address)
+        points = await scores.trend(session, address)
+    if row is None:
+        return ReputationView(address=ip.address, score=None, band=Band.UNKNOWN, measured_at=None)
+    since = (dt.datetime.now(dt.UTC) - row.checked_at).total_seconds()
+    return ReputationView(
+        address=address,
+        score=row.score,
+        band=Band(row.band),
+        measured_at=row.checked_at,
+        reason=row.reason,
+        components=[
+            ComponentView(
+                name=part["name"], value=part["value"], weight=part["weight"], sample=part["sample"],
+                age=None if part["age"] is None else part["age"] + since, detail=part["note"],
+            )
+            for part in row.components
+        ],
+        listings=[_listing(listing) for listing in found],
+        lists=row.answers,
+        trend=[PointView(at=point.at, score=point.score, band=Band(point.band)) for point in points],
+    )
+
+
+@router.post("/v1/ips/{address}/reputation/check", status_code=202)
+async def check(
+    address: str, principal: Operator, db: Store, temporal: Temporal, settings: AppSettings
+) -> CheckStarted:
+    """Look at the lists now; pressed twice is one look."""
+    async with db.read() as session:
+        await ips.get(session, address)
+    handle = await temporal.start_workflow(
+        ReputationSweep.run,
+        SweepInput(addresses=[address], second_look_seconds=settings.blocklist_second_look_seconds),
+        id=f"sweep-reputation:{address}",
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"Read the blocklists for {address}",
+    )
+    await audit.record(db, principal, "reputation.check", address)
+    return CheckStarted(workflow_id=handle.id)
