@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import httpx
 
 #: Seconds; a command waits for its journey, so reading may take longer than connecting.
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+
+#: Whatever JSON holds; pages read it with care for what may be missing.
+JsonValue: TypeAlias = Any  # noqa: UP040
 
 Json = dict[str, Any]
 
@@ -122,7 +125,7 @@ class Api:
             transport=transport,
         )
 
-    def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, **more: JsonValue) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.TimeoutException as failure:

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ui.client import JsonValue
+
 TOKEN = "test-token"
 ADDRESS = "203.0.113.9"
 _RECORD = {
@@ -137,7 +139,7 @@ class Double(BaseHTTPRequestHandler):
 
     state: State
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
     def do_GET(self) -> None:
@@ -149,7 +151,7 @@ class Double(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._serve("PATCH")
 
-    def _answer(self, status: int, body: Any, kind: str = "application/json") -> None:
+    def _answer(self, status: int, body: JsonValue, kind: str = "application/json") -> None:
         payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from ui.client import Api
+from ui.client import Api, JsonValue
 from ui.pieces import session, words
 from ui.pieces.guard import guarded, live
 
 
-def _brief(value: Any) -> str:
+def _brief(value: JsonValue) -> str:
     """Before or after in words: ``cap 50, step 3``."""
     if value in (None, "", {}, []):
         return "–"
@@ -31,7 +30,7 @@ def _brief(value: Any) -> str:
 def entries(api: Api) -> None:
     """The latest commands."""
     cursor = st.session_state.get("audit_cursor")
-    found = api.get("/v1/audit", cursor=cursor, limit=100)
+    found = api.get("/v1/audit", after=cursor, limit=100)
     items = found.get("items") or []
     if not items:
         st.info("Every command is listed here with who gave it and why. None was given yet.")

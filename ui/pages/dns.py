@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Api, Problem, path_of
+from ui.client import Api, JsonValue, Problem, path_of
 from ui.pieces import asking, charts, journey, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 
-def _text(value: Any) -> str:
+def _text(value: JsonValue) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
@@ -23,7 +23,7 @@ def _name(record: dict[str, Any]) -> str:
     return f"{record.get('type')}  {record.get('name')}"
 
 
-def _server(one: Any) -> dict[str, Any]:
+def _server(one: JsonValue) -> dict[str, Any]:
     return one if isinstance(one, dict) else {"server": str(one)}
 
 
@@ -32,7 +32,7 @@ def _plain(values: list[Any]) -> set[str]:
     return {str(value).replace('"', "").replace(" ", "").rstrip(".").lower() for value in values}
 
 
-def _cell(one: dict[str, Any], kind: str, expected: Any) -> str:
+def _cell(one: dict[str, Any], kind: str, expected: JsonValue) -> str:
     """The state of one server's answer; judged from the answer itself where the API names no state."""
     state = one.get("state")
     if state:

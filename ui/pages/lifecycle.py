@@ -43,7 +43,7 @@ def _table(api: Api, wanted: str | None, query: str) -> None:
         st.session_state["fleet_turn"] = turn
         st.session_state["fleet_cursors"] = [None]
     cursors: list[str | None] = st.session_state["fleet_cursors"]
-    found = api.get("/v1/ips", stage=wanted, q=query.strip() or None, cursor=cursors[-1], limit=PAGE_SIZE)
+    found = api.get("/v1/ips", stage=wanted, q=query.strip() or None, after=cursors[-1], limit=PAGE_SIZE)
     ips: list[dict[str, Any]] = found.get("items", [])
     if not ips:
         if wanted or query:
@@ -150,8 +150,8 @@ def _place(api: Api, address: str) -> None:
         st.badge(words.stage(ip.get("stage")), color=words.stage_colour(ip.get("stage")))
         st.badge(f"Reputation: {words.band(ip.get('band'))}", color=words.band_colour(ip.get("band")))
     with guarded():
-        steps = (api.find(path_of("/v1/ips/{ip}/journey", ip=address)) or {}).get("steps")
-        journey.line(steps or journey.from_stage(str(ip.get("stage"))))
+        told = (api.find(path_of("/v1/ips/{ip}/journey", ip=address)) or {}).get("steps") or []
+        journey.line(journey.steps(str(ip.get("stage")), told))
     journey.waits(ip)
     _next_step(ip, address)
     figures = st.columns(4)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Api, Problem
+from ui.client import Api, JsonValue, Problem
 from ui.pieces import places, session, words
 from ui.pieces.guard import guarded, trouble
 
@@ -41,13 +41,13 @@ def _fault(name: str) -> None:
         st.markdown(f":red[✕ {text}]")
 
 
-def _text(label: str, name: str, **more: Any) -> str:
+def _text(label: str, name: str, **more: JsonValue) -> str:
     value = str(st.text_input(label, key=f"purchase_{name}", **more) or "")
     _fault(name)
     return value.strip() if name != "password" else value
 
 
-def _names(value: Any) -> list[str]:
+def _names(value: JsonValue) -> list[str]:
     return [str(one.get("name") if isinstance(one, dict) else one) for one in value or []]
 
 

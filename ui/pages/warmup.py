@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ui.client import Api, Problem, path_of
+from ui.client import Api, JsonValue, Problem, path_of
 from ui.pieces import asking, charts, journey, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
@@ -94,7 +94,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
     return plan
 
 
-def _weekday(day: Any) -> int:
+def _weekday(day: JsonValue) -> int:
     if isinstance(day, int):
         return day % 7
     return next((number for number, name in enumerate(WEEK) if str(day).lower().startswith(name.lower())), 0)
@@ -141,7 +141,7 @@ def draw_forecast(api: Api, plan: dict[str, Any]) -> bool:
     return True
 
 
-def _end(value: Any) -> str:
+def _end(value: JsonValue) -> str:
     if isinstance(value, dict):
         value = value.get("date") or value.get("day")
     if isinstance(value, (int, float)):

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ui.client import JsonValue
 from ui.pieces import words
 
 #: What Altair makes of layers, by its own annotations.
@@ -105,7 +106,7 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
     return alt.layer(*layers).properties(height=260)
 
 
-def _day_number(value: Any, days: list[dict[str, Any]]) -> int | None:
+def _day_number(value: JsonValue, days: list[dict[str, Any]]) -> int | None:
     """The API names a finish by day number or by date; the chart needs the number."""
     if isinstance(value, dict):
         value = value.get("day") or value.get("date")

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 import streamlit as st
 
@@ -54,7 +54,7 @@ def live(part: Callable[P, None]) -> Callable[P, None]:
     """A part of a page that refreshes by itself, keeps focus and input elsewhere, and says how old it is."""
 
     @functools.wraps(part)
-    def shown(*given: Any, **named: Any) -> None:
+    def shown(*given: P.args, **named: P.kwargs) -> None:
         with guarded():
             part(*given, **named)
             st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")

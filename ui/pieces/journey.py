@@ -27,8 +27,13 @@ _LOOK = {
 }
 
 
-def from_stage(stage: str) -> list[dict[str, Any]]:
-    """The steps of an IP at a stage, without times: what is shown where the API has no history of it."""
+def steps(stage: str, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The line's steps for an IP at a stage, each with the time it was reached.
+
+    Args:
+        stage: where the IP stands.
+        history: ``{stage, at}`` for each stage it reached, oldest first.
+    """
     at = next((index for index, (_, stages) in enumerate(STEPS) if stage in stages), None)
     trouble = stage in ("at_risk", "recovering", "quarantined", "failed_over")
     if at is None:
@@ -40,31 +45,25 @@ def from_stage(stage: str) -> list[dict[str, Any]]:
         states[at] = "trouble"
     if stage == "retired":
         states = ["done"] * len(STEPS)
-    return [{"name": name, "state": state} for (name, _), state in zip(STEPS, states, strict=True)]
+    reached: dict[str, Any] = {}
+    for entry in history:
+        for name, stages in STEPS:
+            if entry.get("stage") in stages:
+                reached[name] = entry.get("at")
+    return [
+        {"name": name, "state": state, "at": reached.get(name) if state != "ahead" else None}
+        for (name, _), state in zip(STEPS, states, strict=True)
+    ]
 
 
-def _state(step: dict[str, Any]) -> str:
-    state = str(step.get("state") or step.get("status") or "")
-    if state in ("done", "completed", "complete", "finished"):
-        return "done"
-    if state in ("now", "current", "running", "waiting", "active", "doing"):
-        return "now"
-    if state in ("trouble", "failed", "stopped", "at_risk"):
-        return "trouble"
-    if not state and step.get("at"):
-        return "done"
-    return "ahead"
-
-
-def line(steps: list[dict[str, Any]]) -> None:
+def line(shown: list[dict[str, Any]]) -> None:
     """Draws the steps from left to right; each with a sign, its name and its time."""
     cells = []
-    for step in steps:
-        state = _state(step)
+    for step in shown:
+        state = step["state"]
         sign, colour = _LOOK[state]
-        ended = step.get("at") or step.get("ended") or step.get("finished") or step.get("started")
-        time = words.when(ended) if ended else ("now" if state == "now" else "&nbsp;")
-        name = html.escape(str(step.get("name") or words.spoken(step.get("step"))))
+        time = words.when(step["at"]) if step.get("at") else ("now" if state == "now" else "&nbsp;")
+        name = html.escape(step["name"])
         weight = 700 if state == "now" else 400
         cells.append(
             f'<div style="flex:1;min-width:90px;border-top:4px solid {colour};padding:6px 4px 0 2px">'

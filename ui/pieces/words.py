@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from datetime import UTC, datetime
-from typing import Any
+
+from ui.client import JsonValue
 
 #: Stage to (sign, word, colour of a badge). Blue is progress, green healthy, orange watch, red act, grey
 #: unknown.
@@ -49,7 +50,7 @@ def stage(name: str | None) -> str:
     return f"{sign} {word}"
 
 
-def stage_colour(name: str | None) -> Any:
+def stage_colour(name: str | None) -> JsonValue:
     """Badge colour of a stage."""
     return STAGES.get(name or "", ("", "", "gray"))[2]
 
@@ -60,7 +61,7 @@ def band(name: str | None) -> str:
     return f"{sign} {word}"
 
 
-def band_colour(name: str | None) -> Any:
+def band_colour(name: str | None) -> JsonValue:
     """Badge colour of a band."""
     return BANDS.get(name or "unknown", BANDS["unknown"])[2]
 
@@ -76,7 +77,7 @@ def spoken(name: object) -> str:
     return text[:1].upper() + text[1:] if text else "Unknown"
 
 
-def number(value: Any) -> str:
+def number(value: JsonValue) -> str:
     """A big number grouped by commas; a dash when it is not known."""
     if value is None:
         return "–"
@@ -88,14 +89,14 @@ def number(value: Any) -> str:
         return str(value)
 
 
-def money(value: Any) -> str:
+def money(value: JsonValue) -> str:
     """``{"amount": "8.00", "currency": "USD"}`` as ``8.00 USD``."""
     if isinstance(value, dict) and value.get("amount") is not None:
         return f"{value['amount']} {value.get('currency', '')}".strip()
     return "–" if value in (None, "") else str(value)
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: JsonValue) -> datetime | None:
     """An RFC 3339 time (or epoch seconds) as an aware UTC datetime; ``None`` when it is none."""
     if isinstance(value, (int, float)):
         return datetime.fromtimestamp(value, UTC)
@@ -118,7 +119,7 @@ def duration(seconds: float) -> str:
     return f"{round(seconds)} s"
 
 
-def ago(value: Any, now: datetime | None = None) -> str:
+def ago(value: JsonValue, now: datetime | None = None) -> str:
     """A time relative to now: ``6 h ago``, ``in 3 days``; a dash when it is not known."""
     read = moment(value)
     if read is None:
@@ -129,32 +130,32 @@ def ago(value: Any, now: datetime | None = None) -> str:
     return f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(seconds)}"
 
 
-def exact(value: Any) -> str:
+def exact(value: JsonValue) -> str:
     """A time in UTC, to the second."""
     read = moment(value)
     return read.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if read else "time not known"
 
 
-def when(value: Any) -> str:
+def when(value: JsonValue) -> str:
     """HTML of a relative time with the exact one on hover."""
     return f'<span title="{html.escape(exact(value))}">{html.escape(ago(value))}</span>'
 
 
-def age(value: Any) -> str:
+def age(value: JsonValue) -> str:
     """An age that the API gives in seconds, or as a time."""
     if isinstance(value, (int, float)):
         return f"{duration(value)} old"
     return ago(value)
 
 
-def share(part: Any, whole: Any) -> str:
+def share(part: JsonValue, whole: JsonValue) -> str:
     """A rate in per cent; a dash without a whole."""
     if not whole:
         return "–"
     return f"{100 * (part or 0) / whole:.2f} %"
 
 
-def waiting(value: Any) -> str:
+def waiting(value: JsonValue) -> str:
     """What a journey waits for, whether the API says it as text or as a small object."""
     if isinstance(value, dict):
         text = value.get("text") or value.get("what") or value.get("detail") or ""
@@ -165,7 +166,7 @@ def waiting(value: Any) -> str:
     return str(value or "")
 
 
-def who(actor: Any) -> str:
+def who(actor: JsonValue) -> str:
     """Who must act next."""
     return {
         "operator": "you",
@@ -176,7 +177,7 @@ def who(actor: Any) -> str:
     }.get(str(actor or ""), str(actor or "nobody"))
 
 
-def duration_since(value: Any, now: datetime | None = None) -> str:
+def duration_since(value: JsonValue, now: datetime | None = None) -> str:
     """How long ago a time is, without "ago": ``6 h``."""
     read = moment(value)
     return duration(((now or datetime.now(UTC)) - read).total_seconds()) if read else "an unknown time"
