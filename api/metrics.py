@@ -1,0 +1,70 @@
+"""Figures for Prometheus: requests as they are answered, the fleet as the read model has it.
+
+The Grafana dashboard (``deploy/grafana/dashboards/warmpath.json``) reads these names; a test compares.
+"""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+from prometheus_client import Counter, Gauge, Histogram
+from sqlmodel import col
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.words import Band, Stage
+from store.database import Database
+from store.tables.ips import Ip
+
+REQUESTS = Counter("warmpath_http_requests", "Requests answered.", ["method", "status"])
+SECONDS = Histogram("warmpath_http_request_seconds", "Seconds until a request was answered.", ["method"])
+IPS = Gauge("warmpath_ips", "IPs by stage.", ["stage"])
+BANDS = Gauge("warmpath_ip_bands", "IPs in service by reputation band; unknown is not good.", ["band"])
+LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in service, 0-100.")
+
+
+class CountRequests:
+    """ASGI middleware; counts answers and their time, without their paths (addresses are in those)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method, began, status = scope["method"], time.perf_counter(), 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            REQUESTS.labels(method, str(status)).inc()
+            SECONDS.labels(method).observe(time.perf_counter() - began)
+
+
+async def read_fleet(db: Database) -> None:
+    """Set the gauges from the read model; called when Prometheus asks."""
+    kept = col(Ip.stage) != Stage.RETIRED
+    async with db.read() as session:
+        connection = await session.connection()
+        stages = (await connection.execute(sa.select(Ip.stage, sa.func.count()).group_by(Ip.stage))).all()
+        bands = (
+            await connection.execute(sa.select(Ip.band, sa.func.count()).where(kept).group_by(Ip.band))
+        ).all()
+        lowest = (await connection.execute(sa.select(sa.func.min(Ip.score)).where(kept))).scalar()
+    for stage in Stage:
+        IPS.labels(stage.value).set(0)
+    for band in Band:
+        BANDS.labels(band.value).set(0)
+    for name, count in stages:
+        IPS.labels(str(name)).set(count)
+    for name, count in bands:
+        BANDS.labels(str(name)).set(count)
+    LOWEST_SCORE.set(float("nan") if lowest is None else lowest)
