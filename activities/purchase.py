@@ -31,7 +31,7 @@ from store.tables.purchase import Order
 
 #: Candidates vetted beyond what was ordered, so that a refused one has a substitute.
 SPARE = 4
-#: Neighbours on each side whose listings are looked at: a sample, since a /24 would be 256 times 10 questions.
+#: Neighbours on each side whose listings are looked at: a sample, since a /24 would be 256 times 10 questions.  # noqa: E501
 NEIGHBOURS = 1
 WAITLIST_LOOK = dt.timedelta(seconds=30)
 
@@ -270,7 +270,7 @@ class PurchaseActivities:
             await orders.change(session, order_id, payment=shown)
 
 
-async def _vendor(call: Any) -> Any:
+async def _vendor(call: Any) -> Any:  # noqa: ANN401
     """Turn a vendor's final no into a refusal that is not retried; a broken line stays retryable."""
     try:
         return await call

@@ -6,7 +6,7 @@ from settings import Settings
 
 
 class BlocklistVetting:
-    """Asks every list of POLICY; lists that only show a neighbourhood never refuse a candidate."""
+    """Asks every list of POLICY; lists that only show a neighbourhood never refuse a candidate, a PBL does."""  # noqa: E501
 
     def __init__(self, settings: Settings) -> None:
         from providers.blocklists import Blocklists
@@ -16,5 +16,5 @@ class BlocklistVetting:
     async def look(self, address: str) -> tuple[list[str], list[str]]:
         """Zones that list the address with a weight that acts, and zones without a true answer."""
         found = await self._lists.check(address)
-        listed = [one.zone for one in found if one.state == "listed" and one.acts]
+        listed = [one.zone for one in found if one.blocks_live or (one.state == "listed" and one.acts)]
         return listed, [one.zone for one in found if one.state == "unknown"]

@@ -69,7 +69,9 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
     """
     if order.vendor not in vendors:
         raise Refused(
-            f"There is no vendor {order.vendor!r}; choose from {', '.join(vendors)}.", field="vendor", code="vendor"
+            f"There is no vendor {order.vendor!r}; choose from {', '.join(vendors)}.",
+            field="vendor",
+            code="vendor",
         )
     region = order.region or (regions[0] if regions else "")
     if region not in regions:
@@ -81,7 +83,9 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
     domain, hostname = (name.strip().rstrip(".").lower() for name in (order.domain, order.hostname))
     for field, name in (("domain", domain), ("hostname", hostname)):
         if not _HOST.match(name):
-            raise Refused(f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name")
+            raise Refused(
+                f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name"
+            )
     return order.model_copy(update={"region": region, "domain": domain, "hostname": hostname})
 
 
@@ -166,7 +170,9 @@ def choose(candidates: Sequence[Candidate], wanted: Sequence[str], count: int) -
     chosen = list(dict.fromkeys(wanted)) or good[:count]
     bad = [address for address in chosen if address not in good]
     if bad:
-        raise Refused(f"{bad[0]} is not a recommended candidate of this order.", field="candidates", code="candidate")
+        raise Refused(
+            f"{bad[0]} is not a recommended candidate of this order.", field="candidates", code="candidate"
+        )
     if len(chosen) != count:
         raise Refused(f"Choose {count} candidates, not {len(chosen)}.", field="candidates", code="count")
     return chosen

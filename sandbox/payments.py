@@ -22,7 +22,11 @@ from sandbox import state as states
 
 GOOD = ("tok_visa", "pm_card_visa", "pm_card_mastercard")
 EXPIRING = "tok_expired_auth"
-NEXT = {"capture": ("authorised", "captured"), "cancel": ("authorised", "cancelled"), "refund": ("captured", "refunded")}
+NEXT = {
+    "capture": ("authorised", "captured"),
+    "cancel": ("authorised", "cancelled"),
+    "refund": ("captured", "refunded"),
+}
 
 
 class Wanted(BaseModel):
@@ -83,7 +87,11 @@ def create(gateway: Gateway) -> FastAPI:
             return before
         if wanted.method not in (*GOOD, EXPIRING):
             return gateway.answer(idempotency_key, 402, {"detail": "The card was declined."})
-        made = {"id": f"pay_{len(gateway.held['payments']) + 1}", "status": "authorised", **wanted.model_dump()}
+        made = {
+            "id": f"pay_{len(gateway.held['payments']) + 1}",
+            "status": "authorised",
+            **wanted.model_dump(),
+        }
         gateway.held["payments"][made["id"]] = made
         return gateway.answer(idempotency_key, 200, made)
 
@@ -98,7 +106,9 @@ def create(gateway: Gateway) -> FastAPI:
             return gateway.answer(idempotency_key, 402, {"detail": "The authorisation has expired."})
         since, until = NEXT[step]
         if payment["status"] not in (since, until):
-            return gateway.answer(idempotency_key, 409, {"detail": f"{ref} is {payment['status']}, no {step}."})
+            return gateway.answer(
+                idempotency_key, 409, {"detail": f"{ref} is {payment['status']}, no {step}."}
+            )
         payment["status"] = until
         return gateway.answer(idempotency_key, 200, dict(payment))
 

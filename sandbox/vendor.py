@@ -56,7 +56,9 @@ class Vendor:
         self.file = file
         self.dns_port = dns_port
         self.tsig_secret = tsig_secret
-        self.held: dict[str, Any] = states.load(file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR), "faults": {}})
+        self.held: dict[str, Any] = states.load(
+            file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR), "faults": {}}
+        )
 
     def keep(self) -> None:
         """Write the state."""
@@ -73,7 +75,9 @@ class Vendor:
             return
         name = dns.reversename.from_address(address)
         ring = dns.tsigkeyring.from_text({"vendor": self.tsig_secret})
-        update = dns.update.UpdateMessage(name.parent(), keyring=ring, keyname="vendor", keyalgorithm="hmac-sha256")
+        update = dns.update.UpdateMessage(
+            name.parent(), keyring=ring, keyname="vendor", keyalgorithm="hmac-sha256"
+        )
         update.replace(name, 60, "PTR", hostname.rstrip(".") + ".")
         reply = await dns.asyncquery.udp(update, "127.0.0.1", timeout=5, port=self.dns_port)
         if reply.rcode() != 0:

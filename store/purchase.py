@@ -44,7 +44,7 @@ async def get(session: AsyncSession, order_id: str) -> Order:
     return row
 
 
-async def change(session: AsyncSession, order_id: str, **values: Any) -> Order:
+async def change(session: AsyncSession, order_id: str, **values: Any) -> Order:  # noqa: ANN401
     """Set columns of an order."""
     row = await get(session, order_id)
     for name, value in values.items():
@@ -55,7 +55,9 @@ async def change(session: AsyncSession, order_id: str, **values: Any) -> Order:
     return row
 
 
-async def list_page(session: AsyncSession, *, after: str | None, limit: int) -> tuple[Sequence[Order], str | None]:
+async def list_page(
+    session: AsyncSession, *, after: str | None, limit: int
+) -> tuple[Sequence[Order], str | None]:
     """Orders, newest first, and the cursor of the next page (ids grow with time)."""
     query = select(Order).order_by(col(Order.id).desc()).limit(limit + 1)
     if after:

@@ -73,7 +73,9 @@ class Purchase:
         if self._complete is not None and self._cancel is None:
             return
         if self._cancel is not None or self._state.status is not OrderStatus.QUOTED:
-            raise ApplicationError(f"This order is {self._state.status} and cannot be bought.", type="Conflict")
+            raise ApplicationError(
+                f"This order is {self._state.status} and cannot be bought.", type="Conflict"
+            )
         unknown = [one for one in command.candidates if one not in self._recommended]
         if unknown:
             raise ApplicationError(f"{unknown[0]} is no recommended candidate of this order.", type="Refused")
@@ -88,7 +90,9 @@ class Purchase:
     @cancel.validator
     def _check_cancel(self, command: Cancel) -> None:
         if self._state.status in ENDED or self._state.step == "hand over":
-            raise ApplicationError(f"This order is {self._state.status} and cannot be cancelled.", type="Conflict")
+            raise ApplicationError(
+                f"This order is {self._state.status} and cannot be cancelled.", type="Conflict"
+            )
 
     @workflow.query
     def state(self) -> PurchaseState:
@@ -173,7 +177,7 @@ class Purchase:
         await self._step("capture payment", PurchaseActivities.capture, step)
         await self._step("hand over", PurchaseActivities.hand_over, step)
 
-    async def _step(self, name: str, method: Any, step: Step) -> None:
+    async def _step(self, name: str, method: Any, step: Step) -> None:  # noqa: ANN401
         if self._cancel is not None:
             raise Stopped
         self._state.step = name
@@ -200,7 +204,9 @@ class Purchase:
             try:
                 await asyncio.shield(undo(step))
             except BaseException as error:  # noqa: BLE001 - each undo is caught alone
-                workflow.logger.error("a compensation failed", extra={"order": self._order, "error": str(error)})
+                workflow.logger.error(
+                    "a compensation failed", extra={"order": self._order, "error": str(error)}
+                )
 
     async def _release(self, step: Step) -> None:
         await workflow.execute_activity_method(
@@ -209,7 +215,10 @@ class Purchase:
 
     async def _undo_payment(self, step: Step) -> None:
         await workflow.execute_activity_method(
-            PurchaseActivities.undo_payment, step, summary="Undo: cancel or refund the payment", **options.VENDOR
+            PurchaseActivities.undo_payment,
+            step,
+            summary="Undo: cancel or refund the payment",
+            **options.VENDOR,
         )
 
     async def _end_badly(self, failure: BaseException) -> None:

@@ -118,7 +118,9 @@ class SmtpOut(BaseModel):
 def _out(row: Order, settings: Settings) -> OrderOut:
     return OrderOut.model_validate(
         {
-            **row.model_dump(exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "mx"}),
+            **row.model_dump(
+                exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "mx"}
+            ),
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
             "workflow": link(settings, purchase_id(row.id)),
@@ -221,7 +223,11 @@ async def create(
         row, made = await orders.create(session, db.dialect, row)
         queued = (
             await outbox.put(
-                session, "start", purchase_id(row.id), "Purchase", _input(row, settings).model_dump(mode="json")
+                session,
+                "start",
+                purchase_id(row.id),
+                "Purchase",
+                _input(row, settings).model_dump(mode="json"),
             )
             if made
             else None
@@ -298,9 +304,17 @@ async def complete(
         except (Conflict, NotFound) as refusal:
             row = await _get(db, order_id)
             if row.status != OrderStatus.PURCHASED:
-                raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
+                raise Conflict(
+                    f"This order is {row.status} and cannot be bought. {row.reason}".strip()
+                ) from refusal
         await audit.record(
-            db, principal, "order.purchase", order_id, "", {"status": row.status}, {"candidates": body.candidates}
+            db,
+            principal,
+            "order.purchase",
+            order_id,
+            "",
+            {"status": row.status},
+            {"candidates": body.candidates},
         )
     return _out(await _get(db, order_id), settings)
 
@@ -354,16 +368,25 @@ async def import_owned(
             try:
                 await ips.insert(session, Ip(**one.row.model_dump(), vendor="inventory"))
             except Conflict as refusal:
-                raise Conflict(f"{one.where}: {refusal.detail}", field=f"{one.where}.address", code="duplicate") from None
+                raise Conflict(
+                    f"{one.where}: {refusal.detail}", field=f"{one.where}.address", code="duplicate"
+                ) from None
             life = LifecycleInput(
                 address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
                 stage=one.row.stage, safe_limit=one.row.safe_limit,
             )  # fmt: skip
             queued.append(
-                (await outbox.put(session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json")), life)
+                (
+                    await outbox.put(
+                        session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json")
+                    ),
+                    life,
+                )
             )
     addresses = [life.address for _, life in queued]
-    await audit.record(db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)})
+    await audit.record(
+        db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)}
+    )
     return Imported(items=addresses)
 
 

@@ -28,11 +28,11 @@ class AwsVendor:
 
     name = "aws"
 
-    def __init__(self, region: str, endpoint_url: str | None = None, client: Any = None) -> None:
+    def __init__(self, region: str, endpoint_url: str | None = None, client: Any = None) -> None:  # noqa: ANN401
         self._region = region
         self._client = client or boto3.client("ec2", region_name=region, endpoint_url=endpoint_url)
 
-    async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:
+    async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ANN401
         try:
             return await asyncio.to_thread(function, **arguments)
         except ClientError as error:

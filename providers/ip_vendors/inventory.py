@@ -61,7 +61,9 @@ class InventoryVendor:
         """Every held address of the region; the caller leaves out those in use."""
         found = [address for address, where in self._held.items() if where == (region or DEFAULT_REGION)]
         if len(found) < count:
-            raise VendorError(VendorFault.OUT_OF_STOCK, f"The inventory holds {len(found)} addresses in {region!r}.")
+            raise VendorError(
+                VendorFault.OUT_OF_STOCK, f"The inventory holds {len(found)} addresses in {region!r}."
+            )
         return [Offer(address, region, Decimal("0.00")) for address in found]
 
     async def reserve(self, address: str, order: str) -> None:
@@ -78,7 +80,9 @@ class InventoryVendor:
 
     async def set_ptr(self, address: str, hostname: str) -> None:
         """Refused: reverse DNS of own space is in the operator's own reverse zone."""
-        raise VendorError(VendorFault.REFUSED, f"Set the PTR of {address} to {hostname} in your own reverse zone.")
+        raise VendorError(
+            VendorFault.REFUSED, f"Set the PTR of {address} to {hostname} in your own reverse zone."
+        )
 
     async def get_ptr(self, address: str) -> str | None:
         """The inventory does not know; DNS does."""

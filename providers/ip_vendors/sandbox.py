@@ -18,7 +18,7 @@ class SandboxVendor:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def _ask(self, method: str, path: str, **more: Any) -> Any:
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:  # noqa: ANN401
         try:
             async with httpx.AsyncClient(base_url=self._url, timeout=10) as client:
                 answer = await client.request(method, path, **more)
@@ -51,7 +51,9 @@ class SandboxVendor:
 
     async def provision(self, address: str, order: str) -> str:
         """Buy an address."""
-        return str((await self._ask("POST", f"/v1/addresses/{address}/provision", json={"order": order}))["ref"])
+        return str(
+            (await self._ask("POST", f"/v1/addresses/{address}/provision", json={"order": order}))["ref"]
+        )
 
     async def release(self, address: str, order: str) -> None:
         """Give an address back."""

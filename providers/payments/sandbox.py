@@ -23,7 +23,7 @@ class SandboxPayments:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def _ask(self, method: str, path: str, key: str = "", **more: Any) -> Any:
+    async def _ask(self, method: str, path: str, key: str = "", **more: Any) -> Any:  # noqa: ANN401
         try:
             async with httpx.AsyncClient(base_url=self._url, timeout=10) as client:
                 answer = await client.request(method, path, headers={"Idempotency-Key": key}, **more)

@@ -32,7 +32,9 @@ class StripePayments:
         bases: Any = {"api": api_base} if api_base else {}
         self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0)
 
-    async def _call(self, function: Callable[..., Any], *arguments: Any, key: str | None = None, **more: Any) -> Any:
+    async def _call(
+        self, function: Callable[..., Any], *arguments: Any, key: str | None = None, **more: Any  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         options = {"idempotency_key": key} if key else {}
         try:
             return await asyncio.to_thread(function, *arguments, options=options, **more)
@@ -86,12 +88,12 @@ class StripePayments:
         return [_payment(one) for one in listed.data if _order_of(one) == order]
 
 
-def _order_of(intent: Any) -> str | None:
+def _order_of(intent: Any) -> str | None:  # noqa: ANN401
     metadata = intent.metadata
     return metadata["order"] if metadata and "order" in metadata else None
 
 
-def _payment(intent: Any) -> Payment:
+def _payment(intent: Any) -> Payment:  # noqa: ANN401
     status = STATUS.get(intent.status, PaymentStatus.DECLINED)
     return Payment(intent.id, status, Decimal(intent.amount) / 100, str(intent.currency).upper())
 

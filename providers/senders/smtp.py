@@ -36,7 +36,7 @@ def _verify(host: str, port: int, username: str, password: str, starttls: bool) 
             server.login(username, password)
     except smtplib.SMTPAuthenticationError as error:
         raise Refused(
-            f"The server {host}:{port} refuses user {username!r} (reply {error.smtp_code}); check user and password.",
+            f"The server {host}:{port} refuses user {username!r} (reply {error.smtp_code}); check user and password.",  # noqa: E501
             field="smtp.password",
             code="smtp_auth",
         ) from None
@@ -60,5 +60,5 @@ async def verify(host: str, port: int, username: str, password: str, *, starttls
 
     Raises:
         Refused: names ``smtp.host``, ``smtp.port``, ``smtp.starttls`` or ``smtp.password``; never the password.
-    """
+    """  # noqa: E501
     await asyncio.to_thread(_verify, host, port, username, password, starttls)

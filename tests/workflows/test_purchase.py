@@ -65,7 +65,7 @@ class Crashing(PurchaseActivities):
 
     crash: set[str] = set()
 
-    async def _once(self, name: str, effect: Any) -> None:
+    async def _once(self, name: str, effect: Any) -> None:  # noqa: ANN401
         await effect
         if name in self.crash:
             self.crash.discard(name)
@@ -93,7 +93,7 @@ class Crashing(PurchaseActivities):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any) -> AsyncIterator[str]:  # noqa: ANN401
     """A program on a free port of loopback."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
@@ -127,8 +127,14 @@ class Stand:
             await orders.create(
                 session,
                 self.context.db.dialect,
-                Order(id=order_id, vendor="sandbox", region="eu-central", count=count, domain="example-mail.test",
-                      hostname="mail.example-mail.test"),
+                Order(
+                    id=order_id,
+                    vendor="sandbox",
+                    region="eu-central",
+                    count=count,
+                    domain="example-mail.test",
+                    hostname="mail.example-mail.test",
+                ),
             )
         await self.client.start_workflow(
             Purchase.run,
@@ -148,7 +154,7 @@ class Stand:
                 await asyncio.sleep(0.05)
         return row
 
-    async def quoted(self, **more: Any) -> str:
+    async def quoted(self, **more: Any) -> str:  # noqa: ANN401
         order_id = await self.order(**more)
         handle = self.client.get_workflow_handle_for(Purchase.run, purchase_id(order_id))
         async with asyncio.timeout(30):
@@ -186,15 +192,21 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     context = Context(settings=settings, db=db, secrets=Secrets(db, keys))
     vendor = vendor_program.Vendor(tmp_path / "vendor.json")
     gateway = gateway_program.Gateway(tmp_path / "payments.json")
-    attributes = [p for n in ("IpAddress", "Stage", "Pool", "Sender") for p in ("--search-attribute", f"{n}=Keyword")]
+    attributes = [
+        p for n in ("IpAddress", "Stage", "Pool", "Sender") for p in ("--search-attribute", f"{n}=Keyword")
+    ]
     async with (
         serving(vendor_program.create(vendor)) as vendor_url,
         serving(gateway_program.create(gateway)) as gateway_url,
         await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(TEMPORAL), data_converter=converter(keys), dev_server_extra_args=attributes
+            dev_server_existing_path=str(TEMPORAL),
+            data_converter=converter(keys),
+            dev_server_extra_args=attributes,
         ) as environment,
     ):
-        effects = Crashing(context, {"sandbox": SandboxVendor(vendor_url)}, SandboxPayments(gateway_url), Lists())
+        effects = Crashing(
+            context, {"sandbox": SandboxVendor(vendor_url)}, SandboxPayments(gateway_url), Lists()
+        )
         effects.crash = set()
         queue = uuid.uuid4().hex
         it = effects
@@ -203,7 +215,16 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
             task_queue=queue,
             workflows=[Purchase, Life],
             activities=[
-                *(it.quote, it.mark, it.reserve, it.vet, it.authorise, it.provision, it.capture, it.hand_over),
+                *(
+                    it.quote,
+                    it.mark,
+                    it.reserve,
+                    it.vet,
+                    it.authorise,
+                    it.provision,
+                    it.capture,
+                    it.hand_over,
+                ),
                 *(it.release, it.undo_payment),
             ],
         ):

@@ -1,0 +1,67 @@
+"""Orders and imports over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from api.routes import purchase as route
+from providers.ip_vendors.sandbox import SandboxVendor
+from sandbox import vendor as vendor_program
+from settings import Settings
+from tests.workflows.test_purchase import serving
+
+ORDER = {
+    "vendor": "sandbox",
+    "region": "eu-central",
+    "domain": "example-mail.test",
+    "hostname": "mail.example-mail.test",
+}
+
+
+@pytest.fixture
+async def vendor(settings: Settings, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201 - a fixture
+    monkeypatch.setattr(route, "QUOTE_PATIENCE", 0.0)
+    program = vendor_program.Vendor(settings.var_dir / "vendor.json")
+    async with serving(vendor_program.create(program)) as url:
+        monkeypatch.setattr(route, "vendors", lambda _: {"sandbox": SandboxVendor(url)})
+        yield url
+
+
+async def test_twenty_requests_with_one_key_are_one_order(api: httpx.AsyncClient, vendor: str) -> None:
+    answers = await asyncio.gather(
+        *(api.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "k1"}) for _ in range(20))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len((await api.get("/v1/orders")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"vendor": "nobody"}, "vendor"), ({"region": "moon"}, "region"), ({"domain": "no domain"}, "domain"),
+     ({"smtp": {"host": "127.0.0.1", "port": 1, "username": "u", "password": "p4ssw0rd"}}, "smtp.port")],
+)  # fmt: skip
+async def test_a_wrong_order_names_its_field(
+    api: httpx.AsyncClient, vendor: str, change: dict[str, object], field: str
+) -> None:
+    answer = await api.post("/v1/orders", json={**ORDER, **change})
+    assert answer.status_code == 422
+    assert field in answer.text
+    assert "p4ssw0rd" not in answer.text
+    assert (await api.get("/v1/orders")).json()["items"] == []
+
+
+async def test_a_broken_line_imports_nothing(api: httpx.AsyncClient) -> None:
+    text = "address,stage,domain\n203.0.113.20,full_capacity,a.test\n203.0.113.999,active,a.test\n"
+    refused = await api.post("/v1/ips/import", content=text, headers={"Content-Type": "text/csv"})
+    assert refused.status_code == 422
+    assert "line 3" in refused.text
+    good = text.replace("999", "21")
+    made = await api.post("/v1/ips/import", content=good, headers={"Content-Type": "text/csv"})
+    assert made.status_code == 201
+    assert made.json()["items"] == ["203.0.113.20", "203.0.113.21"]
+    again = await api.post("/v1/ips/import", content=good, headers={"Content-Type": "text/csv"})
+    assert again.status_code == 409
