@@ -20,7 +20,7 @@ from domain import dns as rules
 from domain.refusals import Refused
 from domain.words import Actor, Severity, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
-from providers.dns.port import Publisher, PublishFailed
+from providers.dns.port import Changed, Publisher, PublishFailed
 from providers.dns.registry import publisher
 from store import dns as setups
 from store import incidents, ips
@@ -202,6 +202,8 @@ class DnsActivities:
                         )
                         continue
                     record.serial = await target.publish(record, zone.apex, present)
+            except Changed:
+                raise
             except (PublishFailed, ZoneNotFound, Refused) as error:
                 problems.append(f"{record.type} {record.name}: {error}")
             except Exception as error:  # noqa: BLE001 - a vendor's own errors; the others must still be published

@@ -304,6 +304,8 @@ def judge(record: Record, answer: Answer) -> RecordState:
 def _same(record: Record, wanted: str, found: str) -> bool:
     if record.key == "dkim":
         return dkim.same_key(wanted, found)
+    if record.key == "spf":
+        return spf.holds(wanted, found)
     if record.type in ("A", "AAAA"):
         return ipaddress.ip_address(wanted) == ipaddress.ip_address(found)
     if record.type in ("PTR", "MX"):

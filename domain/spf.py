@@ -51,6 +51,23 @@ def authorises_directly(record: str, address: str) -> bool:
     return False
 
 
+def holds(expected: str, found: str) -> bool:
+    """Whether a record authorises at least what is expected; the ending (``all``) is the domain's own choice.
+
+    Several IPs of one domain share one record: what the next IP adds is no drift of the first.
+    """
+
+    def terms(record: str) -> set[str]:
+        before = []
+        for term in record.lower().split()[1:]:
+            if term.lstrip("+-~?") == "all":
+                break
+            before.append(term.removeprefix("+"))
+        return {term for term in before if not term.startswith("redirect=")}
+
+    return terms(expected) <= terms(found)
+
+
 def merge(existing: Sequence[str], address: str) -> str:
     """The one SPF record that authorises an address and keeps all that was authorised before.
 

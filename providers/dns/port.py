@@ -12,6 +12,10 @@ class PublishFailed(Exception):
     """The publisher did not take the records; the message says who refused what. May be tried again."""
 
 
+class Changed(PublishFailed):
+    """Somebody changed the name since it was looked at: look, render and publish again."""
+
+
 class Publisher(Protocol):
     """Publishes records into a zone."""
 

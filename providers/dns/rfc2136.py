@@ -15,7 +15,7 @@ import dns.tsig
 import dns.update
 from domain.dns import Record, relevant, zone_value
 from providers.dns.endpoint import Endpoint
-from providers.dns.port import PublishFailed
+from providers.dns.port import Changed, PublishFailed
 from settings import Settings
 
 TIMEOUT = 5.0
@@ -56,6 +56,13 @@ class Rfc2136Publisher:
         stale = (
             [] if record.type == "MX" else [v for v in relevant(record, present) if v not in record.expected]
         )
+        if record.key == "spf":
+            # Two IPs of one domain may be set up at once: the second must merge into the first's record.
+            values = [zone_value(record, value) for value in present]
+            if values:
+                update.present(owner, record.type, *values)
+            else:
+                update.absent(owner, record.type)
         for value in stale:
             update.delete(owner, record.type, zone_value(record, value))
         for value in record.expected:
@@ -70,6 +77,8 @@ class Rfc2136Publisher:
             )
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise PublishFailed(f"{self._server} took no update of {what}: {_reason(error)}") from error
+        if reply.rcode() in (dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN):
+            raise Changed(f"{what} was changed by somebody else in this moment")
         if reply.rcode() != dns.rcode.NOERROR:
             raise PublishFailed(f"{self._server} refused {what}: {dns.rcode.to_text(reply.rcode())}")
 

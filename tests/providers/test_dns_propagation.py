@@ -11,7 +11,7 @@ import pytest
 from domain import dns as rules
 from domain.dns import RecordState as State
 from domain.refusals import Refused
-from providers.dns.port import PublishFailed
+from providers.dns.port import Changed, PublishFailed
 from tests.providers.dns_neighbours import (  # noqa: F401 - the fixture
     DOMAIN,
     NEGATIVE,
@@ -150,3 +150,16 @@ async def test_a_bad_key_is_a_clear_failure(
     publisher = neighbours.publisher(name=name, **({"secret": secret} if secret else {}))
     with pytest.raises(PublishFailed, match=said):
         await publisher.publish(records()["a"], DOMAIN, [])
+
+
+async def test_two_ips_at_once_never_make_two_spf_records(neighbours: Neighbours) -> None:  # noqa: F811
+    spf = records()["spf"]
+    publisher, seen = neighbours.publisher(), ["site-verification=1"]
+    await publisher.publish(spf, DOMAIN, seen)
+    second = spf.model_copy(update={"expected": ["v=spf1 ip4:203.0.113.10 ~all"]})
+    with pytest.raises(Changed):
+        await publisher.publish(second, DOMAIN, seen)
+    merged = spf.model_copy(update={"expected": ["v=spf1 ip4:203.0.113.10 ip4:203.0.113.9 ~all"]})
+    await publisher.publish(merged, DOMAIN, [*seen, *spf.expected])
+    view, _ = await until(10, lambda: look(neighbours, "spf", spf), State.VISIBLE)
+    assert codes(view) == {"foreign_txt"}, "the first IP still holds"

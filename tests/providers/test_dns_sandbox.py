@@ -37,7 +37,9 @@ async def test_records_travel_from_the_primary_to_every_resolver(tmp_path: Path)
         records = [record for record in rules.render(WISH, rules.Existing()) if record.type != "PTR"]
         publisher = Rfc2136Publisher(servers[0], "warmpath", "hmac-sha256", sandbox.keys["warmpath"])
         for record in records:
-            record.serial = await publisher.publish(record, zone.apex, [])
+            record.serial = await publisher.publish(
+                record, zone.apex, await observer.values(record.name, record.type, zone)
+            )
         limit = time.monotonic() + 10
         while not rules.ready(views := await observer.look(records, {DOMAIN: zone})):
             assert time.monotonic() < limit, views
