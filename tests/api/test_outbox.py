@@ -1,0 +1,84 @@
+"""What must act at once reaches its workflow, once, or is noted."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from api.outbox import Relay
+from store import outbox
+from store.database import Database
+from store.tables.outbox import OutboxRow
+
+
+@workflow.defn(name="OutboxListener")
+class Listener:
+    """Ends with the reasons it was signalled."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+
+    @workflow.run
+    async def run(self, wanted: dict[str, int]) -> list[str]:
+        """Wait for so many signals."""
+        await workflow.wait_condition(lambda: len(self._reasons) >= wanted["count"])
+        return self._reasons
+
+    @workflow.signal
+    def stop(self, told: dict[str, str]) -> None:
+        """Note a reason."""
+        self._reasons.append(told["reason"])
+
+
+async def _put(db: Database, kind: str, workflow_id: str, name: str, payload: dict[str, object]) -> int:
+    async with db.write() as session:
+        return await outbox.put(session, kind, workflow_id, name, payload)  # type: ignore[arg-type]
+
+
+async def _row(db: Database, row_id: int) -> OutboxRow:
+    async with db.read() as session:
+        row = await session.get(OutboxRow, row_id)
+    assert row is not None
+    return row
+
+
+async def test_a_start_and_a_signal_arrive_once_with_two_relays(db: Database, temporal: Client) -> None:
+    queue, name = f"outbox-{uuid.uuid4()}", f"listener:{uuid.uuid4()}"
+    relays = [Relay(db, temporal, queue) for _ in range(2)]
+    async with Worker(
+        temporal, task_queue=queue, workflows=[Listener], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        await _put(db, "start", name, "OutboxListener", {"count": 3})
+        await relays[0].once()
+        for number in range(3):
+            await _put(db, "signal", name, "stop", {"reason": f"r{number}"})
+        await asyncio.gather(*(relay.once() for relay in relays))
+        reasons = await asyncio.wait_for(temporal.get_workflow_handle(name).result(), 20)
+    assert sorted(reasons) == ["r0", "r1", "r2"]
+
+
+async def test_a_signal_to_nobody_is_done_with_a_note(db: Database, temporal: Client) -> None:
+    row_id = await _put(db, "signal", f"warmup:{uuid.uuid4()}", "stop", {"reason": "listed"})
+    await Relay(db, temporal, "unused").once()
+    row = await _row(db, row_id)
+    assert row.done_ms is not None
+    assert "no workflow" in row.note
+
+
+async def test_a_failed_try_is_kept_for_later(db: Database) -> None:
+    row_id = await _put(db, "signal", "warmup:x", "stop", {})
+
+    class Unreachable:
+        def get_workflow_handle(self, _: str) -> None:
+            raise OSError("connection refused")
+
+    await Relay(db, Unreachable(), "unused").once()  # type: ignore[arg-type]
+    row = await _row(db, row_id)
+    assert row.done_ms is None
+    assert row.attempts == 1
+    assert "connection refused" in row.note
+    assert row.due_ms > row.created_ms
