@@ -40,7 +40,7 @@ class SweepInput(BaseModel):
     addresses: list[str] = Field([], description="Only these; empty is the whole fleet.")
     chunk: int = Field(50, gt=0, le=200, description="IPs of one activity.")
     at_once: int = Field(4, gt=0, description="Activities under way at a time.")
-    second_look_seconds: float = Field(60.0, ge=0, description="Wait before new listings are looked at again.")
+    second_look_seconds: float = Field(60.0, ge=0, description="Wait before the second look.")
     after: str = Field("", description="Where the run before left off.")
 
 
@@ -112,13 +112,14 @@ class ReputationSweep(_Fleet):
         await self._tell(first.crossings)
         if first.second_look:
             workflow.set_current_details(f"Looking again at {len(first.second_look)} new listings.")
-            await workflow.sleep(timedelta(seconds=wanted.second_look_seconds), summary="before the second look")
+            pause = timedelta(seconds=wanted.second_look_seconds)
+            await workflow.sleep(pause, summary="before the second look")
             second = await self._chunks(wanted, first.second_look)
             await self._tell(second.crossings)
 
     async def _chunk(self, part: list[str]) -> Swept:
         return await workflow.execute_activity_method(
-            ReputationActivities.sweep, Chunk(addresses=part), summary=f"read lists of {len(part)} IPs", **SWEEP
+            ReputationActivities.sweep, Chunk(addresses=part), summary=f"read lists: {len(part)} IPs", **SWEEP
         )
 
     async def _tell(self, crossings: list[Crossing]) -> None:
