@@ -1,0 +1,132 @@
+"""``make up`` comes up, stops without leaving a process, and goes on where it stood."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = {"api", "console", "codec", "dns", "payments", "senders", "smtp", "temporal", "vendor", "worker"}
+SECONDS = 120.0
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports with four more free behind each (the DNS servers need five in a row)."""
+    found: list[int] = []
+    start = 20000 + os.getpid() * 7 % 30000
+    while len(found) < count:
+        start += 10
+        held = [socket.socket() for _ in range(5)]
+        try:
+            for offset, one in enumerate(held):
+                one.bind(("127.0.0.1", start + offset))
+            found.append(start)
+        except OSError:
+            continue
+        finally:
+            for one in held:
+                one.close()
+    return found
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> dict[str, str]:
+    """An environment of its own: folder and ports."""
+    api, console, codec, temporal, ui, names, smtp, vendor, payments = map(str, free_ports(9))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
+    return {
+        **clean,
+        "WARMPATH_VAR_DIR": str(tmp_path / "var"),
+        "WARMPATH_API_PORT": api,
+        "WARMPATH_CONSOLE_PORT": console,
+        "WARMPATH_CODEC_PORT": codec,
+        "WARMPATH_TEMPORAL_PORT": temporal,
+        "WARMPATH_TEMPORAL_UI_PORT": ui,
+        "WARMPATH_SANDBOX_DNS_PORT": names,
+        "WARMPATH_SMTP_PORT": smtp,
+        "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
+        "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
+    }
+
+
+def start(surroundings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sandbox.up"], cwd=ROOT, env=surroundings, stdout=out, stderr=out
+        )
+
+
+def wait_for(words: str, log: Path, process: subprocess.Popen[bytes]) -> str:
+    end = time.monotonic() + SECONDS
+    while words not in (text := log.read_text()):
+        assert process.poll() is None, text
+        assert time.monotonic() < end, text
+        time.sleep(0.1)
+    return text
+
+
+def left_behind(var: str) -> list[str]:
+    """Living processes that work on this folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            given = (folder / "environ").read_bytes().split(b"\0")
+            if f"WARMPATH_VAR_DIR={var}".encode() in given:
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_it_comes_up_stops_clean_and_goes_on(surroundings: dict[str, str], tmp_path: Path) -> None:
+    var = Path(surroundings["WARMPATH_VAR_DIR"])
+    tokens = []
+    for turn, ending in enumerate((signal.SIGINT, signal.SIGTERM)):
+        log = tmp_path / f"{turn}.log"
+        process = start(surroundings, log)
+        try:
+            board = wait_for("Warmpath is up", log, process)
+            assert all(re.search(rf"^{part}\s+running", board, re.MULTILINE) for part in PARTS), board
+            tokens.append((var / "operator.token").read_text())
+            process.send_signal(ending)
+            assert process.wait(timeout=90) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+        assert left_behind(str(var)) == []
+    assert tokens[0] == tokens[1]
+
+
+def test_a_killed_supervisor_leaves_nothing(surroundings: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+    process = start(surroundings, log)
+    try:
+        wait_for("Warmpath is up", log, process)
+    finally:
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 20
+    while left := left_behind(surroundings["WARMPATH_VAR_DIR"]):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def test_a_busy_port_is_one_sentence(surroundings: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", int(surroundings["WARMPATH_API_PORT"]))):
+        process = start(surroundings, tmp_path / "up.log")
+        assert process.wait(timeout=60) == 1
+    said = (tmp_path / "up.log").read_text()
+    assert said == (
+        f"Port {surroundings['WARMPATH_API_PORT']} (for api) is used by another program; "
+        "stop it or set WARMPATH_API_PORT.\n"
+    )
