@@ -64,12 +64,13 @@ Day = Mapping[MailboxProvider, Figures]
 
 def total(days: Sequence[Day], only: MailboxProvider | None = None) -> Figures:
     """Sum of days, of all mailbox providers or of one."""
-    answer = Figures()
+    sums = [0] * 6
     for day in days:
-        for provider, figures in day.items():
-            if only in (None, provider):
-                answer += figures
-    return answer
+        for provider, one in day.items():
+            if only is None or only is provider:
+                found = (one.attempted, one.delivered, one.bounced, one.blocked, one.deferred, one.complained)
+                sums = [a + b for a, b in zip(sums, found, strict=True)]
+    return Figures(**dict(zip(Figures.model_fields, sums, strict=True)))
 
 
 def counts(name: str, of: Figures) -> tuple[int, int]:
@@ -191,8 +192,9 @@ def _holding(now: Progress, recent: Sequence[Day]) -> str:
 def _providers(now: Progress, recent: Sequence[Day]) -> str:
     """A provider with too high a rate of its own falls behind alone; a clean one catches up."""
     told = ""
+    seen = {provider for day in recent for provider in day}
     for provider in MailboxProvider:
-        found = _rate(recent, "back", provider)
+        found = _rate(recent, "back", provider) if provider in seen else None
         if found:
             now.behind[provider] = min(now.behind.get(provider, 0) + 1, max(1, now.step))
             told += f" {provider}: {found[1]} Its cap is one step lower."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from store.tables.ips import Ip
 from workflows.warmup import Warmup
 
 ADDRESS = "203.0.113.9"
+SERVER = Path(sys.executable).parent / "temporal-test-server"
 
 
 @dataclass
@@ -73,7 +75,9 @@ async def run(
     db: Database, sender: Sender, plan: WarmupPlan, days: float, *, alarm: bool = False
 ) -> tuple[WarmupResult | None, int, list[str]]:
     """The result if it ended within so many days, its actions, and the decisions of its days."""
-    async with await WorkflowEnvironment.start_time_skipping(data_converter=pydantic_data_converter) as env:
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=str(SERVER)
+    ) as env:
         queue = uuid.uuid4().hex
         async with Worker(
             env.client, task_queue=queue, workflows=[Warmup], activities=[Day(db, sender).day],
