@@ -20,6 +20,9 @@ TARGET = 600
 
 WARM_UP_SECONDS = 120.0
 
+TRIES = 3
+"""Somebody else may take the recommended address between quote and purchase."""
+
 
 class Tour:
     """The story of two IPs: DNS by itself, DNS by hand, one warm-up each."""
@@ -50,15 +53,22 @@ class Tour:
         self.tell(f"[green]Both IPs are at full capacity[/green], {took:.0f} s after the first click.")
 
     def _buy(self, domain: str, label: str) -> str:
-        order = tour.order(
-            self._api, self._settings, domain, f"{label}.{domain}", f"order-{self._run}-{domain}"
-        )
-        vetted = ", ".join(f"{c['address']} {c['verdict']}" for c in order["candidates"][:4])
-        self.tell(f"Order {order['id']} for {domain}; candidates vetted before any money moves: {vetted}")
-        bought = tour.purchase(self._api, order["id"], f"buy-{self._run}-{domain}")
-        address = tour.first_address(bought)
-        self.tell(f"Paid and handed over: [bold]{address}[/bold], payment {bought['payment']['status']}.")
-        return address
+        for attempt in range(1, TRIES + 1):
+            key = f"{self._run}-{domain}-{attempt}"
+            order = tour.order(self._api, self._settings, domain, f"{label}.{domain}", f"order-{key}")
+            vetted = ", ".join(f"{c['address']} {c['verdict']}" for c in order["candidates"][:4])
+            self.tell(f"Order {order['id']} for {domain}; vetted before any money moves: {vetted}")
+            try:
+                bought = tour.purchase(self._api, order["id"], f"buy-{key}")
+            except Failed as error:
+                if attempt == TRIES:
+                    raise
+                self.tell(f"{error} Nothing was charged; the tour orders again.")
+                continue
+            address = tour.first_address(bought)
+            self.tell(f"Paid and handed over: [bold]{address}[/bold], payment {bought['payment']['status']}.")
+            return address
+        raise Failed(f"No address for {domain} after {TRIES} orders.")
 
     def _type_in(self, address: str, domain: str) -> None:
         path = f"/v1/ips/{address}/dns"
