@@ -30,6 +30,8 @@ from store.tables.ips import Ip
 
 #: An address that no SPF record authorises, so that an evaluation walks through every term.
 NOBODY = "192.0.2.255"
+#: How often publishing is tried before what failed is shown to a person, who can press Re-verify.
+PUBLISH_ATTEMPTS = 4
 
 
 class SetsPtr(Protocol):
@@ -202,9 +204,12 @@ class DnsActivities:
                         )
                         continue
                     record.serial = await target.publish(record, zone.apex, present)
-            except Changed:
-                raise
-            except (PublishFailed, ZoneNotFound, Refused) as error:
+            except PublishFailed as error:
+                # A publisher that is down for a moment is asked again before a person is.
+                if isinstance(error, Changed) or activity.info().attempt < PUBLISH_ATTEMPTS:
+                    raise
+                problems.append(f"{record.type} {record.name}: {error}")
+            except (ZoneNotFound, Refused) as error:
                 problems.append(f"{record.type} {record.name}: {error}")
             except Exception as error:  # noqa: BLE001 - a vendor's own errors; the others must still be published
                 problems.append(f"{record.type} {record.name}: {type(error).__name__}: {error}")

@@ -157,6 +157,10 @@ class PurchaseActivities:
                 step=wanted.step,
                 waiting_for="the purchase to run" if wanted.status is OrderStatus.PURCHASING else "",
             )
+        if wanted.status in rules.ENDED:
+            # Some vendors show an address only by allocating it; an order that ends keeps none.
+            order = await self._order(wanted.order_id)
+            await self._vendors[order.vendor].abandon(order.id, [])
 
     @activity.defn(name="purchase_reserve")
     async def reserve(self, step: Step) -> None:
@@ -213,6 +217,7 @@ class PurchaseActivities:
     async def hand_over(self, step: Step) -> None:
         """Write the IPs and the end of the order in one transaction."""
         order = await self._order(step.order_id)
+        await _vendor(self._vendors[order.vendor].abandon(order.id, step.addresses))
         async with self._context.db.write() as session:
             refs = {held.address: held.vendor_ref for held in await orders.held_by(session, order.id)}
             for index, address in enumerate(step.addresses):

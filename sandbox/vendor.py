@@ -15,6 +15,7 @@ from typing import Any
 
 import dns.asyncquery
 import dns.exception
+import dns.name
 import dns.reversename
 import dns.tsigkeyring
 import dns.update
@@ -76,7 +77,7 @@ class Vendor:
         name = dns.reversename.from_address(address)
         ring = dns.tsigkeyring.from_text({"vendor": self.tsig_secret})
         update = dns.update.UpdateMessage(
-            name.parent(), keyring=ring, keyname="vendor", keyalgorithm="hmac-sha256"
+            name.parent(), keyring=ring, keyname=dns.name.from_text("vendor"), keyalgorithm="hmac-sha256"
         )
         update.replace(name, 60, "PTR", hostname.rstrip(".") + ".")
         reply = await dns.asyncquery.udp(update, "127.0.0.1", timeout=5, port=self.dns_port)

@@ -120,7 +120,7 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str, synchronous: str) -> None:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver's own transaction control would begin late and without IMMEDIATE.
-        connection.isolation_level = None  # type: ignore[attr-defined]
+        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=wal",

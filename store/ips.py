@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.refusals import Conflict, NotFound
 from domain.words import Actor, Stage
@@ -98,7 +99,9 @@ async def list_page(
     return rows[:limit], following
 
 
-def _filtered(query, *, stage, pool, band, q):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _filtered(
+    query: SelectOfScalar[Ip], *, stage: str | None, pool: str | None, band: str | None, q: str | None
+) -> SelectOfScalar[Ip]:
     if stage:
         query = query.where(col(Ip.stage) == stage)
     if pool:

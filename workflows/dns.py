@@ -176,7 +176,7 @@ class DnsPropagation:
         if self._done >= self._wanted or self._verified:
             return
         upto = self._wanted
-        if self._overrides is not None or self._prepared.refused:
+        if self._overrides is not None or self._prepared.refused or self._prepared.problems:
             await self._prepare()
         support, self._support = self._support, None
         if support is not None:

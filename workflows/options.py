@@ -7,11 +7,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NotRequired, TypedDict
 
 from temporalio.common import RetryPolicy
-from temporalio.workflow import ActivityConfig
 
-QUICK = ActivityConfig(
+
+class Limits(TypedDict):
+    """Keyword arguments of an activity call; the SDK's own type holds keys that a call also names."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    schedule_to_close_timeout: NotRequired[timedelta]
+    heartbeat_timeout: NotRequired[timedelta]
+    task_queue: NotRequired[str]
+
+
+QUICK = Limits(
     start_to_close_timeout=timedelta(seconds=20),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=200),
@@ -20,7 +31,7 @@ QUICK = ActivityConfig(
     ),
 )
 
-VENDOR = ActivityConfig(
+VENDOR = Limits(
     start_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
@@ -30,7 +41,7 @@ VENDOR = ActivityConfig(
 )
 
 #: One look at DNS, repeated for as long as it takes; the activity itself says when to look again.
-DNS_WAIT = ActivityConfig(
+DNS_WAIT = Limits(
     start_to_close_timeout=timedelta(seconds=90),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
@@ -40,7 +51,7 @@ DNS_WAIT = ActivityConfig(
 )
 
 #: A chunk of a sweep: many DNS questions, some of which run into their time-out.
-SWEEP = ActivityConfig(
+SWEEP = Limits(
     start_to_close_timeout=timedelta(minutes=5),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1), maximum_attempts=5

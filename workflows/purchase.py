@@ -193,7 +193,7 @@ class Purchase:
         if not running.done():
             running.cancel()
             # The attempt in flight ends before anything is undone, so that it cannot act after the undo.
-            await asyncio.wait([running])
+            await workflow.wait_condition(running.done)
             if running.cancelled() or running.exception() is not None:
                 raise Stopped
         running.result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +90,12 @@ class AwsVendor:
         """Release the allocation if it carries the order's tag."""
         for one in await self._of_order(order):
             if one["PublicIp"] == address:
+                await self._call(self._client.release_address, AllocationId=one["AllocationId"])
+
+    async def abandon(self, order: str, keep: Sequence[str]) -> None:
+        """Release what the offer allocated and nobody bought."""
+        for one in await self._of_order(order):
+            if one["PublicIp"] not in keep:
                 await self._call(self._client.release_address, AllocationId=one["AllocationId"])
 
     async def set_ptr(self, address: str, hostname: str) -> None:

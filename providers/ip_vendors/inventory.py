@@ -78,6 +78,9 @@ class InventoryVendor:
     async def release(self, address: str, order: str) -> None:
         """Nothing to give back; the reservation in our store is what ends."""
 
+    async def abandon(self, order: str, keep: Sequence[str]) -> None:
+        """An offer holds nothing here; what was reserved is released by address."""
+
     async def set_ptr(self, address: str, hostname: str) -> None:
         """Refused: reverse DNS of own space is in the operator's own reverse zone."""
         raise VendorError(

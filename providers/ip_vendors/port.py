@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -76,6 +77,10 @@ class IpVendor(Protocol):
 
     async def release(self, address: str, order: str) -> None:
         """Give an address back, reserved or provisioned; unknown is fine, another order's is left alone."""
+        ...
+
+    async def abandon(self, order: str, keep: Sequence[str]) -> None:
+        """Give back whatever an order holds beyond ``keep``; nothing left is fine."""
         ...
 
     async def set_ptr(self, address: str, hostname: str) -> None:

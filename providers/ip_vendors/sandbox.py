@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -58,6 +59,9 @@ class SandboxVendor:
     async def release(self, address: str, order: str) -> None:
         """Give an address back."""
         await self._ask("POST", f"/v1/addresses/{address}/release", json={"order": order})
+
+    async def abandon(self, order: str, keep: Sequence[str]) -> None:
+        """An offer holds nothing here; what was reserved is released by address."""
 
     async def set_ptr(self, address: str, hostname: str) -> None:
         """Set reverse DNS at the vendor, which publishes it."""

@@ -21,7 +21,7 @@ class Token(SQLModel, table=True):
     role: str
     digest: str
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    revoked_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    revoked_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Secret(SQLModel, table=True):
@@ -34,7 +34,7 @@ class Secret(SQLModel, table=True):
     key_id: str
     ciphertext: bytes
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    replaced_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    replaced_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Audit(SQLModel, table=True):
@@ -42,12 +42,12 @@ class Audit(SQLModel, table=True):
 
     __tablename__ = "audit"
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     who: str
     role: str
     what: str
     target: str = Field(index=True)
     why: str = ""
-    before: dict[str, Any] | None = Field(None, sa_column=Column(JSON))
-    after: dict[str, Any] | None = Field(None, sa_column=Column(JSON))
+    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))

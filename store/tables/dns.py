@@ -27,9 +27,9 @@ class DnsSetup(SQLModel, table=True):
     views: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     checks: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     rendered_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    deadline: dt.datetime | None = Field(None, sa_type=UtcDateTime)
-    checked_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
-    verified_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    deadline: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    checked_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    verified_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class DnsEvidence(SQLModel, table=True):
@@ -37,7 +37,7 @@ class DnsEvidence(SQLModel, table=True):
 
     __tablename__ = "dns_evidence"
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     address: str = Field(index=True)
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     views: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))

@@ -34,5 +34,5 @@ class Incident(SQLModel, table=True):
     detail: str = ""
     opened_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    closed_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    closed_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     closed_why: str = ""

@@ -17,30 +17,30 @@ class Ip(SQLModel, table=True):
     __tablename__ = "ip"
 
     address: str = Field(primary_key=True)
-    bind_address: str | None = Field(None, description="What the mail system binds to, where behind NAT.")
+    bind_address: str | None = Field(default=None, description="What the mail system binds to, where behind NAT.")
     type: str = Field(IpType.DEDICATED)
     vendor: str = Field("inventory")
     vendor_ref: str = Field("", description="The vendor's own id of the address.")
     region: str = Field("")
-    order_id: str | None = Field(None, index=True)
+    order_id: str | None = Field(default=None, index=True)
     stage: str = Field(Stage.SELECTED, index=True)
     pool: str = Field("default", index=True)
-    sender: str | None = Field(None, index=True)
+    sender: str | None = Field(default=None, index=True)
     domain: str = Field("")
     hostname: str = Field("")
-    smtp_secret: str | None = Field(None, description="Reference of the encrypted credentials.")
-    smtp_login: str | None = Field(None, description="HOST:PORT and user, for display; never the password.")
+    smtp_secret: str | None = Field(default=None, description="Reference of the encrypted credentials.")
+    smtp_login: str | None = Field(default=None, description="HOST:PORT and user, for display; never the password.")
     safe_limit: int = Field(2000, description="Mails a day once fully warmed.")
-    dns_verified_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    dns_verified_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     waiting_for: str = Field("", description="In words, what the journey waits for.")
     waiting_on: str = Field(Actor.NOBODY, description="Who must act.")
-    waiting_since: dt.datetime | None = Field(None, sa_type=UtcDateTime)
-    score: int | None = Field(None)
+    waiting_since: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    score: int | None = Field(default=None)
     band: str = Field("unknown", index=True)
-    scored_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    scored_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    retired_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    retired_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class JourneyStep(SQLModel, table=True):
@@ -49,7 +49,7 @@ class JourneyStep(SQLModel, table=True):
     __tablename__ = "journey_step"
     __table_args__ = (sa.Index("ix_journey_step_address", "address", "at"),)
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     address: str
     stage: str
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -13,7 +13,7 @@ class OutboxRow(SQLModel, table=True):
 
     __tablename__ = "outbox"
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     kind: str = Field(description="`signal` or `start`.")
     workflow_id: str
     name: str = Field(description="Name of the signal or of the workflow.")
@@ -23,5 +23,5 @@ class OutboxRow(SQLModel, table=True):
         sa_type=sa.BigInteger, description="Not tried before; also the end of a claim."
     )
     attempts: int = 0
-    done_ms: int | None = Field(None, sa_type=sa.BigInteger, index=True)
+    done_ms: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
     note: str = ""

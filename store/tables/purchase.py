@@ -17,7 +17,7 @@ class Order(SQLModel, table=True):
     __tablename__ = "purchase_order"
 
     id: str = Field(primary_key=True)
-    idempotency_key: str | None = Field(None, unique=True)
+    idempotency_key: str | None = Field(default=None, unique=True)
     type: str = Field(IpType.DEDICATED)
     vendor: str
     region: str
@@ -27,8 +27,8 @@ class Order(SQLModel, table=True):
     domain: str
     hostname: str
     mx: str | None = None
-    smtp_secret: str | None = Field(None, description="Reference of the encrypted credentials.")
-    smtp_login: str | None = Field(None, description="HOST:PORT and user; never the password.")
+    smtp_secret: str | None = Field(default=None, description="Reference of the encrypted credentials.")
+    smtp_login: str | None = Field(default=None, description="HOST:PORT and user; never the password.")
     status: str = Field(OrderStatus.QUOTING, index=True)
     step: str = ""
     reason: str = ""
@@ -37,8 +37,8 @@ class Order(SQLModel, table=True):
     quote: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
     payment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
     ips: list[str] = Field(default_factory=list, sa_column=Column(JSON))
-    waitlist_until: dt.datetime | None = Field(None, sa_type=UtcDateTime)
-    expires_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    waitlist_until: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

@@ -32,14 +32,14 @@ class Listing(SQLModel, table=True):
 
     __tablename__ = "listing"
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     address: str = Field(index=True)
     zone: str
     answer: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     first_seen: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     last_seen: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    confirmed_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
-    cleared_at: dt.datetime | None = Field(None, sa_type=UtcDateTime)
+    confirmed_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    cleared_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class ReputationPoint(SQLModel, table=True):
@@ -48,7 +48,7 @@ class ReputationPoint(SQLModel, table=True):
     __tablename__ = "reputation_point"
     __table_args__ = (sa.Index("ix_reputation_point", "address", "at"),)
 
-    id: int | None = Field(None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True)
     address: str
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     score: int | None = None

@@ -44,6 +44,13 @@ async def test_an_offer_is_repeatable_and_a_release_frees_only_the_own_order(ven
         await vendor.provision(address, "order-1")
 
 
+async def test_what_an_order_did_not_buy_is_released(vendor: AwsVendor) -> None:
+    offers = await vendor.offer("dedicated", "us-east-1", 3, "order-3")
+    kept = offers[0].address
+    await vendor.abandon("order-3", [kept])
+    assert [one.address for one in await vendor.offer("dedicated", "us-east-1", 1, "order-3")] == [kept]
+
+
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> tuple[AwsVendor, Stubber]:
     client = boto3.client(
         "ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"

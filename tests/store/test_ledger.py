@@ -29,11 +29,7 @@ POSTGRES = os.environ.get("WARMPATH_TEST_POSTGRES")
 @pytest_asyncio.fixture(params=["sqlite"] + (["postgresql"] if POSTGRES else []))
 async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """Every database the suite was given."""
-    url = (
-        f"sqlite:///{tmp_path}/store.sqlite"
-        if request.param == "sqlite"
-        else str(POSTGRES)
-    )
+    url = f"sqlite:///{tmp_path}/store.sqlite" if request.param == "sqlite" else str(POSTGRES)
     database = Database.open(url, synchronous="normal")
     await database.create_all()
     if request.param == "postgresql":
@@ -44,28 +40,20 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Da
     await database.close()
 
 
-async def _ip(
-    db: Database, address: str, pool: str = "default", stage: Stage = Stage.WARMING
-) -> None:
+async def _ip(db: Database, address: str, pool: str = "default", stage: Stage = Stage.WARMING) -> None:
     async with db.write() as session:
         session.add(Ip(address=address, pool=pool, stage=stage, safe_limit=30))
 
 
-async def _window(
-    db: Database, address: str, cap: int, gmail: int | None = None, hourly: int = 0
-) -> None:
+async def _window(db: Database, address: str, cap: int, gmail: int | None = None, hourly: int = 0) -> None:
     own = {} if gmail is None else {GMAIL: gmail}
     async with db.write() as session:
         await ledger.set_window(session, address, START, START + DAY, cap, own, hourly)
 
 
-async def _lease(
-    db: Database, count: int, *, at: int = NOON, **whose: str
-) -> ledger.Lease:
+async def _lease(db: Database, count: int, *, at: int = NOON, **whose: str) -> ledger.Lease:
     async with db.write() as session:
-        return await ledger.lease(
-            session, provider=GMAIL, count=count, at_ms=at, **whose
-        )  # type: ignore[arg-type]
+        return await ledger.lease(session, provider=GMAIL, count=count, at_ms=at, **whose)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +83,7 @@ async def test_the_hourly_cap_opens_again_and_the_day_closes(db: Database) -> No
     await _window(db, FIRST, 25, hourly=10)
     hour = DAY // 24
     async with db.write() as session:
-        got = [
-            (await ledger.spend(session, FIRST, YAHOO, 50, START + n * hour))[0]
-            for n in range(5)
-        ]
+        got = [(await ledger.spend(session, FIRST, YAHOO, 50, START + n * hour))[0] for n in range(5)]
         after = await ledger.spend(session, FIRST, YAHOO, 50, START + DAY)
     assert got == [10, 10, 5, 0, 0]
     assert after == (0, 0)
@@ -125,9 +110,7 @@ async def test_a_pause_stops_at_the_next_question_and_in_windows_made_later(
     assert refused.reason == f"{FIRST} is paused: listed on zen.spamhaus.org"
     async with db.write() as session:
         await ledger.set_paused(session, FIRST, False, "")
-    assert (
-        sum(grant.count for grant in (await _lease(db, 5, pool="default")).grants) == 5
-    )
+    assert sum(grant.count for grant in (await _lease(db, 5, pool="default")).grants) == 5
 
 
 async def test_a_pool_spreads_then_overflows_and_says_why(db: Database) -> None:
@@ -147,10 +130,7 @@ async def test_a_pool_spreads_then_overflows_and_says_why(db: Database) -> None:
         SPARE: 8,
     }
     assert rest.deferred == 6
-    assert (
-        f"daily cap of {FIRST} for gmail reached, 8 of 8; resumes 00:00 UTC"
-        in rest.reason
-    )
+    assert f"daily cap of {FIRST} for gmail reached, 8 of 8; resumes 00:00 UTC" in rest.reason
 
 
 async def test_an_ip_at_full_capacity_has_its_safe_limit_each_day(db: Database) -> None:

@@ -1,0 +1,106 @@
+"""A sweep finds a listing, makes sure, and tells the journeys."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    import activities.reputation
+    from activities.context import Context
+    from domain.lifecycle import ReputationChanged
+    from domain.warmup import StopSignal
+    from domain.words import Stage
+    from store import incidents, ips
+    from store import reputation as scores
+    from store.tables.ips import Ip
+    from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
+    from worker import RUNNER
+    from workflows.ids import ip_id, warmup_id
+    from workflows.sweep import WORKFLOWS, ReputationSweep, SweepInput, ensure_schedules
+
+LISTED, CLEAN, PBL = "203.0.113.10", "203.0.113.9", "203.0.113.11"
+
+
+@workflow.defn(sandboxed=False)
+class Listener:
+    """Takes what an IP's journeys take, and ends with it."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        await workflow.wait_condition(lambda: bool(self._said))
+        return self._said
+
+    @workflow.signal
+    def reputation_changed(self, change: ReputationChanged) -> None:
+        self._said.append(f"{change.critical} {change.reason}")
+
+    @workflow.signal
+    def stop(self, signal: StopSignal) -> None:
+        self._said.append(f"stop {signal.reason}")
+
+
+async def test_a_confirmed_listing_reaches_the_journeys_once(
+    lists_knot: BlocklistKnot,  # noqa: F811
+    context: Context,
+    temporal: Client,
+) -> None:
+    queue = f"sweep-{uuid.uuid4().hex}"
+    context = replace(
+        context,
+        settings=context.settings.model_copy(
+            update={
+                "blocklist_resolver": f"127.0.0.1@{lists_knot.port}",
+                "blocklist_suffix": SUFFIX,
+                "blocklist_second_look_seconds": 1.0,
+                "task_queue": queue,
+            }
+        ),
+    )
+    async with context.db.write() as session:
+        for address in (LISTED, CLEAN, PBL):
+            await ips.insert(session, Ip(address=address, stage=Stage.WARMING))
+    async with Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[*WORKFLOWS, Listener],
+        activities=activities.reputation.activities(context),
+        workflow_runner=RUNNER,
+    ):
+        life = await temporal.start_workflow(Listener.run, id=ip_id(LISTED), task_queue=queue)
+        warmup = await temporal.start_workflow(Listener.run, id=warmup_id(LISTED), task_queue=queue)
+        bystander = await temporal.start_workflow(Listener.run, id=ip_id(PBL), task_queue=queue)
+        wanted = SweepInput(second_look_seconds=1.0)
+        await temporal.execute_workflow(ReputationSweep.run, wanted, id=f"s1-{queue}", task_queue=queue)
+        told = await asyncio.wait_for(life.result(), 20)
+        stopped = await asyncio.wait_for(warmup.result(), 20)
+        assert told == ["True Listed by zen.spamhaus.org (SBL)."]
+        assert stopped == ["stop Listed by zen.spamhaus.org (SBL)."]
+
+        again = await temporal.start_workflow(Listener.run, id=ip_id(LISTED), task_queue=queue)
+        await temporal.execute_workflow(ReputationSweep.run, wanted, id=f"s2-{queue}", task_queue=queue)
+        for quiet in (again, bystander):
+            history = await quiet.fetch_history()
+            assert not [e for e in history.events if e.HasField("workflow_execution_signaled_event_attributes")]
+            await quiet.terminate("seen")
+
+        await ensure_schedules(temporal, context.settings)
+        await ensure_schedules(temporal, context.settings)
+        for schedule in ("sweep-reputation", "sweep-dns"):
+            await temporal.get_schedule_handle(schedule).delete()
+
+    async with context.db.read() as session:
+        listed, clean = await scores.get(session, LISTED), await scores.get(session, CLEAN)
+        opened = await incidents.listing(session, open_only=True, address=LISTED)
+    assert listed is not None and clean is not None
+    assert (listed.score, listed.band) == (10, "red")
+    assert (clean.score, clean.band) == (None, "unknown"), "no mail yet: unknown is never good"
+    assert [incident.severity for incident in opened] == ["critical"]
