@@ -1,0 +1,67 @@
+"""Leases over HTTP against a route of the same app that does nothing: ``python -m bench.leases``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from api.deps import RateLimit
+from api.routes import gate
+from domain.words import Role, Stage
+from settings import Settings
+from store import accounts, ledger
+from store.database import Database
+from store.tables.ips import Ip
+
+ASKS, AT_ONCE = 2000, 50
+
+
+async def _rate(client: httpx.AsyncClient, path: str) -> float:
+    body = {"pool": "bench", "provider": "gmail", "count": 1}
+
+    async def one() -> None:
+        for _ in range(ASKS // AT_ONCE):
+            (await client.post(path, json=body)).raise_for_status()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+    return ASKS / (time.perf_counter() - began)
+
+
+async def main() -> float:
+    """Print both rates and their ratio; answers the ratio."""
+    with tempfile.TemporaryDirectory() as folder:
+        db = Database.open(f"sqlite:///{folder}/bench.sqlite")
+        await db.create_all()
+        async with db.write() as session:
+            token = await accounts.create_token(session, "bench", Role.OPERATOR)
+            session.add(Ip(address="198.51.100.7", pool="bench", stage=Stage.WARMING))
+            now = int(time.time() * 1000)
+            await ledger.set_window(session, "198.51.100.7", now, now + 86_400_000, 10**8, {}, 0)
+        app = FastAPI()
+        app.state.db, app.state.settings = db, Settings(var_dir=Path(folder))
+        app.state.rate_limit = RateLimit(10**9)
+        app.include_router(gate.router)
+
+        @app.post("/nothing")
+        async def nothing() -> dict[str, str]:
+            return {}
+
+        headers = {"Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://bench", headers=headers) as client:
+            await _rate(client, "/nothing")
+            empty, leases = await _rate(client, "/nothing"), await _rate(client, "/v1/gate/lease")
+        await db.close()
+    sys.stdout.write(f"leases/s: {leases:,.0f}, empty route {empty:,.0f}, ratio {leases / empty:.2f} (aim 0.3)\n")
+    return leases / empty
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
