@@ -15,7 +15,7 @@ from sandbox.caller import Caller, Failed, Json
 from sandbox.environment import prepare
 from settings import Settings
 
-TARGET = 600
+TARGET = 400
 """Mails a day at which the tour's warm-up ends."""
 
 WARM_UP_SECONDS = 120.0

@@ -16,8 +16,8 @@ from sandbox.dns import tsig_keys
 from sandbox.smtp import certificate, logins
 from settings import Settings
 
-DAY_SECONDS = "1.5"
-"""Length of a sandbox day: a warm-up of 25 days fits into a demonstration."""
+DAY_SECONDS = "4"
+"""Length of a sandbox day: long enough for the senders of two busy cores to spend every hour's cap."""
 
 
 @dataclass(frozen=True)
