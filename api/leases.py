@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import secrets
 from dataclasses import dataclass
 
 from domain.refusals import Refused
@@ -64,27 +66,49 @@ class Leases:
                 else:
                     waiting.set_exception(answer)
 
-    async def _answer(
-        self, questions: list[Question]
-    ) -> list[ledger.Lease | Exception]:
-        answers: list[ledger.Lease | Exception] = []
+    async def _answer(self, questions: list[Question]) -> list[ledger.Lease | Exception]:
+        """Equal questions of a batch are spent as one, then shared out in the order they came."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for place, one in enumerate(questions):
+            alike.setdefault((one.ip, one.pool, one.sender, one.provider), []).append(place)
+        answers: dict[int, ledger.Lease | Exception] = {}
         async with self._db.write() as session:
-            for one in questions:
+            for places in alike.values():
+                one = questions[places[0]]
                 try:
-                    answers.append(
-                        await ledger.lease(
-                            session,
-                            provider=one.provider,
-                            count=one.count,
-                            at_ms=one.at_ms,
-                            ip=one.ip,
-                            pool=one.pool,
-                            sender=one.sender,
-                            day_seconds=self._day_seconds,
-                        )
+                    whole = await ledger.lease(
+                        session,
+                        provider=one.provider,
+                        count=sum(questions[place].count for place in places),
+                        at_ms=one.at_ms,
+                        ip=one.ip,
+                        pool=one.pool,
+                        sender=one.sender,
+                        day_seconds=self._day_seconds,
                     )
-                except (
-                    Refused
-                ) as refusal:  # found before anything was booked; the others go on
-                    answers.append(refusal)
-        return answers
+                except Refused as refusal:  # found before anything was booked; the others go on
+                    answers.update(dict.fromkeys(places, refusal))
+                    continue
+                shares = share_out(whole, [questions[place].count for place in places])
+                answers.update(zip(places, shares, strict=True))
+        return [answers[place] for place in range(len(questions))]
+
+
+def share_out(whole: ledger.Lease, counts: list[int]) -> list[ledger.Lease]:
+    """Split one lease over those who asked, first come first served; no mail is granted twice."""
+    left: list[tuple[ledger.Grant, int]] = [(grant, grant.count) for grant in whole.grants]
+    shares = []
+    for count in counts:
+        share = ledger.Lease(deferred=count)
+        while share.deferred and left:
+            grant, rest = left[0]
+            taken = min(share.deferred, rest)
+            name = f"lease_{secrets.token_hex(8)}"
+            share.grants.append(dataclasses.replace(grant, count=taken, lease=name))
+            share.deferred -= taken
+            left[0] = (grant, rest - taken)
+            if rest == taken:
+                left.pop(0)
+        share.reason = whole.reason if share.deferred else ""
+        shares.append(share)
+    return shares

@@ -19,7 +19,7 @@ from store import accounts, ledger
 from store.database import Database
 from store.tables.ips import Ip
 
-ASKS, AT_ONCE = 2000, 50
+ASKS, AT_ONCE = 500, 50
 
 
 async def _rate(client: httpx.AsyncClient, path: str) -> float:
