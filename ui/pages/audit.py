@@ -51,9 +51,7 @@ def entries(api: Api) -> None:
     )
     st.dataframe(frame, hide_index=True, width="stretch")
     with st.container(horizontal=True):
-        st.download_button(
-            "Export CSV", frame.to_csv(index=False), "audit.csv", "text/csv", on_click="ignore"
-        )
+        st.download_button("Export CSV", frame.to_csv(index=False), "audit.csv", "text/csv", on_click="ignore")
         if cursor and st.button("Newest"):
             st.session_state.pop("audit_cursor")
             st.rerun(scope="fragment")

@@ -36,9 +36,7 @@ def _cell(one: dict[str, Any], kind: str, expected: JsonValue) -> str:
     """The state of one server's answer; judged from the answer itself where the API names no state."""
     state = one.get("state")
     if state:
-        return {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(
-            str(state), str(state)
-        )
+        return {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(str(state), str(state))
     outcome = str(one.get("outcome") or "")
     if outcome in ("nodata", "nxdomain"):
         return "missing"
@@ -55,9 +53,7 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
     for record in records:
         for kind, part in (("published", "servers"), ("visible", "resolvers")):
             for one in map(_server, (record.get(kind) or {}).get(part) or []):
-                server = str(
-                    one.get("server") or one.get("name") or one.get("resolver") or one.get("address")
-                )
+                server = str(one.get("server") or one.get("name") or one.get("resolver") or one.get("address"))
                 if server not in columns[kind]:
                     columns[kind].append(server)
                 state = _cell(one, kind, record.get("expected"))
@@ -67,8 +63,7 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
                         "server": server,
                         "kind": "authoritative server" if kind == "published" else "public resolver",
                         "state": state,
-                        "found": _text(one.get("found") or one.get("values") or one.get("answer"))
-                        or "nothing",
+                        "found": _text(one.get("found") or one.get("values") or one.get("answer")) or "nothing",
                         "expected": _text(record.get("expected")),
                     }
                 )
@@ -89,16 +84,12 @@ def state(api: Api, address: str) -> None:
         return
     verified = dns.get("state") in ("verified", "drifted_back") or ip.get("status") == "Active"
     one, two, three = st.columns(3)
-    one.metric(
-        "DNS", "Verified" if dns.get("state") == "verified" else words.spoken(dns.get("state")), border=True
-    )
+    one.metric("DNS", "Verified" if dns.get("state") == "verified" else words.spoken(dns.get("state")), border=True)
     two.metric("Status of the IP", words.spoken(ip.get("status")), border=True)
     if verified:
         three.metric("Last looked", words.ago(dns.get("checked_at") or dns.get("verified_at")), border=True)
     else:
-        three.metric(
-            "Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline"))
-        )
+        three.metric("Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline")))
     if dns.get("reason") and not verified:
         st.markdown(str(dns["reason"]))
     following = dns.get("next_look") or dns.get("next_check_at")
@@ -161,9 +152,7 @@ def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
 def support(api: Api, address: str) -> None:
     """Sends the evidence with a note."""
     with asking.question(f"Send the DNS evidence of {address} to support?"):
-        st.write(
-            "Support gets every answer of every server with its time. The journey keeps waiting meanwhile."
-        )
+        st.write("Support gets every answer of every server with its time. The journey keeps waiting meanwhile.")
         note = st.text_area("Note", placeholder="What you tried, and since when", key="support_note")
         if not st.button("Send to support", type="primary"):
             return

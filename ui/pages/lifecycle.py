@@ -142,8 +142,7 @@ def _place(api: Api, address: str) -> None:
     name, state = st.columns([3, 2], vertical_alignment="center")
     name.subheader(address, anchor=False)
     name.caption(
-        f"{words.spoken(ip.get('type'))} · pool {ip.get('pool') or '–'} · "
-        f"{ip.get('hostname') or 'no host name'}"
+        f"{words.spoken(ip.get('type'))} · pool {ip.get('pool') or '–'} · {ip.get('hostname') or 'no host name'}"
     )
     with state.container(horizontal=True, horizontal_alignment="right"):
         st.badge(_status(ip), color="green" if ip.get("status") == "Active" else "gray")
@@ -186,11 +185,9 @@ def _next_step(ip: dict[str, Any], address: str) -> None:
 
 def _sending(api: Api, address: str) -> None:
     warmup = api.find(path_of("/v1/ips/{ip}/warmup", ip=address))
-    history = (warmup or {}).get("history") or []
+    history = sorted((warmup or {}).get("history") or [], key=lambda day: str(day.get("date")))
     if not history:
-        st.caption(
-            "No day of a warm-up is closed yet; the chart of cap against sent appears with the first one."
-        )
+        st.caption("No day of a warm-up is closed yet; the chart of cap against sent appears with the first one.")
         return
     st.altair_chart(charts.cap_against_sent(history[-60:]), width="stretch", key="place_cap")
     st.markdown("**Last decisions**")
@@ -210,9 +207,7 @@ def _dns(api: Api, address: str) -> None:
     for record in dns.get("records", []):
         published = words.spoken((record.get("published") or {}).get("state"))
         visible = words.spoken((record.get("visible") or {}).get("state") or "not asked yet")
-        st.markdown(
-            f"- **{record.get('type')}** {record.get('name')}: published: {published}, visible: {visible}"
-        )
+        st.markdown(f"- **{record.get('type')}** {record.get('name')}: published: {published}, visible: {visible}")
 
 
 def _reputation(api: Api, address: str) -> None:
@@ -223,13 +218,12 @@ def _reputation(api: Api, address: str) -> None:
     st.altair_chart(charts.components(found["components"]), width="stretch", key="place_components")
     listings = found.get("listings") or []
     st.markdown(
-        "**Listings**: "
-        + (", ".join(str(one.get("zone") or one.get("name")) for one in listings) or "none known")
+        "**Listings**: " + (", ".join(str(one.get("zone") or one.get("name")) for one in listings) or "none known")
     )
 
 
 def _incidents(api: Api, address: str) -> None:
-    items = (api.find("/v1/incidents", ip=address) or {}).get("items") or []
+    items = (api.find("/v1/incidents", address=address) or {}).get("items") or []
     mine = [one for one in items if one.get("address", one.get("ip")) in (address, None)]
     if not mine:
         st.caption("No incident.")

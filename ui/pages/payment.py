@@ -144,11 +144,7 @@ def candidates(order: dict[str, Any]) -> list[str]:
         for one in offered
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-    good = [
-        str(one["address"])
-        for one in offered
-        if str(one.get("verdict")) not in ("refused", "rejected", "bad")
-    ]
+    good = [str(one["address"]) for one in offered if str(one.get("verdict")) not in ("refused", "rejected", "bad")]
     want = int(order.get("count") or 1)
     return st.multiselect(
         f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
@@ -170,9 +166,7 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
         purpose = f"pay:{order['id']}"
         try:
             with st.spinner("The purchase is on its way ..."):
-                api.post(
-                    path_of("/v1/orders/{id}/purchase", id=str(order["id"])), body, key=session.key(purpose)
-                )
+                api.post(path_of("/v1/orders/{id}/purchase", id=str(order["id"])), body, key=session.key(purpose))
         except Problem as problem:
             session.spent(purpose)
             trouble(problem)
@@ -199,9 +193,7 @@ def pay(api: Api, order: dict[str, Any]) -> None:
     named = st.selectbox(
         "Payment method",
         [*SANDBOX_METHODS, "other"],
-        format_func=lambda one: (
-            f"{SANDBOX_METHODS[one]} ({one})" if one in SANDBOX_METHODS else "Another token"
-        ),
+        format_func=lambda one: f"{SANDBOX_METHODS[one]} ({one})" if one in SANDBOX_METHODS else "Another token",
     )
     method = st.text_input("Token of the payment method", placeholder="pm_...") if named == "other" else named
     press, give_up, _ = st.columns([1, 1, 2])

@@ -58,55 +58,54 @@ def form(api: Api) -> None:
         "Choose what to buy and how it is reached. Candidates are checked against blocklists before any "
         "money moves; you pay on the next page."
     )
-    buy, dns, smtp = st.columns(3, gap="medium")
+    buy, rest = st.columns([1, 2], gap="medium")
     with buy:
         st.markdown("**1 · The IP**")
-        kind = st.radio(
-            "Type", ["dedicated", "shared"], format_func=words.spoken, horizontal=True, key="purchase_type"
-        )
+        kind = st.radio("Type", ["dedicated", "shared"], format_func=words.spoken, horizontal=True, key="purchase_type")
         _fault("type")
         vendor = st.selectbox("Vendor", list(offered), format_func=words.spoken, key="purchase_vendor")
         _fault("vendor")
         regions = _names(offered.get(vendor or "", {}).get("regions"))
-        region = (
-            st.selectbox("Region", regions, key="purchase_region") if regions else _text("Region", "region")
-        )
+        region = st.selectbox("Region", regions, key="purchase_region") if regions else _text("Region", "region")
         if regions:
             _fault("region")
         count = st.number_input("Count", 1, 100, 1, key="purchase_count")
         _fault("count")
         pool = _text("Pool", "pool", placeholder="default", help="IPs that a sender's mail may leave from.")
-    with dns:
-        st.markdown("**2 · DNS configuration**")
-        domain = _text("Sending domain", "domain", placeholder="example.com")
-        hostname = _text(
-            "Host name (A record, HELO)",
-            "hostname",
-            placeholder=f"mail1.{domain or 'example.com'}",
-            help="The IP's own name: its A record points to the IP, its PTR points back, "
-            "and the server says it in HELO.",
-        )
-        mx = _text(
-            "MX",
-            "mx",
-            placeholder="the host name above",
-            help="Where mail to the sending domain is received.",
-        )
-    with smtp:
-        st.markdown("**3 · SMTP credentials**")
-        host = _text("SMTP host", "host", placeholder="127.0.0.1")
-        port = st.number_input("Port", 1, 65_535, 587, key="purchase_port")
-        _fault("port")
-        username = _text("User name", "username")
-        password = _text(
-            "Password", "password", type="password", help="Verified now, stored encrypted, never shown again."
-        )
-        starttls = st.checkbox("STARTTLS", value=True, key="purchase_starttls")
-        _fault("smtp")
-    problem: Problem | None = st.session_state.get("purchase_problem")
-    if problem:
-        trouble(problem)
-    if not st.button("Save IP Configuration", type="primary"):
+    with rest, st.form("ip_configuration", border=False, enter_to_submit=False):
+        dns, smtp = st.columns(2, gap="medium")
+        with dns:
+            st.markdown("**2 · DNS configuration**")
+            domain = _text("Sending domain", "domain", placeholder="example.com")
+            hostname = _text(
+                "Host name (A record, HELO)",
+                "hostname",
+                placeholder=f"mail1.{domain or 'example.com'}",
+                help="The IP's own name: its A record points to the IP, its PTR points back, "
+                "and the server says it in HELO.",
+            )
+            mx = _text(
+                "MX",
+                "mx",
+                placeholder="the host name above",
+                help="Where mail to the sending domain is received.",
+            )
+        with smtp:
+            st.markdown("**3 · SMTP credentials**")
+            host = _text("SMTP host", "host", placeholder="127.0.0.1")
+            port = st.number_input("Port", 1, 65_535, 587, key="purchase_port")
+            _fault("port")
+            username = _text("User name", "username")
+            password = _text(
+                "Password", "password", type="password", help="Verified now, stored encrypted, never shown again."
+            )
+            starttls = st.checkbox("STARTTLS", value=True, key="purchase_starttls")
+            _fault("smtp")
+        problem: Problem | None = st.session_state.get("purchase_problem")
+        if problem:
+            trouble(problem)
+        pressed = st.form_submit_button("Save IP Configuration", type="primary")
+    if not pressed:
         return
     missing = {
         name: text

@@ -34,17 +34,15 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         "Preset",
         [None, *ladders],
         format_func=lambda name: (
-            "None: grow by the sliders"
-            if name is None
-            else str(ladders[name].get("title") or words.spoken(name))
+            "None: grow by the sliders" if name is None else str(ladders[name].get("title") or words.spoken(name))
         ),
         key=f"{prefix}_preset",
     )
     initial = st.slider(
         "Initial volume a day",
         20,
-        200,
-        int(start.get("initial") or 50),
+        50,
+        min(50, max(20, int(start.get("initial") or 50))),
         key=f"{prefix}_initial",
         disabled=bool(preset),
     )
@@ -58,9 +56,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         key=f"{prefix}_growth",
         disabled=bool(preset),
     )
-    step_days = st.slider(
-        "Step length (sending days)", 1, 7, int(start.get("step_days") or 1), key=f"{prefix}_step"
-    )
+    step_days = st.slider("Step length (sending days)", 1, 7, int(start.get("step_days") or 1), key=f"{prefix}_step")
     target = st.number_input(
         "Target a day",
         50,
@@ -179,7 +175,7 @@ def watch(api: Api, address: str) -> None:
     """What the warm-up does: today's cap and spend, the chart, the decisions with their reasons."""
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     warmup = api.find(path_of("/v1/ips/{ip}/warmup", ip=address)) or {}
-    history: list[dict[str, Any]] = warmup.get("history") or []
+    history: list[dict[str, Any]] = sorted(warmup.get("history") or [], key=lambda day: str(day.get("date")))
     state = str(warmup.get("state") or warmup.get("status") or "")
     if warmup.get("paused") or state == "paused":
         st.warning(
@@ -261,9 +257,7 @@ def pause(api: Api, address: str) -> None:
             "The level is kept, and decays when idle for long."
         )
         if reason := _reason("pause", "Pause now"):
-            _command(
-                api, address, "pause", {"reason": reason}, f"{address} is paused; no mail leaves from it."
-            )
+            _command(api, address, "pause", {"reason": reason}, f"{address} is paused; no mail leaves from it.")
 
 
 def resume(api: Api, address: str) -> None:
@@ -278,8 +272,7 @@ def complete(api: Api, address: str) -> None:
     """Skipping steps can hurt, so it asks."""
     with asking.question("Complete the warm-up early?"):
         st.write(
-            f"{address} gets its full target at once. "
-            "Providers that have not seen that volume from it may block it."
+            f"{address} gets its full target at once. Providers that have not seen that volume from it may block it."
         )
         if reason := _reason("complete", "Complete now"):
             _command(api, address, "complete", {"reason": reason}, f"The warm-up of {address} is complete.")
@@ -288,9 +281,7 @@ def complete(api: Api, address: str) -> None:
 def restart(api: Api, address: str, step: int) -> None:
     """Back to an earlier step."""
     with asking.question("Restart from a stage?"):
-        st.write(
-            f"The cap of {address} goes to the level of the step you choose, and grows again from there."
-        )
+        st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
         chosen = int(st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step"))
         if reason := _reason("restart", "Restart now"):
             said = f"The warm-up of {address} restarted from step {chosen}."
@@ -336,9 +327,7 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
     )
     with st.container(horizontal=True):
         for label, name, why in buttons:
-            st.button(
-                label, disabled=why is not None, help=why, on_click=asking.open_question, args=(name, address)
-            )
+            st.button(label, disabled=why is not None, help=why, on_click=asking.open_question, args=(name, address))
     if asking.is_open("pause", address):
         pause(api, address)
     elif asking.is_open("resume", address):

@@ -95,14 +95,10 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
     ends = {name: _day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
     if ends["p10"] and ends["p90"]:
         span = pd.DataFrame([{"from": ends["p10"], "to": ends["p90"]}])
-        layers.insert(
-            0, alt.Chart(span).mark_rect(opacity=0.15, color="#2e9d5b").encode(x="from:Q", x2="to:Q")
-        )
+        layers.insert(0, alt.Chart(span).mark_rect(opacity=0.15, color="#2e9d5b").encode(x="from:Q", x2="to:Q"))
     if ends["p50"]:
         mark = pd.DataFrame([{"Day": ends["p50"]}])
-        layers.append(
-            alt.Chart(mark).mark_rule(color="#2e9d5b", strokeDash=[5, 3], strokeWidth=2).encode(x="Day:Q")
-        )
+        layers.append(alt.Chart(mark).mark_rule(color="#2e9d5b", strokeDash=[5, 3], strokeWidth=2).encode(x="Day:Q"))
     return alt.layer(*layers).properties(height=260)
 
 
@@ -229,9 +225,7 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
         ]
     )
     base = alt.Chart(frame).encode(
-        x=alt.X(
-            "server:N", sort=servers, title=None, axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=200)
-        ),
+        x=alt.X("server:N", sort=servers, title=None, axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=200)),
         y=alt.Y("record:N", sort=None, title=None, axis=alt.Axis(labelLimit=330)),
         tooltip=[
             alt.Tooltip("record:N", title="Record"),
