@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 import settings as configuration
-from api import limits, outbox, problems
+from api import limits, metrics, outbox, problems
 from api.deps import RateLimit
 from api.routes import (
     account,
@@ -67,6 +67,7 @@ def create(
     app.state.rate_limit = RateLimit(chosen.rate_limit_per_minute)
     problems.install(app)
     app.add_middleware(limits.BodyLimit, limit=chosen.max_body_bytes)
+    app.add_middleware(metrics.CountRequests)
     for route in ROUTES:
         app.include_router(route.router)
     return app

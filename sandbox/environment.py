@@ -99,6 +99,7 @@ def prepare(settings: Settings) -> dict[str, str]:
         "WARMPATH_DNS_PORT": str(dns_port),
         "WARMPATH_DNS_RESOLVERS": resolvers,
         "WARMPATH_DNS_PUBLISHER": "rfc2136",
+        "WARMPATH_DNS_RECORD_TTL": "10",
         "WARMPATH_DNS_MANUAL_DOMAINS": ",".join(zones.MANUAL_DOMAINS),
         "WARMPATH_DNS_RFC2136_SERVER": f"127.0.0.1@{dns_port}",
         "WARMPATH_DNS_TSIG_NAME": "warmpath",

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
+import shutil
+import signal
 import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
@@ -56,10 +65,57 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    """An empty store."""
-    database = Database.open(settings.database_url, synchronous="normal")
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a throwaway PostgreSQL server; the suite needs Debian's postgresql-15."""
+    binaries = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+    if binaries is None:
+        pytest.fail("PostgreSQL is absent; run `sh deploy/install-test-packages.sh` as root.")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="warmpath-pg-"))
+    user = {}
+    if os.getuid() == 0:
+        # PostgreSQL refuses to run as root.
+        shutil.chown(folder, "postgres", "postgres")
+        account = pwd.getpwnam("postgres")
+        user = {"user": account.pw_uid, "group": account.pw_gid}
+    data = folder / "data"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
+    subprocess.run(
+        [binaries / "initdb", "-D", data, "-U", "warmpath", "-A", "trust", "--no-sync"], check=True, **quiet
+    )
+    server = subprocess.Popen(
+        [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"], **quiet
+    )
+    url = f"postgresql://warmpath@127.0.0.1:{port}/postgres"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            break
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    yield url
+    server.send_signal(signal.SIGQUIT)
+    server.wait(20)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def db(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Database]:
+    """An empty store, once on SQLite and once on PostgreSQL."""
+    url = settings.database_url
+    if request.param == "postgresql":
+        server: str = request.getfixturevalue("postgres")
+        name = f"t{uuid.uuid4().hex}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = server.rsplit("/", 1)[0] + f"/{name}"
+    database = Database.open(url, synchronous="normal", pool_size=3)
     await database.create_all()
     yield database
     await database.close()
@@ -74,10 +130,6 @@ def context(settings: Settings, db: Database) -> Context:
 @pytest.fixture(scope="session")
 def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Temporal server that lives as long as the suite."""
-    import subprocess
-    import sys
-    import time
-
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

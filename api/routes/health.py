@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from api import metrics as figures
 from api.deps import Store
 from api.problems import problem
 
@@ -33,6 +34,7 @@ async def readyz(request: Request, db: Store) -> Response:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics() -> Response:
+async def metrics(db: Store) -> Response:
     """Prometheus text."""
+    await figures.read_fleet(db)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -405,9 +405,7 @@ def downgrade() -> None:
     op.drop_table("ip")
     with op.batch_alter_table("incident", schema=None) as batch_op:
         batch_op.drop_index(
-            "uq_incident_open",
-            sqlite_where=sa.text("closed_at IS NULL"),
-            postgresql_where=sa.text("closed_at IS NULL"),
+            "uq_incident_open", sqlite_where=sa.text("closed_at IS NULL"), postgresql_where=sa.text("closed_at IS NULL")
         )
         batch_op.drop_index(batch_op.f("ix_incident_address"))
 

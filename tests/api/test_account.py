@@ -1,0 +1,96 @@
+"""Who may do what: tokens, roles, limits, the audit trail, and what is never shown."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from api.app import create
+from domain.words import Role
+from settings import Settings
+from store import accounts
+from store.database import Database
+
+
+@pytest.fixture
+def app(settings: Settings, db: Database, temporal: Client) -> FastAPI:
+    """The API with little patience for many requests and large bodies."""
+    return create(settings.model_copy(update={"rate_limit_per_minute": 5, "max_body_bytes": 1000}), db, temporal)
+
+
+async def _as(app: FastAPI, db: Database, role: Role) -> httpx.AsyncClient:
+    async with db.write() as session:
+        token = await accounts.create_token(session, f"a {role}", role)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://warmpath.test",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+async def test_without_a_token_nothing_is_shown(app: FastAPI) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://w.test") as nobody:
+        answer = await nobody.get("/v1/ips")
+        forged = await nobody.get("/v1/ips", headers={"Authorization": "Bearer wp_ab_forged"})
+    assert (answer.status_code, forged.status_code) == (401, 401)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_viewer_may_look_and_not_act(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.VIEWER) as viewer:
+        assert (await viewer.get("/v1/ips")).status_code == 200
+        answer = await viewer.post("/v1/ips/203.0.113.9/retire", json={"reason": "old"})
+        assert answer.status_code == 403
+        assert "needs the role operator" in answer.json()["detail"]
+        assert (await viewer.get("/v1/tokens")).status_code == 403
+
+
+async def test_a_revoked_token_is_worth_nothing(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin, await _as(app, db, Role.VIEWER) as viewer:
+        tokens = (await admin.get("/v1/tokens")).json()["items"]
+        identity = next(token["id"] for token in tokens if token["role"] == "viewer")
+        assert (await admin.delete(f"/v1/tokens/{identity}")).status_code == 204
+        assert (await viewer.get("/v1/ips")).status_code == 401
+        trail = (await admin.get("/v1/audit")).json()["items"]
+        assert trail[0]["what"] == "revoke token"
+        assert trail[0]["target"] == identity
+
+
+async def test_a_token_is_shown_once_and_never_listed(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin:
+        text = (await admin.post("/v1/tokens", json={"name": "ci", "role": "viewer"})).json()["token"]
+        shown = (await admin.get("/v1/tokens")).text + (await admin.get("/v1/settings")).text
+    assert text.rsplit("_", 1)[1] not in shown
+
+
+async def test_settings_show_no_secret(app: FastAPI, db: Database, settings: Settings) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin:
+        seen = await admin.get("/v1/settings")
+    assert seen.json()["secret_keys"] == ["set"]
+    assert settings.secret_keys[0].get_secret_value().split(":")[1] not in seen.text
+
+
+async def test_too_many_requests_are_told_to_wait(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.VIEWER) as viewer:
+        answers = [(await viewer.get("/v1/ips")).status_code for _ in range(6)]
+    assert answers == [200] * 5 + [429]
+
+
+async def test_a_body_past_the_limit_is_refused(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin:
+        answer = await admin.post("/v1/tokens", json={"name": "n" * 2000, "role": "viewer"})
+    assert answer.status_code == 413
+    assert "1,000 bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("not-an-address", "no IP address"), ("127.0.0.1", "reserved space"), ("203.0.113.99", "not one of")],
+)
+async def test_an_address_that_cannot_be_is_named(app: FastAPI, db: Database, address: str, said: str) -> None:
+    async with await _as(app, db, Role.VIEWER) as viewer:
+        answer = await viewer.get(f"/v1/ips/{address}")
+    assert answer.status_code in (404, 422)
+    assert said in answer.json()["detail"]

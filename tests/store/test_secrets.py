@@ -1,0 +1,57 @@
+"""Secrets at rest: by reference, rotated, useless when moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.context import Context
+from domain.refusals import NotFound
+from store.secrets import Keyring, Secrets, new_key
+from store.tables.accounts import Secret
+
+
+async def test_a_secret_comes_back_by_its_reference_and_is_not_stored_in_clear(context: Context) -> None:
+    ref = await context.secrets.put("smtp", "correct horse")
+    async with context.db.read() as session:
+        row = await session.get(Secret, ref)
+    assert row is not None
+    assert b"correct horse" not in row.ciphertext
+    assert await context.secrets.get(ref) == "correct horse"
+
+
+async def test_a_replaced_secret_keeps_its_reference(context: Context) -> None:
+    ref = await context.secrets.put("smtp", "old")
+    await context.secrets.replace(ref, "new")
+    assert await context.secrets.get(ref) == "new"
+
+
+async def test_an_older_key_still_opens_what_it_sealed(context: Context) -> None:
+    first, second = new_key("a"), new_key("b")
+    ref = await Secrets(context.db, Keyring.parse([first])).put("smtp", "kept")
+    assert await Secrets(context.db, Keyring.parse([second, first])).get(ref) == "kept"
+    with pytest.raises(ValueError, match="no secret key 'a'"):
+        await Secrets(context.db, Keyring.parse([second])).get(ref)
+
+
+async def test_a_ciphertext_moved_to_another_row_does_not_open(context: Context) -> None:
+    one, other = await context.secrets.put("smtp", "one"), await context.secrets.put("smtp", "other")
+    async with context.db.write() as session:
+        source, target = await session.get(Secret, one), await session.get(Secret, other)
+        assert source is not None
+        assert target is not None
+        target.ciphertext = source.ciphertext
+        session.add(target)
+    with pytest.raises(ValueError, match="does not decrypt"):
+        await context.secrets.get(other)
+
+
+async def test_an_unknown_reference_is_not_found(context: Context) -> None:
+    with pytest.raises(NotFound):
+        await context.secrets.get("sec_none")
+
+
+@pytest.mark.parametrize("line", ["", "k1", "k1:", "k1:!!!", "k1:c2hvcnQ=", ":" + "A" * 44])
+def test_a_malformed_key_is_refused_without_showing_it(line: str) -> None:
+    with pytest.raises(ValueError, match="WARMPATH_SECRET_KEYS") as refusal:
+        Keyring.parse([line])
+    assert "c2hvcnQ" not in str(refusal.value)
