@@ -1,9 +1,9 @@
 """Senders of the sandbox: ``python -m sandbox.senders`` asks for leases, "sends", and reports outcomes.
 
-For every IP that is warming or at full capacity it takes leases over HTTP and posts signed generic
-webhooks, as a real mail system would. No mail leaves the machine. Trouble is switched on per IP over
-HTTP on loopback (``GET /``, ``PUT /ADDRESS`` with :class:`Trouble`), and kept in
-``VAR/sandbox/senders.json``.
+For every IP that is warming or at full capacity one task takes leases over HTTP, and signed generic
+webhooks report the outcomes, as a real mail system would. No mail leaves the machine. Trouble is
+switched on per IP over HTTP on loopback (``GET /``, ``PUT /ADDRESS`` with :class:`Trouble`), and kept
+in ``VAR/sandbox/senders.json``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import math
 import random
 import secrets
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,16 @@ SHARES = {
     MailboxProvider.APPLE: 0.05,
     MailboxProvider.OTHER: 0.15,
 }
-#: Looks a day; more than the five hours that an hourly cap of a fifth needs.
-ROUNDS_A_DAY = 15
-#: Most mails one round asks for an IP and a provider, so that short days do not flood the machine.
-MOST_A_ROUND = 400
+#: Turns of an IP a day, evenly spread. An hour grants at most a fifth of the day's cap, so five of them
+#: are the least; the others make up for a day that begins late.
+TURNS_A_DAY = 12
+#: Part of the cap that a turn asks for: the day is spent after six turns, half of it remains as slack.
+PART_A_TURN = 6
+#: What a sender at full capacity has to send a day, so that a warm fleet leaves the machine to the rest.
+WARM_DEMAND = 240
+#: Seconds between looks at which IPs send, and between attempts at an API that does not answer.
+LOOK_SECONDS = 1.0
+#: Most outcomes of all IPs that are reported at once.
 EVENTS_A_POST = 500
 
 
@@ -103,68 +110,45 @@ def outcomes(
     return found
 
 
-class Senders:
-    """Everybody who sends through this installation."""
+class Reporter:
+    """Outcomes of all IPs, posted together; what could not be posted is posted again."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, switches: Switches) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        self._secret = settings.webhook_generic_secret
         self._http = http
-        self._switches = switches
-        self._dice = random.Random(7)
-        self._alerted: set[str] = set()
+        self._events: deque[dict[str, Any]] = deque()
+        self._came = asyncio.Event()
 
-    async def round(self) -> int:
-        """One look at every sending IP; answers how many mails were granted."""
-        granted = 0
-        for stage in ("warming", "full_capacity"):
-            cursor: str | None = None
-            while True:
-                query = {"stage": stage, **({"after": cursor} if cursor else {})}
-                page = (await self._http.get("/v1/ips", params=query)).raise_for_status().json()
-                for ip in page["items"]:
-                    granted += await self._send(ip)
-                cursor = page.get("next")
-                if not cursor:
-                    break
-        for address, trouble in self._switches.of.items():
-            await self._alert(address, trouble)
-        return granted
+    def add(self, events: list[dict[str, Any]]) -> None:
+        """Report these soon."""
+        self._events.extend(events)
+        if events:
+            self._came.set()
 
-    async def _send(self, ip: dict[str, Any]) -> int:
-        address = ip["address"]
-        trouble = self._switches.of.get(address, Trouble())
-        if trouble.idle:
-            return 0
-        cap = ip.get("daily_cap") or ip.get("safe_limit") or 50
-        events: list[dict[str, Any]] = []
-        granted = 0
-        for provider, share in SHARES.items():
-            count = min(MOST_A_ROUND, max(1, math.ceil(cap * share / 5)))
-            answer = await self._http.post(
-                "/v1/gate/lease", json={"ip": address, "provider": provider, "count": count}
-            )
-            for grant in answer.raise_for_status().json()["grants"]:
-                granted += grant["count"]
-                events += outcomes(self._dice, grant, provider, trouble)
-        for start in range(0, len(events), EVENTS_A_POST):
-            await self._post(events[start : start + EVENTS_A_POST])
-        return granted
-
-    async def _alert(self, address: str, trouble: Trouble) -> None:
-        if not trouble.listed:
-            self._alerted.discard(address)
-        elif address not in self._alerted:
-            detail = f"{address} is listed on zen.spamhaus.org"
-            await self._post([{"kind": "alert", "ip": address, "severity": "critical", "detail": detail}])
-            self._alerted.add(address)
+    async def run(self, gather_seconds: float) -> None:
+        """Report until cancelled, a batch at a time; outcomes gather for ``gather_seconds``."""
+        while True:
+            await self._came.wait()
+            await asyncio.sleep(gather_seconds)
+            self._came.clear()
+            while self._events:
+                batch = [self._events[place] for place in range(min(EVENTS_A_POST, len(self._events)))]
+                try:
+                    await self._post(batch)
+                except httpx.HTTPError as error:
+                    # The ids are the same the next time, so nothing counts twice.
+                    log.warning("senders.report", reason=str(error) or type(error).__name__)
+                    await asyncio.sleep(LOOK_SECONDS)
+                    continue
+                for _ in batch:
+                    self._events.popleft()
 
     async def _post(self, events: list[dict[str, Any]]) -> None:
-        secret = self._settings.webhook_generic_secret
-        if secret is None:
+        if self._secret is None:
             raise RuntimeError("WARMPATH_WEBHOOK_GENERIC_SECRET is not set; senders cannot report.")
         body = json.dumps(events).encode()
         message, stamp = f"msg_{secrets.token_hex(8)}", str(int(time.time()))
-        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"))
+        key = base64.b64decode(self._secret.get_secret_value().removeprefix("whsec_"))
         signed = hmac.new(key, f"{message}.{stamp}.".encode() + body, hashlib.sha256).digest()
         headers = {
             "webhook-id": message,
@@ -173,16 +157,98 @@ class Senders:
         }
         (await self._http.post("/v1/webhooks/generic", content=body, headers=headers)).raise_for_status()
 
+
+class Senders:
+    """Everybody who sends through this installation: one task an IP, on a schedule that does not drift."""
+
+    def __init__(
+        self, settings: Settings, http: httpx.AsyncClient, switches: Switches, reporter: Reporter
+    ) -> None:
+        self._turn_seconds = settings.day_seconds / TURNS_A_DAY
+        self._http = http
+        self._switches = switches
+        self._reporter = reporter
+        self._dice = random.Random(7)
+        self._alerted: set[str] = set()
+        self._demand: dict[str, int] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
     async def run(self) -> None:
         """Send until cancelled; an API that does not answer is asked again."""
-        pause = min(60.0, max(0.1, self._settings.day_seconds / ROUNDS_A_DAY))
+        try:
+            while True:
+                try:
+                    self._follow(await self._look())
+                except httpx.HTTPError as error:
+                    log.warning("senders.wait", reason=str(error) or type(error).__name__)
+                for address, trouble in self._switches.of.items():
+                    self._alert(address, trouble)
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self._follow({})
+
+    async def _look(self) -> dict[str, int]:
+        """What each sending IP has to send a day."""
+        found: dict[str, int] = {}
+        for stage in ("warming", "full_capacity"):
+            cursor: str | None = None
+            while True:
+                query = {"stage": stage, "limit": "200", **({"after": cursor} if cursor else {})}
+                page = (await self._http.get("/v1/ips", params=query)).raise_for_status().json()
+                for ip in page["items"]:
+                    cap = ip["daily_cap"] or ip["safe_limit"]
+                    found[ip["address"]] = cap if stage == "warming" else min(cap, WARM_DEMAND)
+                cursor = page["next"]
+                if not cursor:
+                    break
+        return found
+
+    def _follow(self, demand: dict[str, int]) -> None:
+        """Begin with the IPs that are new, end with those that send no more."""
+        self._demand = demand
+        for address in self._tasks.keys() - demand.keys():
+            self._tasks.pop(address).cancel()
+        for address in demand.keys() - self._tasks.keys():
+            self._tasks[address] = asyncio.create_task(self._send(address))
+
+    async def _send(self, address: str) -> None:
+        began = time.monotonic()
         while True:
             try:
-                await self.round()
-                await asyncio.sleep(pause)
-            except (httpx.HTTPError, KeyError) as error:
-                log.warning("senders.wait", reason=str(error) or type(error).__name__)
-                await asyncio.sleep(1.0)
+                await self._turn(address)
+            except httpx.HTTPError as error:
+                log.warning("senders.turn", ip=address, reason=str(error) or type(error).__name__)
+            # The next mark of the schedule; marks that a slow answer has passed are left out.
+            passed = time.monotonic() - began
+            await asyncio.sleep(self._turn_seconds - passed % self._turn_seconds)
+
+    async def _turn(self, address: str) -> None:
+        """Spend a part of the day's cap; while there is none, one question is enough to know it."""
+        trouble = self._switches.of.get(address, Trouble())
+        if trouble.idle:
+            return
+        demand = self._demand.get(address, 0)
+        first, *others = self._dice.sample(list(SHARES), len(SHARES))
+        if await self._lease(address, first, demand, trouble):
+            await asyncio.gather(*(self._lease(address, one, demand, trouble) for one in others))
+
+    async def _lease(self, address: str, provider: MailboxProvider, demand: int, trouble: Trouble) -> int:
+        count = max(1, math.ceil(demand * SHARES[provider] / PART_A_TURN))
+        question = {"ip": address, "provider": provider, "count": count}
+        answer = (await self._http.post("/v1/gate/lease", json=question)).raise_for_status().json()
+        granted = 0
+        for grant in answer["grants"]:
+            granted += grant["count"]
+            self._reporter.add(outcomes(self._dice, grant, provider, trouble))
+        return granted
+
+    def _alert(self, address: str, trouble: Trouble) -> None:
+        if not trouble.listed:
+            self._alerted.discard(address)
+        elif address not in self._alerted:
+            detail = f"{address} is listed on zen.spamhaus.org"
+            self._reporter.add([{"kind": "alert", "ip": address, "severity": "critical", "detail": detail}])
+            self._alerted.add(address)
 
 
 def control(switches: Switches) -> FastAPI:
@@ -212,11 +278,20 @@ async def main() -> None:
     server = uvicorn.Server(
         uvicorn.Config(control(switches), host="127.0.0.1", port=PORT, log_level="warning")
     )
-    async with httpx.AsyncClient(base_url=settings.api_url, headers=headers, timeout=30) as http:
-        sending = asyncio.create_task(Senders(settings, http, switches).run())
-        await server.serve()
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+    async with httpx.AsyncClient(
+        base_url=settings.api_url, headers=headers, timeout=30, trust_env=False
+    ) as http:
+        reporter = Reporter(settings, http)
+        senders = Senders(settings, http, switches, reporter)
+        gather_seconds = min(1.0, settings.day_seconds / TURNS_A_DAY / 2)
+        async with asyncio.TaskGroup() as tasks:
+            working = [
+                tasks.create_task(senders.run()),
+                tasks.create_task(reporter.run(gather_seconds)),
+            ]
+            await server.serve()
+            for one in working:
+                one.cancel()
 
 
 if __name__ == "__main__":
