@@ -54,11 +54,11 @@ async def read_fleet(db: Database) -> None:
     kept = col(Ip.stage) != Stage.RETIRED
     async with db.read() as session:
         connection = await session.connection()
-        stages = (await connection.execute(sa.select(Ip.stage, sa.func.count()).group_by(Ip.stage))).all()
+        stages = (await connection.execute(sa.select(col(Ip.stage), sa.func.count()).group_by(col(Ip.stage)))).all()
         bands = (
-            await connection.execute(sa.select(Ip.band, sa.func.count()).where(kept).group_by(Ip.band))
+            await connection.execute(sa.select(col(Ip.band), sa.func.count()).where(kept).group_by(col(Ip.band)))
         ).all()
-        lowest = (await connection.execute(sa.select(sa.func.min(Ip.score)).where(kept))).scalar()
+        lowest = (await connection.execute(sa.select(sa.func.min(col(Ip.score))).where(kept))).scalar()
     for stage in Stage:
         IPS.labels(stage.value).set(0)
     for band in Band:

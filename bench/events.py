@@ -29,7 +29,9 @@ POSTS, A_POST = 100, 100
 
 
 def _body(post: int) -> bytes:
-    rows = [{"id": f"{post}:{n}", "kind": "delivered", "ip": "198.51.100.7", "provider": "gmail"} for n in range(A_POST)]
+    rows = [
+        {"id": f"{post}:{n}", "kind": "delivered", "ip": "198.51.100.7", "provider": "gmail"} for n in range(A_POST)
+    ]
     return json.dumps(rows).encode()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.tables.outbox import OutboxRow
@@ -48,7 +48,7 @@ async def put(
 async def any_due(session: AsyncSession) -> bool:
     """Whether a look for work is worth a write lock."""
     query = (
-        sa.select(col(OutboxRow.id))
+        select(OutboxRow.id)
         .where(col(OutboxRow.done_ms).is_(None), col(OutboxRow.due_ms) <= _now_ms())
         .limit(1)
     )

@@ -16,9 +16,15 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 
-def _titled(config: workflow.ActivityConfig, summary: str) -> workflow.ActivityConfig:
+class Titled(options.Limits):
+    """Limits of an activity with its line in the Temporal UI."""
+
+    summary: str
+
+
+def _titled(limits: options.Limits, summary: str) -> Titled:
     """The options of an activity with its line in the Temporal UI."""
-    return {**config, "summary": summary}
+    return {**limits, "summary": summary}
 
 
 @workflow.defn

@@ -55,7 +55,7 @@ class Warmup:
         await self._write_down(close=False)
         tick = self._start_tick()
         while self._now.state not in _DONE:
-            await workflow.wait_condition(lambda: tick.done() or self._asked > self._written)
+            await self._wait_for_tick_or_message(tick)
             if self._asked > self._written:
                 await self._write_down(close=False)
             elif self._now.state is WarmupState.PAUSED or self._now.state is WarmupState.STOPPED:
@@ -210,6 +210,9 @@ class Warmup:
             said = {name: getattr(self._now, name) for name in ("state", "decision", "reason")}
             return closed.model_copy(update=said)
         return self._now.model_copy(update={"day": closed.day})
+
+    async def _wait_for_tick_or_message(self, tick: asyncio.Task[None]) -> None:
+        await workflow.wait_condition(lambda: tick.done() or self._asked > self._written)
 
     def _start_tick(self) -> asyncio.Task[None]:
         """One timer a day, spread over addresses."""

@@ -17,8 +17,8 @@ class DnsSetup(SQLModel, table=True):
     __tablename__ = "dns_setup"
 
     address: str = Field(primary_key=True)
-    state: str = Field("waiting")
-    reason: str = Field("", description="Why the set-up is refused or drifted, in words.")
+    state: str = Field(default="waiting")
+    reason: str = Field(default="", description="Why the set-up is refused or drifted, in words.")
     dkim_selector: str = Field("warmpath")
     dkim_record: str = Field(description="The public key as it is published.")
     dkim_secret: str = Field(description="Reference of the encrypted private key (PEM).")

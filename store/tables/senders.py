@@ -15,9 +15,7 @@ class Pool(SQLModel, table=True):
     __tablename__ = "pool"
 
     name: str = Field(primary_key=True)
-    overflow: str | None = Field(
-        None, description="Pool that takes what this one cannot."
-    )
+    overflow: str | None = Field(default=None, description="Pool that takes what this one cannot.")
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -14,7 +14,7 @@ class WarmupRow(SQLModel, table=True):
     __tablename__ = "warmup"
 
     address: str = Field(primary_key=True)
-    run: str = Field("", description="Run of the workflow that wrote it; days of another run are other days.")
+    run: str = Field(default="", description="Run of the workflow that wrote it; days of another run are other days.")
     progress: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 

@@ -76,7 +76,8 @@ async def test_sixteen_at_once_never_pass_a_cap(
     assert sum(granted) == most
     async with db.read() as session:
         row = await ledger.window(session, FIRST, NOON)
-    assert row is not None and row.granted == row.granted_gmail == most
+    assert row is not None
+    assert row.granted == row.granted_gmail == most
 
 
 async def test_the_hourly_cap_opens_again_and_the_day_closes(db: Database) -> None:

@@ -100,7 +100,8 @@ async def test_a_confirmed_listing_reaches_the_journeys_once(
     async with context.db.read() as session:
         listed, clean = await scores.get(session, LISTED), await scores.get(session, CLEAN)
         opened = await incidents.listing(session, open_only=True, address=LISTED)
-    assert listed is not None and clean is not None
+    assert listed is not None
+    assert clean is not None
     assert (listed.score, listed.band) == (10, "red")
     assert (clean.score, clean.band) == (None, "unknown"), "no mail yet: unknown is never good"
     assert [incident.severity for incident in opened] == ["critical"]
