@@ -12,7 +12,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Set up": (places.ACQUIRE, places.PAYMENT, places.RECORDS, places.DNS),
     "Send": (places.WARMUP,),
     "Protect": (places.REPUTATION,),
-    "Account": (places.AUDIT,),
+    "Account": (places.AUDIT, places.TOKENS, places.SETTINGS),
 }
 
 #: Streamlit leaves a hand's breadth empty above a page and makes titles huge; the strip belongs in sight.

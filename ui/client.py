@@ -183,3 +183,19 @@ class Api:
     def put(self, path: str, body: Json) -> Json:
         """PUT; see :meth:`send`."""
         return self.send("PUT", path, body)
+
+    def post_csv(self, path: str, text: str) -> Json:
+        """POST of a CSV; see :meth:`send`."""
+        answer = self._call(
+            "POST", path, content=text.encode("utf-8"), headers={"Content-Type": "text/csv; charset=utf-8"}
+        )
+        read = answer.json()
+        return read if isinstance(read, dict) else {"items": read}
+
+    def delete(self, path: str) -> None:
+        """DELETE; answers nothing.
+
+        Raises:
+            Problem: the API refused, or does not answer.
+        """
+        self._call("DELETE", path)

@@ -46,6 +46,10 @@ class State:
         self.asked: list[tuple[str, str, dict[str, Any], str | None]] = []
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
         self.garble: set[str] = set()
+        self.profile = "sandbox"
+        self.tokens: list[dict[str, Any]] = [
+            {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
+        ]
 
     def add_ip(self, stage: str, address: str = ADDRESS) -> dict[str, Any]:
         """An IP at a stage."""
@@ -151,6 +155,12 @@ class Double(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._serve("PATCH")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
+
     def _answer(self, status: int, body: JsonValue, kind: str = "application/json") -> None:
         payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
@@ -163,7 +173,9 @@ class Double(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         body: dict[str, Any] = {}
         if length := int(self.headers.get("Content-Length") or 0):
-            body = json.loads(self.rfile.read(length))
+            raw = self.rfile.read(length)
+            csv = self.headers.get("Content-Type", "").startswith("text/csv")
+            body = {"csv": raw.decode()} if csv else json.loads(raw)
         state = self.state
         if method != "GET":
             state.asked.append((method, url.path, body, self.headers.get("Idempotency-Key")))
@@ -189,7 +201,7 @@ class Double(BaseHTTPRequestHandler):
                 stages: dict[str, int] = {}
                 for ip in state.ips.values():
                     stages[ip["stage"]] = stages.get(ip["stage"], 0) + 1
-                self._answer(200, {"stages": stages, "installation": "SANDBOX", "profile": "sandbox"})
+                self._answer(200, {"stages": stages, "installation": "SANDBOX", "profile": state.profile})
             case ("GET", "vendors"):
                 self._answer(
                     200, {"items": [{"name": "sandbox", "regions": ["eu-1", "us-1"], "types": ["dedicated"]}]}
@@ -269,6 +281,27 @@ class Double(BaseHTTPRequestHandler):
                         ],
                     },
                 )
+            case ("POST", "ips", "import"):
+                lines = body["csv"].splitlines()[1:]
+                for line in lines:
+                    state.add_ip("awaiting_dns", line.split(",")[0])
+                self._answer(201, {"items": [line.split(",")[0] for line in lines], "next": None})
+            case ("PUT", "ips", address, "smtp"):
+                login = f"{body['host']}:{body['port']} {body['username']}"
+                state.ips[address]["smtp_login"] = login
+                self._answer(200, {"address": address, "smtp_login": login})
+            case ("GET", "tokens"):
+                self._answer(200, {"items": state.tokens})
+            case ("POST", "tokens"):
+                state.tokens.append(state.tokens[0] | {"id": "t2", **body})
+                self._answer(201, {"token": "wp_t2_secret"})
+            case ("DELETE", "tokens", identity):
+                for one in state.tokens:
+                    if one["id"] == identity:
+                        one["revoked_at"] = "2026-03-02T00:00:00Z"
+                self._answer(204, "")
+            case ("GET", "settings"):
+                self._answer(200, {"day_seconds": 1.5, "secret_key": "set", "smtp_tls": True, "region": None})
             case ("GET", "audit"):
                 self._answer(
                     200,

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import charts, journey, places, session, words
+from ui.pieces import charts, credentials, importing, journey, places, session, words
 from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
@@ -34,6 +34,7 @@ def fleet(api: Api) -> None:
             label_visibility="collapsed",
         )
     _table(api, wanted, query)
+    importing.form(api)
 
 
 @live
@@ -134,6 +135,8 @@ def place(api: Api, address: str) -> None:
         st.rerun()
     st.session_state["ip"] = address
     _place(api, address)
+    with guarded():
+        credentials.form(api, address)
 
 
 @live

@@ -176,6 +176,20 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
         st.rerun()
 
 
+def _method(api: Api) -> str:
+    """The token to pay with; test cards are offered only by a sandbox, where no money is real."""
+    named = "other"
+    if (api.find("/v1/fleet") or {}).get("profile") == "sandbox":
+        named = st.selectbox(
+            "Payment method",
+            [*SANDBOX_METHODS, "other"],
+            format_func=lambda one: SANDBOX_METHODS.get(one, "Another token"),
+        )
+    if named != "other":
+        return named
+    return st.text_input("Token of the payment method", placeholder="pm_...", key="payment_token").strip()
+
+
 def pay(api: Api, order: dict[str, Any]) -> None:
     """The quote and the payment of one quoted order."""
     _head(order)
@@ -190,15 +204,10 @@ def pay(api: Api, order: dict[str, Any]) -> None:
         st.caption(f"The quote holds until {words.exact(expires)}.")
     st.markdown("**Payment**")
     st.caption("The payment provider takes the card; Warmpath only sees a token for it.")
-    named = st.selectbox(
-        "Payment method",
-        [*SANDBOX_METHODS, "other"],
-        format_func=lambda one: f"{SANDBOX_METHODS[one]} ({one})" if one in SANDBOX_METHODS else "Another token",
-    )
-    method = st.text_input("Token of the payment method", placeholder="pm_...") if named == "other" else named
+    method = _method(api)
     press, give_up, _ = st.columns([1, 1, 2])
     reason = None
-    if not (method or "").strip():
+    if not method:
         reason = "Enter the token of a payment method."
     elif order.get("candidates") and not chosen:
         reason = "Choose at least one IP."
@@ -216,7 +225,7 @@ def pay(api: Api, order: dict[str, Any]) -> None:
         session.say("The order is cancelled; nothing was charged.", "info")
         st.rerun()
     if reason is None and asking.is_open("pay", str(order["id"])):
-        confirm(api, order, str(method).strip(), chosen)
+        confirm(api, order, method, chosen)
 
 
 def main() -> None:

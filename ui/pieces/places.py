@@ -12,6 +12,8 @@ DNS = "pages/dns.py"
 WARMUP = "pages/warmup.py"
 REPUTATION = "pages/reputation.py"
 AUDIT = "pages/audit.py"
+TOKENS = "pages/tokens.py"
+SETTINGS = "pages/settings.py"
 
 NAMES = {
     FLEET: "IP Management Dashboard",
@@ -22,6 +24,8 @@ NAMES = {
     WARMUP: "Warmup Dashboard",
     REPUTATION: "Reputation Dashboard",
     AUDIT: "Audit",
+    TOKENS: "Tokens",
+    SETTINGS: "Settings",
 }
 
 

@@ -1,0 +1,102 @@
+"""Tokens: who may call the API in which role; a new token is shown once, a lost one is revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import Api, Problem, path_of
+from ui.pieces import asking, session, words
+from ui.pieces.guard import guarded, trouble
+
+ROLES = {
+    "viewer": "Viewer: reads everything, changes nothing",
+    "operator": "Operator: buys, sets up, warms up, pauses",
+    "admin": "Administrator: also tokens and settings",
+}
+
+
+def made() -> None:
+    """The token just made; its text is nowhere else."""
+    fresh = st.session_state.get("token_made")
+    if not fresh:
+        return
+    name, text = fresh
+    with st.container(border=True):
+        st.markdown(f"**The token of {name}.** Copy it now: it is shown only this once.")
+        st.code(text, language=None)
+        if st.button("I have copied it"):
+            st.session_state.pop("token_made")
+            st.rerun()
+
+
+def make(api: Api) -> None:
+    """The form for a new token."""
+    with st.form("token_new", enter_to_submit=False):
+        name_column, role_column, press = st.columns([3, 3, 1], vertical_alignment="bottom")
+        name = name_column.text_input(
+            "Name", max_chars=100, placeholder="Who or what uses it", key="token_name"
+        ).strip()
+        role = role_column.selectbox("Role", list(ROLES), format_func=ROLES.__getitem__, key="token_role")
+        pressed = press.form_submit_button("Make token", type="primary", width="stretch")
+    if not pressed:
+        return
+    if not name:
+        st.error("Enter a name, so that the audit can say who it was.")
+        return
+    try:
+        answer = api.post("/v1/tokens", {"name": name, "role": role})
+    except Problem as problem:
+        trouble(problem)
+        return
+    st.session_state["token_made"] = (name, str(answer.get("token")))
+    st.session_state.pop("token_name", None)
+    st.rerun()
+
+
+def listed(api: Api) -> None:
+    """Every token with its role and age; those in use can be revoked."""
+    items: list[dict[str, Any]] = api.get("/v1/tokens").get("items") or []
+    items.sort(key=lambda one: (one.get("revoked_at") is not None, str(one.get("created_at") or "")))
+    st.markdown("**Tokens**")
+    for one in items:
+        name, role, state, press = st.columns([3, 2, 3, 1], vertical_alignment="center")
+        name.markdown(str(one.get("name") or "–"))
+        role.markdown(ROLES.get(str(one.get("role")), words.spoken(one.get("role"))).partition(":")[0])
+        revoked = one.get("revoked_at")
+        state.markdown(
+            f"{'– Revoked' if revoked else '✓ In use, made'} {words.when(revoked or one.get('created_at'))}",
+            unsafe_allow_html=True,
+        )
+        identity = str(one["id"])
+        if not revoked:
+            press.button(
+                "Revoke",
+                key=f"revoke:{identity}",
+                width="stretch",
+                on_click=asking.open_question,
+                args=("revoke", identity),
+            )
+        if asking.is_open("revoke", identity):
+            _revoke(api, identity, str(one.get("name")))
+
+
+def _revoke(api: Api, identity: str, name: str) -> None:
+    with asking.question(f"Revoke the token of {name}?"):
+        st.write(
+            "Whatever signs in with it is refused from now on; this cannot be undone. If it is your own, you are "
+            "signed out."
+        )
+        if st.button("Revoke now", type="primary"):
+            api.delete(path_of("/v1/tokens/{id}", id=identity))
+            asking.close()
+            session.say(f"The token of {name} is revoked.")
+            st.rerun()
+
+
+with guarded():
+    connected = session.api()
+    made()
+    make(connected)
+    listed(connected)
