@@ -33,6 +33,8 @@ PAGES: dict[str, tuple[str, bool]] = {
     "warmup-dashboard": ("/warmup-dashboard", True),
     "reputation-dashboard": ("/reputation-dashboard", True),
     "audit": ("/audit", False),
+    "tokens": ("/tokens", False),
+    "settings": ("/settings", False),
 }
 
 

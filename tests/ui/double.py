@@ -113,7 +113,8 @@ class State:
 
 def forecast(initial: float, growth: float, target: float) -> dict[str, Any]:
     """A forecast in the API's shape."""
-    days, cap = [], float(initial)
+    days: list[dict[str, Any]] = []
+    cap = float(initial)
     while cap < target and len(days) < 400:
         days.append({"day": len(days) + 1, "date": "", "cap": int(cap), "by_provider": {}})
         cap *= 1 + growth
