@@ -41,3 +41,4 @@ bench: environment
 
 docs: environment
 	@$(RUN) deploy/configuration_doc.py
+	@$(RUN) -m bench.decisions --write >/dev/null

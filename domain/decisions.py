@@ -64,13 +64,24 @@ Day = Mapping[MailboxProvider, Figures]
 
 def total(days: Sequence[Day], only: MailboxProvider | None = None) -> Figures:
     """Sum of days, of all mailbox providers or of one."""
-    sums = [0] * 6
+    attempted = delivered = bounced = blocked = deferred = complained = 0
     for day in days:
         for provider, one in day.items():
             if only is None or only is provider:
-                found = (one.attempted, one.delivered, one.bounced, one.blocked, one.deferred, one.complained)
-                sums = [a + b for a, b in zip(sums, found, strict=True)]
-    return Figures(**dict(zip(Figures.model_fields, sums, strict=True)))
+                attempted += one.attempted
+                delivered += one.delivered
+                bounced += one.bounced
+                blocked += one.blocked
+                deferred += one.deferred
+                complained += one.complained
+    return Figures(
+        attempted=attempted,
+        delivered=delivered,
+        bounced=bounced,
+        blocked=blocked,
+        deferred=deferred,
+        complained=complained,
+    )
 
 
 def counts(name: str, of: Figures) -> tuple[int, int]:
@@ -104,7 +115,7 @@ def decide(progress: Progress, history: Sequence[Day], sending_day: bool = True)
         history: figures of the days so far, oldest first, the day that ends last; at most 30 are read.
         sending_day: mail was planned on that day.
     """
-    now = progress.model_copy(deep=True)
+    now = progress.model_copy(update={"behind": dict(progress.behind)})
     today = total(history[-1:])
     fresh = max(0, progress.day + 1 - progress.fresh_from)
     recent = list(history)[len(history) - min(fresh, len(history)) :]
@@ -162,8 +173,9 @@ def _stop(history: Sequence[Day], recent: Sequence[Day], today: Figures) -> str:
 
 
 def _rate(days: Sequence[Day], kind: str, only: MailboxProvider | None = None) -> tuple[str, str] | None:
+    sums = {window: total(days[-window:], only) for window in {limit.window for limit in LIMITS}}
     for limit in LIMITS:
-        figures = total(days[-limit.window :], only)
+        figures = sums[limit.window]
         bar = limit.back if kind == "back" else limit.hold
         if above(limit.name, figures, bar, WARN):
             return limit.name, f"{_words(limit.name, figures)}, shown to be above {bar:.1%}."

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import math
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, Field
@@ -47,7 +48,7 @@ class WarmupPlan(BaseModel):
         free = bool(preset and preset.ladder)
         if not free and not 20 <= self.initial <= 50:
             _refuse("initial", f"{self.initial} mails on the first day; give 20 to 50, or choose a preset.")
-        if not free and not 0.20 <= self.growth <= 0.30:
+        if not 0.20 <= self.growth <= 0.30:  # with a preset too: past its last step the ladder grows by it
             _refuse("growth", f"Growth of {self.growth:.0%} a step; give 20 % to 30 % (0.20 to 0.30).")
         if not 1 <= self.step_days <= 30:
             _refuse("step_days", f"{self.step_days} days a step; give 1 to 30.")
@@ -78,24 +79,11 @@ class WarmupPlan(BaseModel):
 
     def ladder(self) -> list[int]:
         """Caps of the steps, ending at the target without a jump past one growth step."""
-        preset = presets.PRESETS.get(self.preset or "")
-        if preset and preset.ladder:
-            caps = [cap for cap in preset.ladder if cap < self.target]
-            while caps and caps[-1] * (1 + self.growth) < self.target and len(caps) == len(preset.ladder):
-                caps.append(math.floor(caps[-1] * (1 + self.growth)))
-                if len(caps) > MAX_DAYS or caps[-1] <= caps[-2]:
-                    break
-                preset = preset.model_copy(update={"ladder": caps[:]})
-            return [*caps, self.target]
-        caps, cap = [], float(self.initial)
-        while cap < self.target and len(caps) <= MAX_DAYS:
-            caps.append(math.floor(cap))
-            cap *= 1 + self.growth
-        return [*caps, self.target]
+        return list(_ladder(self.initial, self.growth, self.target, self.preset or ""))
 
     def cap(self, step: int) -> int:
         """Cap of a step, mails a day; past the last it is the target."""
-        ladder = self.ladder()
+        ladder = _ladder(self.initial, self.growth, self.target, self.preset or "")
         return ladder[max(0, min(step, len(ladder) - 1))]
 
     def by_provider(self, step: int, behind: dict[MailboxProvider, int] | None = None) -> dict[MailboxProvider, int]:
@@ -129,6 +117,20 @@ class WarmupPlan(BaseModel):
     def sends_on(self, started: dt.datetime, day: int) -> bool:
         """Whether mail is planned on that day."""
         return self.date(started, day).weekday() in self.sending_days
+
+
+@lru_cache(maxsize=1024)
+def _ladder(initial: int, growth: float, target: int, preset: str) -> tuple[int, ...]:
+    """A preset's published steps as far as they go, then growth; asked for many times a day, so kept."""
+    published = presets.PRESETS[preset].ladder if preset in presets.PRESETS else []
+    caps = [cap for cap in published if cap < target]
+    if caps and len(caps) < len(published):
+        return (*caps, target)
+    cap = caps[-1] * (1 + growth) if caps else float(initial)
+    while cap < target and len(caps) <= MAX_DAYS:
+        caps.append(math.floor(cap))
+        cap *= 1 + growth
+    return (*caps, target)
 
 
 def _refuse(field: str, detail: str) -> None:

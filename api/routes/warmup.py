@@ -14,8 +14,8 @@ from api.deps import AppSettings, Keyed, Operator, Principal, Store, Temporal, V
 from api.journeys import command, link
 from domain import presets
 from domain.forecast import Forecast, forecast
-from domain.refusals import NotFound, Refused
-from domain.warmup import Adjust, Complete, Pause, Restart, Resume, WarmupPlan
+from domain.refusals import NotFound
+from domain.warmup import MAX_DAYS, Adjust, Complete, Pause, Restart, Resume, WarmupPlan
 from domain.words import MailboxProvider
 from settings import Settings
 from store import ips, warmup
@@ -25,13 +25,18 @@ router = APIRouter(tags=["warmup"])
 _ONE = "/v1/ips/{address}/warmup"
 
 
+def _whole() -> Any:  # noqa: ANN401
+    """A whole number within reason; the plan itself names the tighter bounds, in words."""
+    return Field(None, ge=-(10**9), le=10**9)
+
+
 class PlanIn(BaseModel):
     """What an operator may set; what is left out keeps its default, or its present value in a PATCH."""
 
-    initial: int | None = None
+    initial: int | None = _whole()
     growth: float | None = Field(None, allow_inf_nan=False)
-    step_days: int | None = None
-    target: int | None = None
+    step_days: int | None = _whole()
+    target: int | None = _whole()
     sending_days: list[int] | None = Field(None, max_length=7)
     shares: dict[MailboxProvider, float] | None = None
     preset: str | None = None
@@ -47,7 +52,7 @@ class Why(BaseModel):
 class RestartIn(Why):
     """Where to go on from."""
 
-    step: int = 0
+    step: int = Field(0, ge=0, le=MAX_DAYS)
 
 
 class Presets(BaseModel):
@@ -170,8 +175,6 @@ async def restart(
 
 def _plan(given: PlanIn, base: WarmupPlan) -> WarmupPlan:
     plan: WarmupPlan = base.model_copy(update=given.model_dump(exclude_none=True))
-    if not -1_000_000 < plan.step_days < 1_000_000:
-        raise Refused("Give 1 to 30 days a step.", field="plan.step_days")
     return plan.checked()
 
 
