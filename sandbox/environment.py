@@ -33,6 +33,7 @@ class Ports:
     smtp: int
     vendor: int
     payments: int
+    senders: int
 
     @classmethod
     def of(cls, settings: Settings) -> Ports:
@@ -47,6 +48,7 @@ class Ports:
             smtp=settings.smtp_port,
             vendor=_port_of(settings.sandbox_vendor_url),
             payments=_port_of(settings.sandbox_payments_url),
+            senders=settings.sandbox_senders_port,
         )
 
 

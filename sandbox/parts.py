@@ -157,12 +157,7 @@ def product(ports: Ports, settings: Settings) -> list[Part]:
     ]
 
 
-def senders() -> list[Part]:
+def senders(ports: Ports) -> list[Part]:
     """Mail that flows through the leases; needs the API."""
-
-    async def at_once() -> bool:
-        return True
-
-    return [
-        Part("senders", _module("sandbox.senders"), at_once, "send mail within the caps they are granted")
-    ]
+    where = f"http://{HOST}:{ports.senders} send what leases grant; trouble is switched there"
+    return [Part("senders", _module("sandbox.senders"), listens(ports.senders), where)]

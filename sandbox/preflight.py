@@ -82,6 +82,7 @@ def free_ports(ports: Ports) -> None:
         "api": "WARMPATH_API_PORT", "console": "WARMPATH_CONSOLE_PORT", "codec": "WARMPATH_CODEC_PORT",
         "dns": "WARMPATH_SANDBOX_DNS_PORT", "smtp": "WARMPATH_SMTP_PORT",
         "vendor": "WARMPATH_SANDBOX_VENDOR_URL", "payments": "WARMPATH_SANDBOX_PAYMENTS_URL",
+        "senders": "WARMPATH_SANDBOX_SENDERS_PORT",
     }  # fmt: skip
     claimed: dict[int, str] = {}
     for name, port in asdict(ports).items():

@@ -33,7 +33,6 @@ from settings import Settings
 
 log = structlog.get_logger()
 
-PORT = 10082
 #: Where the recipients of a business sender live, roughly; a lease is asked for each.
 SHARES = {
     MailboxProvider.GMAIL: 0.4,
@@ -45,8 +44,8 @@ SHARES = {
 #: Turns of an IP a day, evenly spread. An hour grants at most a fifth of the day's cap, so five of them
 #: are the least; the others make up for a day that begins late.
 TURNS_A_DAY = 12
-#: Part of the cap that a turn asks for: the day is spent after six turns, half of it remains as slack.
-PART_A_TURN = 6
+#: A turn asks for this part of the cap, what an hour may grant: most of the day remains as slack.
+PART_A_TURN = 5
 #: What a sender at full capacity has to send a day, so that a warm fleet leaves the machine to the rest.
 WARM_DEMAND = 240
 #: Seconds between looks at which IPs send, and between attempts at an API that does not answer.
@@ -276,7 +275,9 @@ async def main() -> None:
     headers = {"Authorization": f"Bearer {token_file.read_text().strip()}"}
     switches = Switches(settings.var_dir / "sandbox" / "senders.json")
     server = uvicorn.Server(
-        uvicorn.Config(control(switches), host="127.0.0.1", port=PORT, log_level="warning")
+        uvicorn.Config(
+            control(switches), host="127.0.0.1", port=settings.sandbox_senders_port, log_level="warning"
+        )
     )
     async with httpx.AsyncClient(
         base_url=settings.api_url, headers=headers, timeout=30, trust_env=False

@@ -49,7 +49,7 @@ class Supervisor:
         ports, var = self._ports, self._var
         self._waves = [
             [self._process(part) for part in wave]
-            for wave in (parts.neighbours(ports, var), parts.product(ports, settings), parts.senders())
+            for wave in (parts.neighbours(ports, var), parts.product(ports, settings), parts.senders(ports))
         ]
 
     def _process(self, part: Part) -> Process:

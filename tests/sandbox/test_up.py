@@ -42,7 +42,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def surroundings(tmp_path: Path) -> dict[str, str]:
     """An environment of its own: folder and ports."""
-    api, console, codec, temporal, ui, names, smtp, vendor, payments = map(str, free_ports(9))
+    api, console, codec, temporal, ui, names, smtp, vendor, payments, senders = map(str, free_ports(10))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
     return {
         **clean,
@@ -54,6 +54,7 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
         "WARMPATH_TEMPORAL_UI_PORT": ui,
         "WARMPATH_SANDBOX_DNS_PORT": names,
         "WARMPATH_SMTP_PORT": smtp,
+        "WARMPATH_SANDBOX_SENDERS_PORT": senders,
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
     }
