@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio import activity
 
 from activities.context import Context
@@ -29,6 +29,7 @@ class Trouble(BaseModel):
     reason: str
     critical: bool
     source: str
+    recovered: bool = Field(False, description="The trouble is over; only a person lets mail go again.")
 
 
 class Assignment(BaseModel):
@@ -61,8 +62,11 @@ class LifecycleActivities:
 
     @activity.defn(name="lifecycle_trouble")
     async def trouble(self, trouble: Trouble) -> None:
-        """Open an incident; a critical one puts the IP at risk and stops its mail."""
+        """Open an incident, or close it on recovery; a critical one puts the IP at risk and stops its mail."""
         async with self._db.write() as session:
+            if trouble.recovered:
+                await incidents.close_incident(session, "reputation", trouble.address, trouble.reason)
+                return
             severity = Severity.CRITICAL if trouble.critical else Severity.WARNING
             await incidents.open_incident(
                 session, "reputation", trouble.address, severity, trouble.reason, f"Reported by {trouble.source}."

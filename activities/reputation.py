@@ -22,7 +22,6 @@ from store import events, incidents, ips
 from store import reputation as scores
 from store.database import Database
 
-DAY_MS = 86_400_000
 SWEPT = [stage for stage in Stage if stage not in (Stage.SELECTED, Stage.PURCHASING, Stage.RETIRED)]
 DNS_SWEPT = [stage for stage in SWEPT if stage is not Stage.AWAITING_DNS]
 
@@ -79,13 +78,24 @@ class ReputationActivities:
 
     async def _write(self, address: str, answers: list[ZoneAnswer], swept: Swept) -> None:
         end = int(time.time() * 1000) + 1
+        day_ms = int(self._context.settings.day_seconds * 1000)
         async with self._db.write() as session:
-            confirmed, waiting = await scores.see(session, address, answers, gap_seconds=self._gap)
+            confirmed, again = await scores.see(session, address, answers, gap_seconds=self._gap)
             week, month, three = [
-                sum((await events.sums(session, address, end - days * DAY_MS, end)).values(), Figures())
+                sum((await events.sums(session, address, end - days * day_ms, end)).values(), Figures())
                 for days in (7, 30, 3)
             ]
-            result = rules.score(answers, confirmed, week, month, three)
+            until = await scores.figures_until(session, address)
+            before = await scores.get(session, address)
+            result = rules.score(
+                answers,
+                confirmed,
+                week,
+                month,
+                three,
+                figures_age=None if until is None else max(0.0, (end - until) / 1000),
+                standing=before.lines if before is not None else (),
+            )
             row = await scores.write(session, address, answers, result)
             if result.lines:
                 severity = Severity.CRITICAL if rules.Line.CRITICAL_LISTING in result.lines else Severity.WARNING
@@ -101,8 +111,9 @@ class ReputationActivities:
                         critical=rules.Line.CRITICAL_LISTING in result.lines,
                     )
                 )
-        if waiting:
+        if again is not None:
             swept.second_look.append(address)
+            swept.again_seconds = max(swept.again_seconds, again)
 
 
 def activities(context: Context) -> list[Callable[..., Any]]:

@@ -33,3 +33,4 @@ class Swept(BaseModel):
 
     crossings: list[Crossing] = []
     second_look: list[str] = Field([], description="IPs with a new listing that waits for its second look.")
+    again_seconds: float = Field(0.0, description="When the last of them can be told from a cache's echo.")

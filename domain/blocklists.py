@@ -63,6 +63,7 @@ class ZoneAnswer(BaseModel):
     weight: Weight = Weight.LOW
     acts: bool = Field(False, description="A listing that may act once it is confirmed.")
     blocks_live: bool = Field(False, description="PBL: no reputation, but mail cannot go live from here.")
+    ttl: int = Field(0, description="Seconds for which a resolver may repeat this answer from its cache.")
     reason: str = ""
 
 
@@ -165,6 +166,9 @@ PUBLIC_RESOLVERS = frozenset(
     {"1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9", "149.112.112.112", "208.67.222.222", "208.67.220.220"}
 )
 
+#: A list with a longer TTL than this is believed after this time: an hour's delay is worse than an echo.
+LONGEST_ECHO_SECONDS = 3600
+
 #: Listings of these weights act once confirmed: they put an IP at risk.
 MATTERS = frozenset({Weight.CRITICAL, Weight.HIGH, Weight.MEDIUM})
 
@@ -194,7 +198,9 @@ def healthy(zone: Zone, must: ZoneAnswer, must_not: ZoneAnswer) -> bool:
     return must.state is State.LISTED and must_not.state in (State.CLEAN, State.NOT_A_LISTING)
 
 
-def read(zone: Zone, outcome: Outcome, codes: list[str], *, public: bool = False, why: str = "") -> ZoneAnswer:
+def read(
+    zone: Zone, outcome: Outcome, codes: list[str], *, public: bool = False, why: str = "", ttl: int = 0
+) -> ZoneAnswer:
     """What an answer means.
 
     Args:
@@ -203,8 +209,9 @@ def read(zone: Zone, outcome: Outcome, codes: list[str], *, public: bool = False
         codes: addresses of the answer.
         public: the question went through a resolver that many share.
         why: what failed, in words.
+        ttl: seconds that the answer may still be repeated by a cache.
     """
-    answer = ZoneAnswer(zone=zone.name, state=State.UNKNOWN, codes=sorted(codes), weight=zone.weight)
+    answer = ZoneAnswer(zone=zone.name, state=State.UNKNOWN, codes=sorted(codes), weight=zone.weight, ttl=ttl)
     if zone.name in DEAD:
         return answer.model_copy(update={"reason": "This list ended; its answers are ignored."})
     if outcome is Outcome.FAILURE:
@@ -246,9 +253,9 @@ def _by_code(zone: Zone, answer: ZoneAnswer) -> ZoneAnswer:
     )
 
 
-def confirmed(first: ZoneAnswer | None, second: ZoneAnswer) -> bool:
-    """A listing acts only when a second look says the same."""
-    return first is not None and first.state is State.LISTED and second.state is State.LISTED
+def echo_seconds(answer: ZoneAnswer) -> float:
+    """How long a second look may be nothing but an echo of this one: its TTL, at most ``LONGEST_ECHO_SECONDS``."""
+    return float(min(max(answer.ttl, 0), LONGEST_ECHO_SECONDS))
 
 
 def delisting(zone_name: str) -> str:

@@ -41,11 +41,12 @@ class Reassign(BaseModel):
 
 
 class ReputationChanged(BaseModel):
-    """A line was crossed: what was seen, and whether mail must stop."""
+    """A line was crossed: what was seen, and whether mail must stop; or none holds any more (``recovered``)."""
 
     reason: str
     critical: bool = False
     source: str = "sweep"
+    recovered: bool = False
 
 
 class DnsDrifted(BaseModel):

@@ -6,17 +6,20 @@ shown as good. Thresholds are those of POLICY (Daily figures, At risk).
 
 from __future__ import annotations
 
-import math
+from collections.abc import Collection
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
 from domain.blocklists import MATTERS, State, Weight, ZoneAnswer
+from domain.evidence import clopper_pearson, wilson
 from domain.figures import Figures
 from domain.words import Band
 
 #: Fewest recipients a rate is judged on (POLICY: n >= 100).
 MIN_SAMPLE = 100
+#: Rates that put an IP at risk (POLICY, At risk): bounces over three days, complaints over thirty.
+BOUNCE_LIMIT, COMPLAINT_LIMIT = 0.08, 0.002
 #: Share of the weights that must be known before a score is called green or yellow.
 MIN_KNOWN = 0.5
 #: Highest score that a confirmed listing of a weight leaves.
@@ -52,16 +55,6 @@ class Score(BaseModel):
     components: list[Component]
     lines: list[Line] = []
     reason: str = ""
-
-
-def wilson_lower(hits: int, total: int, z: float = 1.96) -> float:
-    """Lower Wilson bound of a rate; 0 without a sample."""
-    if total == 0:
-        return 0.0
-    rate, square = hits / total, z * z
-    middle = rate + square / (2 * total)
-    spread = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total * total))
-    return max(0.0, (middle - spread) / (1 + square / total))
 
 
 def _graded(rate: float, hold: float, stop: float) -> int:
@@ -107,6 +100,7 @@ def score(
     *,
     lists_age: float | None = 0.0,
     figures_age: float | None = None,
+    standing: Collection[str] = (),
 ) -> Score:
     """The score of one IP.
 
@@ -116,6 +110,7 @@ def score(
         week: figures of 7 days; ``month``: of 30 days (complaints); ``three_days``: for At risk.
         lists_age: seconds since the lists were read.
         figures_age: seconds since the last figure.
+        standing: lines that held at the look before; they take more evidence to go than to stay away.
     """
     final = week.delivered + week.bounced
     parts = [
@@ -125,7 +120,7 @@ def score(
         _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age),
         _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age),
     ]
-    lines = lines_over(confirmed, month, three_days)
+    lines = lines_over(confirmed, week, month, three_days, standing=standing)
     known = [(part.value, part.weight) for part in parts if part.value is not None]
     weight = sum(one for _, one in known)
     ceiling = min([CEILING.get(one.weight, 100) for one in confirmed if one.acts], default=100)
@@ -140,26 +135,53 @@ def score(
     return Score(score=result, band=band, components=parts, lines=lines, reason=describe(lines, confirmed))
 
 
-def lines_over(confirmed: list[ZoneAnswer], month: Figures, three_days: Figures) -> list[Line]:
-    """Which At risk lines hold, by evidence; the deterministic ones act at once."""
+def lines_over(
+    confirmed: list[ZoneAnswer],
+    week: Figures,
+    month: Figures,
+    three_days: Figures,
+    *,
+    standing: Collection[str] = (),
+) -> list[Line]:
+    """Which At risk lines hold, by evidence; the deterministic ones act at once.
+
+    A line of ``standing`` goes only by evidence of its own: the upper bound under its limit, or mail for a
+    whole week (complaints: 30 days) without one case. No mail at all proves nothing and keeps it.
+    """
     lines: list[Line] = []
     acting = [one for one in confirmed if one.acts and one.weight in MATTERS]
     if any(one.weight is Weight.CRITICAL for one in acting):
         lines.append(Line.CRITICAL_LISTING)
     elif acting:
         lines.append(Line.LISTING)
-    final = three_days.delivered + three_days.bounced
-    if final >= MIN_SAMPLE and three_days.bounced >= 3 and wilson_lower(three_days.bounced, final) > 0.08:
+    if _bounces(week, three_days, held=Line.BOUNCE in standing):
         lines.append(Line.BOUNCE)
-    if (
-        month.delivered >= MIN_SAMPLE
-        and month.complained >= 2
-        and wilson_lower(month.complained, month.delivered) > 0.002
-    ):
+    if _complaints(month, held=Line.COMPLAINT in standing):
         lines.append(Line.COMPLAINT)
-    if three_days.blocked > 0:
+    cleared = week.attempted > 0 and week.blocked == 0
+    if three_days.blocked > 0 or (Line.BLOCK in standing and not cleared):
         lines.append(Line.BLOCK)
     return lines
+
+
+def _bounces(week: Figures, three_days: Figures, *, held: bool) -> bool:
+    hits, final = three_days.bounced, three_days.delivered + three_days.bounced
+    lower, upper = wilson(hits, final)
+    if held:
+        clean = week.delivered > 0 and week.bounced == 0
+        return upper >= BOUNCE_LIMIT and not clean
+    return final >= MIN_SAMPLE and hits >= 3 and lower > BOUNCE_LIMIT
+
+
+def _complaints(month: Figures, *, held: bool) -> bool:
+    # Two sources may count differently, and no interval exists for more cases than trials.
+    hits = min(month.complained, month.delivered)
+    # Complaints are rare, where Wilson's approximation is too bold: POLICY asks for the exact bound.
+    lower, upper = clopper_pearson(hits, month.delivered)
+    if held:
+        clean = month.delivered > 0 and hits == 0
+        return upper >= COMPLAINT_LIMIT and not clean
+    return month.delivered >= MIN_SAMPLE and hits >= 2 and lower > COMPLAINT_LIMIT
 
 
 def describe(lines: list[Line], confirmed: list[ZoneAnswer]) -> str:

@@ -82,7 +82,8 @@ class Blocklists:
         except (dns.exception.DNSException, OSError):
             # The exception's text names the zone as asked, which holds the key: say what, not which.
             return rules.read(zone, Outcome.FAILURE, [], why="The list's servers failed or refused.")
-        return rules.read(zone, Outcome.ADDRESSES, [record.address for record in found])
+        ttl = found.rrset.ttl if found.rrset is not None else 0
+        return rules.read(zone, Outcome.ADDRESSES, [record.address for record in found], ttl=ttl)
 
 
 __all__ = ["Blocklists", "State", "ZoneAnswer"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.blocklists import State, ZoneAnswer
+from domain.blocklists import State, ZoneAnswer, echo_seconds
 from domain.reputation import Score
 from store.database import now
+from store.tables.events import Figure
 from store.tables.ips import Ip
 from store.tables.reputation import Listing, Reputation, ReputationPoint
 
@@ -41,30 +43,45 @@ async def trend(session: AsyncSession, address: str, limit: int = 500) -> list[R
 
 async def see(
     session: AsyncSession, address: str, answers: list[ZoneAnswer], *, gap_seconds: float
-) -> tuple[list[ZoneAnswer], bool]:
-    """Write down a look; the listings confirmed by two looks, and whether one waits for its second.
+) -> tuple[list[ZoneAnswer], float | None]:
+    """Write down a look; the listings confirmed by two looks, and in how many seconds to look again.
 
-    A look that is unknown changes nothing: it neither lists nor clears.
+    A second look counts once the first answer has left every cache, and ``gap_seconds`` have passed. None
+    when no listing waits. A look that is unknown changes nothing: it neither lists nor clears.
     """
     moment = now()
     present = {row.zone: row for row in await listings(session, address)}
-    waiting = False
+    again: list[float] = []
     for answer in answers:
         row = present.get(answer.zone)
         if answer.state is State.LISTED:
             if row is None:
                 row = present[answer.zone] = Listing(address=address, zone=answer.zone, first_seen=moment)
-            elif row.confirmed_at is None and moment - row.first_seen >= dt.timedelta(seconds=gap_seconds):
-                row.confirmed_at = moment
+                first = answer
+            else:
+                first = ZoneAnswer.model_validate(row.answer)
+            if row.confirmed_at is None:
+                left = max(gap_seconds, echo_seconds(first)) - (moment - row.first_seen).total_seconds()
+                if left <= 0 and row.first_seen < moment:
+                    row.confirmed_at = moment
+                else:
+                    # What a cache repeats in between says nothing of when the first answer ends.
+                    answer = answer.model_copy(update={"ttl": first.ttl})
+                    again.append(max(left, 0.0))
             row.answer, row.last_seen = answer.model_dump(mode="json"), moment
-            waiting = waiting or row.confirmed_at is None
             session.add(row)
         elif row is not None and answer.state is not State.UNKNOWN:
             row.cleared_at = moment
             session.add(row)
     await session.flush()
     open_rows = [row for row in present.values() if row.cleared_at is None and row.confirmed_at is not None]
-    return [ZoneAnswer.model_validate(row.answer) for row in open_rows], waiting
+    return [ZoneAnswer.model_validate(row.answer) for row in open_rows], max(again, default=None)
+
+
+async def figures_until(session: AsyncSession, address: str) -> int | None:
+    """Start of the youngest slice of figures, epoch milliseconds; None before any mail."""
+    query = select(sa.func.max(col(Figure.slice_ms))).where(col(Figure.address) == address)
+    return (await session.exec(query)).one()
 
 
 async def write(session: AsyncSession, address: str, answers: list[ZoneAnswer], result: Score) -> Reputation:

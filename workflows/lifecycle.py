@@ -191,6 +191,7 @@ class IpLifecycle:
                 reason=change.reason,
                 critical=change.critical,
                 source=change.source,
+                recovered=change.recovered,
             ),
             summary=change.reason[:120],
             **options.QUICK,

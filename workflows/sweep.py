@@ -40,7 +40,10 @@ class SweepInput(BaseModel):
     addresses: list[str] = Field([], description="Only these; empty is the whole fleet.")
     chunk: int = Field(50, gt=0, le=200, description="IPs of one activity.")
     at_once: int = Field(4, gt=0, description="Activities under way at a time.")
-    second_look_seconds: float = Field(60.0, ge=0, description="Wait before the second look.")
+    second_look_seconds: float = Field(60.0, ge=0, description="Shortest wait before the second look.")
+    patience_seconds: float = Field(
+        3600.0, ge=0, description="Longest wait; a listing that caches hold longer is left to the next sweep."
+    )
     after: str = Field("", description="Where the run before left off.")
 
 
@@ -79,6 +82,7 @@ class _Fleet:
         return Swept(
             crossings=[crossing for found in swept for crossing in found.crossings],
             second_look=[address for found in swept for address in found.second_look],
+            again_seconds=max((found.again_seconds for found in swept), default=0.0),
         )
 
     async def _chunk(self, part: list[str]) -> Swept:
@@ -110,10 +114,12 @@ class ReputationSweep(_Fleet):
     async def _page(self, wanted: SweepInput, addresses: list[str]) -> None:
         first = await self._chunks(wanted, addresses)
         await self._tell(first.crossings)
-        if first.second_look:
+        # A cache answers from memory: looked at before its TTL ends, a list only repeats itself. The second
+        # more is for caches that round it.
+        pause = max(wanted.second_look_seconds, first.again_seconds + 1 if first.again_seconds else 0.0)
+        if first.second_look and pause <= max(wanted.patience_seconds, wanted.second_look_seconds):
             workflow.set_current_details(f"Looking again at {len(first.second_look)} new listings.")
-            pause = timedelta(seconds=wanted.second_look_seconds)
-            await workflow.sleep(pause, summary="before the second look")
+            await workflow.sleep(timedelta(seconds=pause), summary="before the second look")
             second = await self._chunks(wanted, first.second_look)
             await self._tell(second.crossings)
 
@@ -124,12 +130,16 @@ class ReputationSweep(_Fleet):
 
     async def _tell(self, crossings: list[Crossing]) -> None:
         for crossing in crossings:
-            change = ReputationChanged(reason=crossing.reason, critical=crossing.critical, source="sweep")
+            change = ReputationChanged(
+                reason=crossing.reason,
+                critical=crossing.critical,
+                source="sweep",
+                recovered=not crossing.lines,
+            )
             if crossing.critical:
                 stop = StopSignal(reason=crossing.reason, source="sweep")
                 await _signal(warmup_id(crossing.address), "stop", stop)
-            if crossing.lines:
-                await _signal(ip_id(crossing.address), "reputation_changed", change)
+            await _signal(ip_id(crossing.address), "reputation_changed", change)
             # Only now: a sweep that dies in between tells again rather than never.
             await workflow.execute_activity_method(ReputationActivities.told, crossing, **QUICK)
 
@@ -166,7 +176,10 @@ def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> 
     return Schedule(
         action=ScheduleActionStartWorkflow(
             kind.run,  # type: ignore[attr-defined]
-            SweepInput(second_look_seconds=settings.blocklist_second_look_seconds),
+            # Longer than to the next sweep is no use: that sweep looks anyway.
+            SweepInput(
+                second_look_seconds=settings.blocklist_second_look_seconds, patience_seconds=60 * minutes
+            ),
             id=schedule,
             task_queue=settings.task_queue,
             static_summary="Sweep of the fleet",
