@@ -159,7 +159,11 @@ async def check(
         await ips.get(session, address)
     handle = await temporal.start_workflow(
         ReputationSweep.run,
-        SweepInput(addresses=[address], second_look_seconds=settings.blocklist_second_look_seconds),
+        SweepInput(
+            addresses=[address],
+            second_look_seconds=settings.blocklist_second_look_seconds,
+            patience_seconds=60 * settings.sweep_minutes,
+        ),
         id=f"sweep-reputation:{address}",
         task_queue=settings.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
