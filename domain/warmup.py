@@ -90,7 +90,7 @@ class WarmupPlan(BaseModel):
         """Caps by mailbox provider; one that stands ``behind`` gets its share of a lower step."""
         late = behind or {}
         return {
-            one: max(1, math.ceil(self.cap(step - late.get(one, 0)) * self.shares.get(one, 1.0)))
+            one: math.ceil(self.cap(step - late.get(one, 0)) * self.shares.get(one, 1.0))
             for one in MailboxProvider
             if one in self.shares or late.get(one, 0)
         }

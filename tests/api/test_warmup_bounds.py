@@ -1,0 +1,42 @@
+"""Numbers that no plan can mean are refused at once, not computed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"initial": 1' + "0" * 400 + "}",
+        '{"target": 1' + "0" * 400 + "}",
+        '{"step_days": -9' + "9" * 40 + "}",
+        '{"preset": "mailtrap", "target": 999999999}',
+        '{"preset": "mailtrap", "growth": 1e308, "target": 100000}',
+        '{"growth": 1e999}',
+        '{"growth": NaN}',
+        '{"initial": 2147483648}',
+        '{"sending_days": [99999999999999999999]}',
+        '{"time_zone": "../../etc/passwd"}',
+    ],
+)
+async def test_an_extreme_number_is_refused(api: httpx.AsyncClient, body: str) -> None:
+    async with asyncio.timeout(20):
+        answer = await api.post("/v1/warmup/forecast", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_a_refusal_names_the_field(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/v1/warmup/forecast", json={"initial": 51})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "plan.initial"
+
+
+async def test_a_number_of_thousands_of_digits_is_no_body(api: httpx.AsyncClient) -> None:
+    body = '{"target": 1' + "0" * 5000 + "}"
+    answer = await api.post("/v1/warmup/forecast", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
