@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import secrets
 from dataclasses import dataclass
@@ -58,13 +59,20 @@ class Leases:
                 answers = await self._answer([question for question, _ in batch])
             except Exception as error:  # noqa: BLE001 - whoever asked must hear of it
                 answers = [error] * len(batch)
+            except BaseException:
+                # Stopped in the middle: nobody may wait for an answer that will not come.
+                for _, waiting in (*batch, *self._waiting):
+                    waiting.cancel()
+                self._waiting = []
+                raise
             for (_, waiting), answer in zip(batch, answers, strict=True):
                 if waiting.done():
                     continue
                 if isinstance(answer, ledger.Lease):
                     waiting.set_result(answer)
                 else:
-                    waiting.set_exception(answer)
+                    # One refusal raised in many tasks would chain their tracebacks together.
+                    waiting.set_exception(copy.copy(answer) if isinstance(answer, Refused) else answer)
 
     async def _answer(self, questions: list[Question]) -> list[ledger.Lease | Exception]:
         """Equal questions of a batch are spent as one, then shared out in the order they came."""

@@ -1,7 +1,8 @@
 """Events taken over HTTP (100 a POST) against a bare batched insert: ``python -m bench.events``.
 
-Both sides do the same work in the same kind of database: duplicate check and sums. The bare side
-calls the repository with events ready made; the other signs, posts, verifies and normalises.
+Both sides write into the same database with the same duplicate check, sums and durability. The bare
+side is the raw driver with rows ready made (``bench/bare.py``); the other verifies a signature, reads,
+normalises and stores. Sides take turns, so that load hits both.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import sys
+import statistics
 import tempfile
 import time
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
@@ -19,13 +21,12 @@ from pydantic import SecretStr
 
 from api.routes import webhooks
 from api.webhooks import generic
-from domain.events import Kind, MailEvent
+from bench import bare, measure
 from settings import Settings
-from store import events
 from store.database import Database
 
 SECRET = "whsec_" + base64.b64encode(b"bench").decode()
-POSTS, A_POST = 100, 100
+POSTS, A_POST, TURNS = 50, 100, 5
 
 
 def _body(post: int) -> bytes:
@@ -35,29 +36,13 @@ def _body(post: int) -> bytes:
     return json.dumps(rows).encode()
 
 
-async def _bare(db: Database) -> float:
-    at = int(time.time() * 1000)
-    batches = [
-        [
-            MailEvent(source="bare", event_id=f"{p}:{n}", kind=Kind.DELIVERED, address="198.51.100.7", at_ms=at)
-            for n in range(A_POST)
-        ]
-        for p in range(POSTS)
-    ]
-    began = time.perf_counter()
-    for batch in batches:
-        async with db.write() as session:
-            await events.record(session, batch)
-    return POSTS * A_POST / (time.perf_counter() - began)
-
-
-async def _posted(db: Database) -> float:
+async def _posted(db: Database, turn: int) -> float:
     app = FastAPI()
     app.state.db, app.state.settings = db, Settings(webhook_generic_secret=SecretStr(SECRET))
     app.include_router(webhooks.router)
     stamp = str(int(time.time()))
     requests = []
-    for post in range(POSTS):
+    for post in range(turn * POSTS, (turn + 1) * POSTS):
         body = _body(post)
         headers = {"webhook-id": str(post), "webhook-timestamp": stamp}
         headers["webhook-signature"] = generic.sign(SECRET, str(post), stamp, body)
@@ -72,17 +57,21 @@ async def _posted(db: Database) -> float:
 async def main() -> float:
     """Print both rates and their ratio; answers the ratio."""
     with tempfile.TemporaryDirectory() as folder:
-        db = Database.open(f"sqlite:///{folder}/bench.sqlite")
+        file = Path(folder) / "bench.sqlite"
+        db = Database.open(f"sqlite:///{file}")
         await db.create_all()
-        await _bare(db)
-        async with db.write() as session:
-            from sqlalchemy import text
-
-            await (await session.connection()).execute(text("DELETE FROM mail_event"))
-        bare, posted = await _bare(db), await _posted(db)
+        posted, plain = [], []
+        for turn in range(TURNS + 1):  # the first one warms up and is not counted
+            batches = [bare.rows(turn * POSTS + post, A_POST) for post in range(POSTS)]
+            plain.append(await asyncio.to_thread(bare.insert, file, batches))
+            posted.append(await _posted(db, turn))
         await db.close()
-    sys.stdout.write(f"events/s: posted {posted:,.0f}, bare insert {bare:,.0f}, ratio {posted / bare:.2f} (aim 0.5)\n")
-    return posted / bare
+    ratios = [one / other for one, other in zip(posted[1:], plain[1:], strict=True)]
+    measure.say(
+        f"events/s: posted {measure.spread(posted[1:])}, bare insert {measure.spread(plain[1:])}, "
+        f"{measure.verdict(ratios, 0.5)}"
+    )
+    return statistics.median(ratios)
 
 
 if __name__ == "__main__":

@@ -155,6 +155,21 @@ async def window(
     return (await session.exec(query)).first()
 
 
+async def windows(session: AsyncSession, addresses: Sequence[str], at_ms: int) -> dict[str, tuple[int, int]]:
+    """Cap and what was granted of it, of each address that has a window at an instant, in one query."""
+    query = (
+        sa.select(col(LedgerWindow.address), col(LedgerWindow.cap), col(LedgerWindow.granted))
+        .where(
+            col(LedgerWindow.address).in_(addresses),
+            col(LedgerWindow.starts_ms) <= at_ms,
+            col(LedgerWindow.ends_ms) > at_ms,
+        )
+        .order_by(col(LedgerWindow.starts_ms))  # the newest of an address comes last and stays
+    )
+    rows = await (await session.connection()).execute(query)
+    return {address: (cap, granted) for address, cap, granted in rows}
+
+
 async def spend(
     session: AsyncSession,
     address: str,

@@ -76,15 +76,22 @@ STATUS = {
 }
 
 
-async def _shown(session: AsyncSession, settings: Settings, row: Ip) -> IpOut:
-    window = await ledger.window(session, row.address, int(now().timestamp() * 1000))
-    return IpOut(
-        **row.model_dump(include=set(IpOut.model_fields) & set(Ip.model_fields)),
-        status=STATUS.get(Stage(row.stage), "Active"),
-        daily_cap=window.cap if window else None,
-        sent_today=window.granted if window else None,
-        workflow=link(settings, ip_id(row.address)),
-    )
+async def _shown(session: AsyncSession, settings: Settings, *rows: Ip) -> list[IpOut]:
+    windows = await ledger.windows(session, [row.address for row in rows], int(now().timestamp() * 1000))
+    shared = set(IpOut.model_fields) & set(Ip.model_fields)
+    answers = []
+    for row in rows:
+        daily_cap, sent_today = windows.get(row.address, (None, None))
+        answers.append(
+            IpOut(
+                **row.model_dump(include=shared),
+                status=STATUS.get(Stage(row.stage), "Active"),
+                daily_cap=daily_cap,
+                sent_today=sent_today,
+                workflow=link(settings, ip_id(row.address)),
+            )
+        )
+    return answers
 
 
 @router.get("/ips")
@@ -104,14 +111,14 @@ async def list_ips(
         rows, following = await ips.list_page(
             session, stage=stage, pool=pool, band=band, q=q, after=after, limit=limit
         )
-        return IpPage(items=[await _shown(session, settings, row) for row in rows], next=following)
+        return IpPage(items=await _shown(session, settings, *rows), next=following)
 
 
 @router.get("/ips/{address}")
 async def get_ip(address: str, _: Viewer, db: Store, settings: AppSettings) -> IpOut:
     """One IP."""
     async with db.read() as session:
-        return await _shown(session, settings, await ips.get(session, _canonical(address, settings)))
+        return (await _shown(session, settings, await ips.get(session, _canonical(address, settings))))[0]
 
 
 class StepOut(BaseModel):

@@ -1,0 +1,1 @@
+"""Measurements, each as a ratio measured in one run."""
