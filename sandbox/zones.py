@@ -176,6 +176,7 @@ def names_below(zone: dns.zone.Zone, name: dns.name.Name) -> bool:
 
 def prerequisites_hold(zone: dns.zone.Zone, message: dns.update.UpdateMessage) -> dns.rcode.Rcode:
     """Check the prerequisite section (RFC 2136, 3.2)."""
+    exact: dict[tuple[dns.name.Name, RdataType], set[dns.rdata.Rdata]] = {}
     for wanted in message.prerequisite:
         node = zone.nodes.get(wanted.name)
         if wanted.rdtype == RdataType.ANY:
@@ -188,7 +189,13 @@ def prerequisites_hold(zone: dns.zone.Zone, message: dns.update.UpdateMessage) -
         if wanted.deleting == dns.rdataclass.NONE:
             if present is not None:
                 return dns.rcode.YXRRSET
-        elif present is None or (wanted.deleting is None and set(present) != set(wanted)):
+        elif present is None:
+            return dns.rcode.NXRRSET
+        elif wanted.deleting is None:
+            exact.setdefault((wanted.name, wanted.rdtype), set()).update(wanted)
+    # A message carries each value of a set as a record of its own; only all of them together are the set.
+    for (name, rdtype), values in exact.items():
+        if values != set(zone.nodes[name].find_rdataset(dns.rdataclass.IN, rdtype)):
             return dns.rcode.NXRRSET
     return dns.rcode.NOERROR
 

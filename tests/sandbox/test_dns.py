@@ -105,6 +105,22 @@ async def test_a_prerequisite_that_does_not_hold_changes_nothing(server: Sandbox
     assert not (await ask(server.primary.port, "mail.example-mail.test")).answer
 
 
+async def test_a_prerequisite_names_a_whole_set(server: SandboxDns) -> None:
+    first = update_of(server, "example-mail.test")
+    first.add("many", 30, "TXT", '"one"')
+    first.add("many", 30, "TXT", '"two"')
+    assert await send(server, first) == dns.rcode.NOERROR
+    part = update_of(server, "example-mail.test")
+    part.present("many", "TXT", '"one"')
+    part.add("many", 30, "TXT", '"three"')
+    assert await send(server, part) == dns.rcode.NXRRSET
+    whole = update_of(server, "example-mail.test")
+    whole.present("many", "TXT", '"two"', '"one"')
+    whole.add("many", 30, "TXT", '"three"')
+    assert await send(server, whole) == dns.rcode.NOERROR
+    assert len((await ask(server.primary.port, "many.example-mail.test", "TXT")).answer[0]) == 3
+
+
 async def test_zones_survive_a_restart(server: SandboxDns, tmp_path: Path) -> None:
     change = update_of(server, "100.51.198.in-addr.arpa")
     change.add("9", 30, "PTR", "mail.example-mail.test.")

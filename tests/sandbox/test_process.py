@@ -110,9 +110,8 @@ def ports(taken: int) -> Ports:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
 
-    rest = {
-        name: free() for name in ("console", "codec", "temporal", "temporal_ui", "smtp", "vendor", "payments")
-    }
+    others = ("console", "codec", "temporal", "temporal_ui", "smtp", "vendor", "payments", "senders")
+    rest = {name: free() for name in others}
     return Ports(api=taken, dns=free_block(), **rest)
 
 
