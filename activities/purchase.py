@@ -12,10 +12,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.context import Context
-from activities.purchase_messages import Mark, OrderRef, Quoted, Step
+from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
 from domain import purchase as rules
-from domain.refusals import Refused
-from domain.words import Actor, OrderStatus, Stage
+from domain.refusals import Conflict, Refused
+from domain.words import Actor, OrderStatus, Severity, Stage
 from providers.ip_vendors.port import IpVendor, Offer, VendorError, VendorFault
 from providers.payments.port import (
     Payment,
@@ -23,7 +23,7 @@ from providers.payments.port import (
     PaymentRefused,
     PaymentStatus,
 )
-from store import ips
+from store import incidents, ips
 from store import purchase as orders
 from store.database import now
 from store.tables.ips import Ip
@@ -163,14 +163,36 @@ class PurchaseActivities:
             await self._vendors[order.vendor].abandon(order.id, [])
 
     @activity.defn(name="purchase_reserve")
-    async def reserve(self, step: Step) -> None:
-        """Hold the addresses, in our store first: its key keeps two orders apart at every vendor."""
+    async def reserve(self, step: Step) -> list[str]:
+        """Hold as many addresses as were chosen; a spare stands in for one just taken. Answers those held."""
         order = await self._order(step.order_id)
+        async with self._context.db.read() as session:
+            mine = {one.address for one in await orders.held_by(session, order.id)}
+        # What an earlier attempt holds comes first, so that a repetition holds no more than was ordered.
+        waiting = sorted(dict.fromkeys([*step.addresses, *step.spares]), key=lambda one: one not in mine)
+        held: list[str] = []
+        for index, address in enumerate(waiting):
+            if len(held) == len(step.addresses):
+                break
+            try:
+                await self._hold(order, address)
+            except Conflict:
+                if len(held) + len(waiting) - index - 1 < len(step.addresses):
+                    raise
+            else:
+                held.append(address)
+        return held
+
+    async def _hold(self, order: Order, address: str) -> None:
+        """In our store first: its key keeps two orders apart at every vendor."""
         async with self._context.db.write() as session:
-            for address in step.addresses:
-                await orders.reserve(session, self._context.db.dialect, address, order.id)
-        for address in step.addresses:
+            await orders.reserve(session, self._context.db.dialect, address, order.id)
+        try:
             await _vendor(self._vendors[order.vendor].reserve(address, order.id))
+        except Conflict:
+            async with self._context.db.write() as session:
+                await orders.release(session, address, order.id)
+            raise
 
     @activity.defn(name="purchase_vet")
     async def vet(self, step: Step) -> None:
@@ -205,10 +227,15 @@ class PurchaseActivities:
 
     @activity.defn(name="purchase_capture")
     async def capture(self, step: Step) -> None:
-        """Take the money that was held."""
+        """Take the money that was held; what was taken by an attempt whose answer was lost is not asked again."""
         order = await self._order(step.order_id)
+        ref = order.payment["id"]
+        known = next((one for one in await self._payments.find(order.id) if one.ref == ref), None)
+        if known is not None and known.status is PaymentStatus.CAPTURED:
+            await self._paid(order.id, _shown(known))
+            return
         try:
-            paid = await self._payments.capture(order.payment["id"], f"{order.id}:capture")
+            paid = await self._payments.capture(ref, f"{order.id}:capture")
         except PaymentRefused as refusal:
             raise Refused(f"Payment could not be taken: {refusal}", code="capture") from refusal
         await self._paid(order.id, _shown(paid))
@@ -254,10 +281,13 @@ class PurchaseActivities:
     async def release(self, step: Step) -> None:
         """Undo reserve and provision: give the addresses back, then end the hold."""
         order = await self._order(step.order_id)
-        for address in step.addresses:
+        async with self._context.db.read() as session:
+            held = [one.address for one in await orders.held_by(session, order.id)]
+        addresses = list(dict.fromkeys([*step.addresses, *held]))
+        for address in addresses:
             await _vendor(self._vendors[order.vendor].release(address, order.id))
         async with self._context.db.write() as session:
-            for address in step.addresses:
+            for address in addresses:
                 await orders.release(session, address, order.id)
 
     @activity.defn(name="purchase_undo_payment")
@@ -265,10 +295,29 @@ class PurchaseActivities:
         """Cancel what is held, refund what was taken; also a payment whose answer never came."""
         for paid in await self._payments.find(step.order_id):
             key = f"{step.order_id}:undo:{paid.ref}"
-            if paid.status is PaymentStatus.AUTHORISED:
-                await self._paid(step.order_id, _shown(await self._payments.cancel(paid.ref, key)))
-            elif paid.status is PaymentStatus.CAPTURED:
-                await self._paid(step.order_id, _shown(await self._payments.refund(paid.ref, key)))
+            try:
+                if paid.status is PaymentStatus.AUTHORISED:
+                    await self._paid(step.order_id, _shown(await self._payments.cancel(paid.ref, key)))
+                elif paid.status is PaymentStatus.CAPTURED:
+                    await self._paid(step.order_id, _shown(await self._payments.refund(paid.ref, key)))
+            except PaymentRefused as refusal:
+                if not await self._let_go(step.order_id, paid.ref):
+                    raise Refused(f"Payment {paid.ref} could not be undone: {refusal}", code="undo") from refusal
+
+    async def _let_go(self, order_id: str, ref: str) -> bool:
+        """Whether a payment moves no money any more, whoever ended it."""
+        moving = (PaymentStatus.AUTHORISED, PaymentStatus.CAPTURED)
+        return all(one.status not in moving for one in await self._payments.find(order_id) if one.ref == ref)
+
+    @activity.defn(name="purchase_escalate")
+    async def escalate(self, trouble: Trouble) -> None:
+        """Open an incident of kind ``purchase``: money or an address is where it should not be."""
+        detail = f"Order {trouble.order_id}: {' '.join(trouble.failed)} Put it right at the provider by hand."
+        async with self._context.db.write() as session:
+            for address in trouble.addresses:
+                await incidents.open_incident(
+                    session, "purchase", address, Severity.CRITICAL, "A purchase could not be undone", detail
+                )
 
     async def _paid(self, order_id: str, shown: dict[str, Any]) -> None:
         async with self._context.db.write() as session:
@@ -282,6 +331,8 @@ async def _vendor(call: Any) -> Any:  # noqa: ANN401
     except VendorError as error:
         if error.kind is VendorFault.RETRYABLE:
             raise
+        if error.kind is VendorFault.TAKEN:
+            raise Conflict(error.detail, field="candidates", code=error.kind) from error
         raise Refused(error.detail, code=error.kind) from error
 
 
@@ -304,5 +355,5 @@ def activities(context: Context) -> list[Callable[..., Any]]:
     it = build(context)
     return [
         *(it.quote, it.mark, it.reserve, it.vet, it.authorise, it.provision, it.capture, it.hand_over),
-        *(it.release, it.undo_payment),
+        *(it.release, it.undo_payment, it.escalate),
     ]

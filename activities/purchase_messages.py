@@ -27,6 +27,17 @@ class Step(BaseModel):
     order_id: str
     addresses: list[str] = []
     payment_method: str = ""
+    spares: list[str] = []
+    """Recommended addresses that may stand in for one that was just taken; none if the operator chose."""
+
+
+class Trouble(BaseModel):
+    """What could not be undone; an operator has to."""
+
+    order_id: str
+    addresses: list[str]
+    failed: list[str]
+    """One sentence an undo that failed."""
 
 
 class Mark(BaseModel):

@@ -16,7 +16,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.purchase import PurchaseActivities
-    from activities.purchase_messages import Mark, OrderRef, Quoted, Step
+    from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
     from domain.lifecycle import LifecycleInput
     from domain.purchase import ENDED, Cancel, Complete, PurchaseInput, PurchaseState
     from domain.words import OrderStatus, Stage
@@ -152,12 +152,15 @@ class Purchase:
         command = self._complete
         assert command is not None
         chosen = list(dict.fromkeys(command.candidates)) or self._recommended[: start.count]
-        step = Step(order_id=self._order, addresses=chosen, payment_method=command.payment_method)
+        spares = [] if command.candidates else self._recommended[start.count :]
+        step = Step(
+            order_id=self._order, addresses=chosen, payment_method=command.payment_method, spares=spares
+        )
         self._state.addresses = chosen
         await self._mark(OrderStatus.PURCHASING, "")
         self._marked = True
         try:
-            await self._saga(step)
+            chosen = await self._saga(step)
         except BaseException as failure:  # noqa: BLE001 - a cancellation too must undo
             await self._compensate(step)
             await self._end_badly(failure)
@@ -166,18 +169,24 @@ class Purchase:
         self._state.status = OrderStatus.PURCHASED
         self._tell(f"Purchased: {', '.join(chosen)}.")
 
-    async def _saga(self, step: Step) -> None:
-        """Each compensation is registered before its step: a step that failed may still have had effect."""
+    async def _saga(self, step: Step) -> list[str]:
+        """The addresses bought.
+
+        Each compensation is registered before its step: a step that failed may still have had effect.
+        """
         self._undo.append(self._release)
-        await self._step("reserve", PurchaseActivities.reserve, step)
+        held: list[str] = await self._step("reserve", PurchaseActivities.reserve, step)
+        step = step.model_copy(update={"addresses": held, "spares": []})
+        self._state.addresses = held
         await self._step("vet again", PurchaseActivities.vet, step)
         self._undo.append(self._undo_payment)
         await self._step("authorise payment", PurchaseActivities.authorise, step)
         await self._step("provision", PurchaseActivities.provision, step)
         await self._step("capture payment", PurchaseActivities.capture, step)
         await self._step("hand over", PurchaseActivities.hand_over, step)
+        return held
 
-    async def _step(self, name: str, method: Any, step: Step) -> None:  # noqa: ANN401
+    async def _step(self, name: str, method: Any, step: Step) -> Any:  # noqa: ANN401
         if self._cancel is not None:
             raise Stopped
         self._state.step = name
@@ -196,17 +205,22 @@ class Purchase:
             await workflow.wait_condition(running.done)
             if running.cancelled() or running.exception() is not None:
                 raise Stopped
-        running.result()
+        return running.result()
 
     async def _compensate(self, step: Step) -> None:
         self._tell("Undoing what was done: payment, then addresses.")
+        failed: list[str] = []
         for undo in reversed(self._undo):
             try:
                 await asyncio.shield(undo(step))
             except BaseException as error:  # noqa: BLE001 - each undo is caught alone
+                cause = error.cause if isinstance(error, ActivityError) and error.cause else error
+                failed.append(str(cause))
                 workflow.logger.error(
                     "a compensation failed", extra={"order": self._order, "error": str(error)}
                 )
+        if failed:
+            await asyncio.shield(self._escalate(failed))
 
     async def _release(self, step: Step) -> None:
         await workflow.execute_activity_method(
@@ -219,6 +233,14 @@ class Purchase:
             step,
             summary="Undo: cancel or refund the payment",
             **options.VENDOR,
+        )
+
+    async def _escalate(self, failed: list[str]) -> None:
+        await workflow.execute_activity_method(
+            PurchaseActivities.escalate,
+            Trouble(order_id=self._order, addresses=self._state.addresses, failed=failed),
+            summary="Open an incident: an undo failed",
+            **options.QUICK,
         )
 
     async def _end_badly(self, failure: BaseException) -> None:

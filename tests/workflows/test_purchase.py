@@ -27,10 +27,12 @@ from domain.lifecycle import LifecycleInput
 from domain.purchase import Cancel, Complete, PurchaseInput, PurchaseState
 from domain.words import OrderStatus
 from providers.ip_vendors.sandbox import SandboxVendor
+from providers.payments.port import Payment, PaymentRefused
 from providers.payments.sandbox import SandboxPayments
 from sandbox import payments as gateway_program
 from sandbox import vendor as vendor_program
 from settings import Settings
+from store import incidents
 from store import purchase as orders
 from store.database import Database
 from store.secrets import Keyring, Secrets, new_key
@@ -65,15 +67,17 @@ class Crashing(PurchaseActivities):
 
     crash: set[str] = set()
 
-    async def _once(self, name: str, effect: Any) -> None:  # noqa: ANN401
-        await effect
+    async def _once(self, name: str, effect: Any) -> Any:  # noqa: ANN401
+        result = await effect
         if name in self.crash:
             self.crash.discard(name)
             raise RuntimeError(f"killed after {name}")
+        return result
 
     @activity.defn(name="purchase_reserve")
-    async def reserve(self, step: Step) -> None:
-        await self._once("reserve", super().reserve(step))
+    async def reserve(self, step: Step) -> list[str]:
+        held: list[str] = await self._once("reserve", super().reserve(step))
+        return held
 
     @activity.defn(name="purchase_authorise")
     async def authorise(self, step: Step) -> None:
@@ -90,6 +94,23 @@ class Crashing(PurchaseActivities):
     @activity.defn(name="purchase_hand_over")
     async def hand_over(self, step: Step) -> None:
         await self._once("hand_over", super().hand_over(step))
+
+
+class Counting(SandboxPayments):
+    """The gateway, with a count of the captures asked for."""
+
+    captures = 0
+
+    async def capture(self, ref: str, key: str) -> Payment:
+        self.captures += 1
+        return await super().capture(ref, key)
+
+
+class Stuck(SandboxPayments):
+    """The gateway on a day on which its bank takes nothing back."""
+
+    async def cancel(self, ref: str, key: str) -> Payment:
+        raise PaymentRefused("the bank takes nothing back today")
 
 
 @contextlib.asynccontextmanager
@@ -225,7 +246,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
                     it.capture,
                     it.hand_over,
                 ),
-                *(it.release, it.undo_payment),
+                *(it.release, it.undo_payment, it.escalate),
             ],
         ):
             yield Stand(environment.client, context, vendor_url, gateway_url, queue, effects)
@@ -326,6 +347,55 @@ async def test_a_crash_after_a_step_charges_once(stand: Stand, step: str) -> Non
     assert not stand.effects.crash
     assert await stand.payments(order) == ["captured"]
     assert list((await stand.bought())["bought"]) == result.addresses
+
+
+async def test_a_capture_whose_answer_was_lost_is_not_asked_again(stand: Stand) -> None:
+    stand.effects._payments = gateway = Counting(stand.gateway_url)
+    stand.effects.crash = {"capture"}
+    result = await stand.buy(await stand.quoted())
+    assert result.status is OrderStatus.PURCHASED
+    assert gateway.captures == 1
+
+
+async def test_a_default_candidate_that_was_just_taken_is_replaced(stand: Stand) -> None:
+    first, second = await stand.quoted(), await stand.quoted()
+    ends = await asyncio.gather(stand.buy(first), stand.buy(second))
+    assert [end.status for end in ends] == [OrderStatus.PURCHASED] * 2
+    bought = [address for end in ends for address in end.addresses]
+    assert len(set(bought)) == 2
+    assert sorted((await stand.bought())["bought"]) == sorted(bought)
+    for order, end in zip((first, second), ends, strict=True):
+        assert (await stand.row(order)).ips == end.addresses
+        async with stand.context.db.read() as session:
+            assert [one.address for one in await orders.held_by(session, order)] == end.addresses
+
+
+async def test_an_address_that_the_vendor_sold_to_somebody_else_is_replaced(stand: Stand) -> None:
+    order = await stand.quoted(count=2)
+    default = [one["address"] for one in (await stand.row(order)).candidates if one["verdict"] == "recommended"]
+    async with httpx.AsyncClient(base_url=stand.vendor_url) as other:
+        await other.post(f"/v1/addresses/{default[0]}/reserve", json={"order": "somebody else"})
+    stand.effects.crash = {"reserve"}
+    result = await stand.buy(order)
+    assert result.addresses == default[1:3]
+    async with stand.context.db.read() as session:
+        held = [one.address for one in await orders.held_by(session, order)]
+    assert sorted(held) == sorted(result.addresses), "the hold on the address that was taken has ended"
+
+
+async def test_an_undo_that_fails_opens_an_incident_and_the_rest_is_undone(stand: Stand) -> None:
+    stand.effects._payments = Stuck(stand.gateway_url)
+    order = await stand.quoted()
+    result = await stand.buy(order, "tok_expired_auth")
+    assert result.status is OrderStatus.FAILED
+    async with stand.context.db.read() as session:
+        opened = await incidents.listing(session, open_only=True)
+    assert [(one.kind, one.address, one.severity) for one in opened] == [
+        ("purchase", result.addresses[0], "critical")
+    ]
+    assert order in opened[0].detail
+    assert "the bank takes nothing back today" in opened[0].detail
+    assert (await stand.bought()) == {"orders": {}, "bought": {}}
 
 
 async def test_lost_answers_charge_once(stand: Stand) -> None:
