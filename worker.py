@@ -19,6 +19,7 @@ import activities.reputation
 import activities.warmup
 import settings as configuration
 from activities.context import Context
+from api import logs
 from store.database import Database
 from store.secrets import Secrets
 from workflows.client import connect, keyring
@@ -73,6 +74,7 @@ def build(client: Client, context: Context) -> list[Worker]:
 async def main() -> None:
     """Run until SIGTERM or SIGINT, then let running activities finish."""
     settings = configuration.load()
+    logs.configure(settings)
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
     context = Context(settings, db, Secrets(db, keyring(settings)))
     client = await connect(settings)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 import settings as configuration
-from api import limits, metrics, outbox, problems
+from api import limits, logs, metrics, outbox, problems
 from api.deps import RateLimit
 from api.routes import (
     account,
@@ -41,6 +41,7 @@ def create(
 ) -> FastAPI:
     """The application; tests hand in their own store and client."""
     chosen = settings or configuration.load()
+    logs.configure(chosen)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
