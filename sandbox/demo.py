@@ -15,10 +15,10 @@ from sandbox.caller import Caller, Failed, Json
 from sandbox.environment import prepare
 from settings import Settings
 
-TARGET = 400
+TARGET = 240
 """Mails a day at which the tour's warm-up ends."""
 
-WARM_UP_SECONDS = 120.0
+WARM_UP_SECONDS = 150.0
 
 TRIES = 3
 """Somebody else may take the recommended address between quote and purchase."""

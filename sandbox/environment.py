@@ -16,7 +16,7 @@ from sandbox.dns import tsig_keys
 from sandbox.smtp import certificate, logins
 from settings import Settings
 
-DAY_SECONDS = "4"
+DAY_SECONDS = "8"
 """Length of a sandbox day: long enough for the senders of two busy cores to spend every hour's cap."""
 
 

@@ -170,6 +170,7 @@ class Senders:
         self._dice = random.Random(7)
         self._alerted: set[str] = set()
         self._demand: dict[str, int] = {}
+        self._warm: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -189,6 +190,7 @@ class Senders:
     async def _look(self) -> dict[str, int]:
         """What each sending IP has to send a day."""
         found: dict[str, int] = {}
+        warm: set[str] = set()
         for stage in ("warming", "full_capacity"):
             cursor: str | None = None
             while True:
@@ -196,10 +198,14 @@ class Senders:
                 page = (await self._http.get("/v1/ips", params=query)).raise_for_status().json()
                 for ip in page["items"]:
                     cap = ip["daily_cap"] or ip["safe_limit"]
-                    found[ip["address"]] = cap if stage == "warming" else min(cap, WARM_DEMAND)
+                    if stage == "full_capacity":
+                        warm.add(ip["address"])
+                        cap = min(cap, WARM_DEMAND)
+                    found[ip["address"]] = cap
                 cursor = page["next"]
                 if not cursor:
                     break
+        self._warm = warm
         return found
 
     def _follow(self, demand: dict[str, int]) -> None:
@@ -227,12 +233,17 @@ class Senders:
         if trouble.idle:
             return
         demand = self._demand.get(address, 0)
-        first, *others = self._dice.sample(list(SHARES), len(SHARES))
-        if await self._lease(address, first, demand, trouble):
-            await asyncio.gather(*(self._lease(address, one, demand, trouble) for one in others))
+        if address in self._warm:
+            # One provider a turn: its shares show over the days, and a warm fleet asks little.
+            (provider,) = self._dice.choices(list(SHARES), list(SHARES.values()))
+            await self._lease(address, provider, math.ceil(demand / TURNS_A_DAY), trouble)
+            return
+        parts = [(one, max(1, math.ceil(demand * share / PART_A_TURN))) for one, share in SHARES.items()]
+        (first, count), *others = self._dice.sample(parts, len(parts))
+        if await self._lease(address, first, count, trouble):
+            await asyncio.gather(*(self._lease(address, one, many, trouble) for one, many in others))
 
-    async def _lease(self, address: str, provider: MailboxProvider, demand: int, trouble: Trouble) -> int:
-        count = max(1, math.ceil(demand * SHARES[provider] / PART_A_TURN))
+    async def _lease(self, address: str, provider: MailboxProvider, count: int, trouble: Trouble) -> int:
         question = {"ip": address, "provider": provider, "count": count}
         answer = (await self._http.post("/v1/gate/lease", json=question)).raise_for_status().json()
         granted = 0

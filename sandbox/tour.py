@@ -10,6 +10,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
+import dns.rdatatype
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
@@ -72,7 +74,7 @@ class Registrar:
     settings: Settings
 
     def enter(self, domain: str, records: list[Json]) -> list[str]:
-        """Enter every record that lies below ``domain``; the answer names them."""
+        """Enter every record that lies below ``domain`` in place of its forerunner; the answer names them."""
         secret = tsig_keys(self.settings.var_dir / "sandbox" / "dns")["registrar"]
         keyring = dns.tsigkeyring.from_text({"registrar": secret})
         change = dns.update.UpdateMessage(
@@ -87,7 +89,11 @@ class Registrar:
             if not name.is_subdomain(origin):
                 continue
             expected = record["expected"]
-            for value in expected if isinstance(expected, list) else [expected]:
+            values = expected if isinstance(expected, list) else [expected]
+            if record["type"] == "TXT":
+                for old in self._replaced(name, values):
+                    change.delete(name, old)
+            for value in values:
                 change.add(
                     name, int(record.get("ttl") or 30), record["type"], _as_rdata(record["type"], value)
                 )
@@ -96,6 +102,15 @@ class Registrar:
         if reply.rcode() != dns.rcode.NOERROR:
             raise Failed(f"The registrar's server refused: {dns.rcode.to_text(reply.rcode())}")
         return entered
+
+    def _replaced(self, name: dns.name.Name, values: list[str]) -> list[dns.rdata.Rdata]:
+        """Texts that stand there and speak the language of a new one: a name has one SPF record."""
+        tags = tuple(value.split(";")[0].split()[0] for value in values)
+        query = dns.message.make_query(name, "TXT")
+        reply = dns.query.tcp(query, "127.0.0.1", port=self.settings.sandbox_dns_port, timeout=5)
+        held = [one for rrset in reply.answer for one in rrset if one.rdtype == dns.rdatatype.TXT]
+        return [one for one in held if b"".join(one.strings).decode(errors="replace").startswith(tags)]
+
 
 
 def _as_rdata(kind: str, value: str) -> str:
