@@ -17,9 +17,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 #: Streamlit leaves a hand's breadth empty above a page and makes titles huge; the strip belongs in sight.
 STYLE = """<style>
-.block-container { padding-top: 3rem; padding-bottom: 2rem; }
+.block-container { padding: 3rem 2rem 2rem 2rem !important; }
+[data-testid="stMain"] [data-testid="stPageLink"] p { text-decoration: underline; text-underline-offset: 3px; }
 h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
-[data-testid="stMetric"] { padding: 0.5rem 0.9rem !important; }
+[data-testid="stMetric"] { padding: 0.4rem 0.9rem !important; min-height: 0 !important; }
 [data-testid="stMetricValue"] { font-size: 1.5rem !important; }
 </style>"""
 

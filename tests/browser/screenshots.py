@@ -1,6 +1,6 @@
 """Pictures of every page of a running console: ``python -m tests.browser.screenshots URL FOLDER``.
 
-Light and dark, 1280 x 800, with the IP named by ``--ip`` where a page is about one.
+Light and dark, 1280 x 800, with the IP named by ``--ip`` where a page is about one, and the order by ``--order``.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ FLAGS = [
     "--disable-sync",
 ]
 
-#: Path of each page, by the name of its picture; those with ``ip`` are about one IP.
-PAGES: dict[str, tuple[str, bool]] = {
-    "ip-management-dashboard": ("/", False),
-    "one-ip": ("/", True),
-    "ip-acquisition": ("/ip-acquisition", False),
-    "payment-gateway": ("/payment-gateway", False),
-    "dns-management-portal": ("/dns-management-portal", True),
-    "dns-configuration": ("/dns-configuration", True),
-    "warmup-dashboard": ("/warmup-dashboard", True),
-    "reputation-dashboard": ("/reputation-dashboard", True),
-    "audit": ("/audit", False),
-    "tokens": ("/tokens", False),
-    "settings": ("/settings", False),
+#: Path of each page, by the name of its picture, and what it is about: an ``ip``, an ``order``, or nothing.
+PAGES: dict[str, tuple[str, str]] = {
+    "ip-management-dashboard": ("/", ""),
+    "one-ip": ("/", "ip"),
+    "ip-acquisition": ("/ip-acquisition", ""),
+    "payment-gateway": ("/payment-gateway", ""),
+    "one-order": ("/payment-gateway", "order"),
+    "dns-management-portal": ("/dns-management-portal", "ip"),
+    "dns-configuration": ("/dns-configuration", "ip"),
+    "warmup-dashboard": ("/warmup-dashboard", "ip"),
+    "reputation-dashboard": ("/reputation-dashboard", "ip"),
+    "audit": ("/audit", ""),
+    "tokens": ("/tokens", ""),
+    "settings": ("/settings", ""),
 }
 
 
@@ -48,17 +49,17 @@ def settled(page: Page) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 700)))")
 
 
-def shoot(browser: Browser, url: str, folder: Path, ip: str | None, theme: str, full: bool) -> None:
+def shoot(browser: Browser, url: str, folder: Path, about: dict[str, str], theme: str, full: bool) -> None:
     """One picture of each page."""
     folder.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, color_scheme="dark" if theme == "dark" else "light"
     )
     page = context.new_page()
-    for name, (path, about_ip) in PAGES.items():
-        if about_ip and not ip:
+    for name, (path, what) in PAGES.items():
+        if what and not about.get(what):
             continue
-        page.goto(f"{url}{path}{f'?ip={ip}' if about_ip else ''}")
+        page.goto(f"{url}{path}{f'?{what}={about[what]}' if what else ''}")
         settled(page)
         page.screenshot(path=str(folder / f"{name}-{theme}.png"), full_page=full)
     context.close()
@@ -70,13 +71,15 @@ def main() -> None:
     words.add_argument("url", nargs="?", default="http://127.0.0.1:8501")
     words.add_argument("folder", nargs="?", type=Path, default=Path("docs/pictures"))
     words.add_argument("--ip", help="address that pages about one IP show")
+    words.add_argument("--order", help="order that the page about one order shows")
     words.add_argument("--theme", choices=["light", "dark", "both"], default="both")
     words.add_argument("--tall", action="store_true", help="a window tall enough for whole pages")
     given = words.parse_args()
+    about = {name: value for name, value in (("ip", given.ip), ("order", given.order)) if value}
     with sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for theme in ("light", "dark") if given.theme == "both" else (given.theme,):
-            shoot(browser, given.url.rstrip("/"), given.folder, given.ip, theme, given.tall)
+            shoot(browser, given.url.rstrip("/"), given.folder, about, theme, given.tall)
         browser.close()
 
 

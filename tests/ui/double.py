@@ -188,9 +188,7 @@ class Double(BaseHTTPRequestHandler):
         elif url.path in state.garble:
             self._answer(200, '{"items": [1, 2]}')
         else:
-            self._route(
-                method, url.path, body, {name: values[0] for name, values in parse_qs(url.query).items()}
-            )
+            self._route(method, url.path, body, {name: values[0] for name, values in parse_qs(url.query).items()})
 
     def _route(self, method: str, path: str, body: dict[str, Any], query: dict[str, str]) -> None:
         state = self.state
@@ -204,9 +202,7 @@ class Double(BaseHTTPRequestHandler):
                     stages[ip["stage"]] = stages.get(ip["stage"], 0) + 1
                 self._answer(200, {"stages": stages, "installation": "SANDBOX", "profile": state.profile})
             case ("GET", "vendors"):
-                self._answer(
-                    200, {"items": [{"name": "sandbox", "regions": ["eu-1", "us-1"], "types": ["dedicated"]}]}
-                )
+                self._answer(200, {"items": [{"name": "sandbox", "regions": ["eu-1", "us-1"], "types": ["dedicated"]}]})
             case ("GET", "ips"):
                 chosen = [ip for ip in state.ips.values() if query.get("stage") in (None, ip["stage"])]
                 self._answer(200, {"items": chosen, "next": None})
@@ -258,12 +254,7 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "reputation"):
                 self._answer(
                     200,
-                    {
-                        "items": [
-                            {"address": ip["address"], "score": 92, "band": "green"}
-                            for ip in state.ips.values()
-                        ]
-                    },
+                    {"items": [{"address": ip["address"], "score": 92, "band": "green"} for ip in state.ips.values()]},
                 )
             case ("GET", "ips", address, "reputation"):
                 self._answer(

@@ -31,7 +31,12 @@ def test_a_token_without_a_name_is_not_made(page: Open, state: State) -> None:
     assert state.asked == []
 
 
+def test_the_last_administrator_stays(page: Open) -> None:
+    assert next(one for one in page(places.TOKENS).button if one.label == "Revoke").disabled
+
+
 def test_revoking_asks_once(page: Open, state: State) -> None:
+    state.tokens.append(state.tokens[0] | {"id": "t2", "name": "second"})
     app = button(page(places.TOKENS), "Revoke")
     assert "cannot be undone" in said(app)
     assert state.asked == []

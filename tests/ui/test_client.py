@@ -74,9 +74,7 @@ def test_odd_input_stays_one_segment_of_a_path() -> None:
     assert path_of("/v1/ips/{ip}", ip="../x?y") == "/v1/ips/..%2Fx%3Fy"
 
 
-def test_the_token_comes_from_the_environment_before_the_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_token_comes_from_the_environment_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WARMPATH_VAR_DIR", str(tmp_path))
     monkeypatch.delenv("WARMPATH_TOKEN", raising=False)
     assert configured_token() is None

@@ -37,9 +37,7 @@ def button(app: AppTest, label: str) -> AppTest:
 
 @pytest.mark.parametrize("file", [None, *places.NAMES])
 @pytest.mark.parametrize("stage", [None, "awaiting_dns", "active", "warming", "full_capacity"])
-def test_every_page_stands_at_every_stage(
-    page: Open, state: State, file: str | None, stage: str | None
-) -> None:
+def test_every_page_stands_at_every_stage(page: Open, state: State, file: str | None, stage: str | None) -> None:
     if stage:
         state.add_ip(stage)
     if stage in ("warming", "full_capacity"):
@@ -178,9 +176,7 @@ def test_an_api_that_is_down_is_a_sentence(page: Open, monkeypatch: pytest.Monke
     assert not app.exception
 
 
-def test_without_a_token_the_console_asks_for_one(
-    page: Open, state: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_token_the_console_asks_for_one(page: Open, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WARMPATH_TOKEN")
     app = page()
     assert [one.label for one in app.text_input] == ["Token"]

@@ -11,6 +11,14 @@ from ui.client import Api, JsonValue
 from ui.pieces import session, words
 from ui.pieces.guard import guarded, live
 
+NOUNS = {"ip": "IP", "dns": "DNS", "warmup": "warm-up"}
+SPOKEN = {
+    "ip.smtp": "Replace SMTP credentials",
+    "dns.support": "Send DNS to support",
+    "reputation.check": "Check reputation",
+    "pool.put": "Set up pool",
+}
+
 
 def _brief(value: JsonValue) -> str:
     """Before or after in words: ``cap 50, step 3``."""
@@ -22,8 +30,27 @@ def _brief(value: JsonValue) -> str:
         except ValueError:
             return str(value)
     if isinstance(value, dict):
-        return ", ".join(f"{words.spoken(name).lower()} {part}" for name, part in value.items())
+        return (
+            ", ".join(
+                f"{words.spoken(name).lower()} {part}" for name, part in value.items() if part not in ([], {}, None, "")
+            )
+            or "–"
+        )
     return str(value)
+
+
+def _what(value: JsonValue) -> str:
+    """A command in words: ``order.create`` -> ``Create order``."""
+    noun, dot, verb = str(value or "").partition(".")
+    if not dot:
+        return words.spoken(value)
+    return SPOKEN.get(str(value)) or f"{words.spoken(verb)} {NOUNS.get(noun, noun.replace('_', ' '))}"
+
+
+def _targets(value: JsonValue) -> str:
+    """What it was done on; of many only the first is named."""
+    first, *others = str(value or "–").split(",")
+    return f"{first} and {len(others)} more" if others else first
 
 
 @live
@@ -40,8 +67,8 @@ def entries(api: Api) -> None:
             {
                 "When (UTC)": words.exact(one.get("when") or one.get("at")).removesuffix(" UTC"),
                 "Who": one.get("who") or one.get("name"),
-                "What": words.spoken(one.get("what")),
-                "On": one.get("on_what") or one.get("on") or one.get("target"),
+                "What": _what(one.get("what")),
+                "On": _targets(one.get("on_what") or one.get("on") or one.get("target")),
                 "Why": one.get("why") or "–",
                 "Before": _brief(one.get("before")),
                 "After": _brief(one.get("after")),

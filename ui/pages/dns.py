@@ -78,9 +78,15 @@ def state(api: Api, address: str) -> None:
     """The grid, the checks and the details; refreshed by itself."""
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     dns = api.find(path_of("/v1/ips/{ip}/dns", ip=address))
-    journey.waits(ip)
+    journey.waits(ip, "awaiting_dns")
     if not dns:
         st.info("DNS set-up of this IP has not begun. It follows the purchase by itself.")
+        return
+    if not dns.get("records") and ip.get("stage") != "awaiting_dns":
+        st.info(
+            f"{address} was imported with its DNS in place, so its records are not watched here. "
+            "**Re-verify DNS** asks every server now."
+        )
         return
     verified = dns.get("state") in ("verified", "drifted_back") or ip.get("status") == "Active"
     one, two, three = st.columns(3)

@@ -27,10 +27,14 @@ def main() -> None:
             places.go(places.ACQUIRE)
         return
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
-    journey.waits(ip)
+    journey.waits(ip, "awaiting_dns")
     dns = api.find(path_of("/v1/ips/{ip}/dns", ip=address))
     if not dns or not dns.get("records"):
-        st.info("The record set of this IP is not rendered yet. It appears when its purchase is through.")
+        st.info(
+            "The record set of this IP is not rendered yet. It appears when its DNS set-up begins."
+            if ip.get("stage") in ("selected", "purchasing", "awaiting_dns")
+            else f"{address} was imported with its DNS in place; there is nothing to enter."
+        )
         return
     save, see = st.columns([1, 3], vertical_alignment="center")
     save.download_button(

@@ -56,6 +56,8 @@ def _table(api: Api, wanted: str | None, query: str) -> None:
             )
         return
     frame = pd.DataFrame([_row(ip) for ip in ips])
+    for name in ("Sent today", "Daily cap", "Score"):
+        frame[name] = frame[name].astype("Int64")
     chosen = st.dataframe(
         frame,
         hide_index=True,
@@ -63,9 +65,10 @@ def _table(api: Api, wanted: str | None, query: str) -> None:
         key=f"fleet_table:{wanted}:{query}:{len(cursors)}",
         on_select="rerun",
         selection_mode="single-row",
+        placeholder="–",
         column_config={
             "Load": st.column_config.ProgressColumn(
-                "Load", help="Sent today over today's cap", format="percent", min_value=0, max_value=1
+                "Load", help="Sent today over today's cap", format="percent", width=110, min_value=0, max_value=1
             ),
             "Sent today": st.column_config.NumberColumn(format="localized"),
             "Daily cap": st.column_config.NumberColumn(format="localized"),
@@ -111,11 +114,11 @@ def _row(ip: dict[str, Any]) -> dict[str, Any]:
         "IP": ip["address"],
         "Status": _status(ip),
         "Stage": words.stage(ip.get("stage")),
-        "Load": (sent or 0) / cap if cap else None,
+        "Load": round((sent or 0) / cap, 2) if cap else None,
         "Sent today": sent,
         "Daily cap": cap,
-        "Score": words.number(ip.get("score")),
         "Reputation": words.band(ip.get("band")),
+        "Score": ip.get("score"),
         "Waits for": words.waiting(ip.get("waiting_for")) or "–",
         "Pool": ip.get("pool") or "–",
         "Type": words.spoken(ip.get("type")),

@@ -56,7 +56,7 @@ def orders(api: Api) -> None:
         where, what, how, go = st.columns([2, 3, 2, 1], vertical_alignment="center")
         where.markdown(f"{order.get('hostname') or order.get('domain') or order['id']}")
         what.markdown(
-            f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))} "
+            f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))} · "
             f"{words.when(order.get('created_at') or order.get('created'))}",
             unsafe_allow_html=True,
         )

@@ -37,7 +37,7 @@ def main() -> None:
     if not rows:
         st.info("No setting has this in its name.")
         return
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 560))
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 423))
 
 
 with guarded():

@@ -59,7 +59,8 @@ def listed(api: Api) -> None:
     """Every token with its role and age; those in use can be revoked."""
     items: list[dict[str, Any]] = api.get("/v1/tokens").get("items") or []
     items.sort(key=lambda one: (one.get("revoked_at") is not None, str(one.get("created_at") or "")))
-    st.markdown("**Tokens**")
+    st.markdown("**In use and revoked**")
+    admins = sum(one.get("role") == "admin" and not one.get("revoked_at") for one in items)
     for one in items:
         name, role, state, press = st.columns([3, 2, 3, 1], vertical_alignment="center")
         name.markdown(str(one.get("name") or "–"))
@@ -71,8 +72,11 @@ def listed(api: Api) -> None:
         )
         identity = str(one["id"])
         if not revoked:
+            last = one.get("role") == "admin" and admins < 2
             press.button(
                 "Revoke",
+                disabled=last,
+                help="This is the last administrator's token. Make another one first." if last else None,
                 key=f"revoke:{identity}",
                 width="stretch",
                 on_click=asking.open_question,

@@ -73,8 +73,10 @@ def line(shown: list[dict[str, Any]]) -> None:
     st.html(f'<div style="display:flex;gap:6px;flex-wrap:wrap">{"".join(cells)}</div>')
 
 
-def waits(ip: dict[str, Any]) -> None:
-    """One sentence: what this IP waits for and who must act."""
+def waits(ip: dict[str, Any], *stages: str) -> None:
+    """One sentence: what this IP waits for and who must act; with ``stages``, only while it is at one of them."""
+    if stages and ip.get("stage") not in stages:
+        return
     text = words.waiting(ip.get("waiting_for"))
     actor = ip.get("waiting_on")
     if not text:
@@ -82,7 +84,7 @@ def waits(ip: dict[str, Any]) -> None:
     if actor in ("operator", "registrar", "vendor"):
         st.info(f"Waits for: **{text}**. Who must act: **{words.who(actor)}**.")
     else:
-        st.info(f"Waits for: **{text}**.")
+        st.info(f"Now: **{text}**.")
 
 
 def workflow_link(resource: dict[str, Any]) -> None:
