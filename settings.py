@@ -165,7 +165,9 @@ class Settings(BaseSettings):
     smtp_port: int = Field(10025, description="Port of the sandbox's SMTP server.")
     sandbox_dns_port: int = Field(10053, description="Port of the sandbox's authoritative DNS server.")
     sandbox_senders_port: int = Field(10082, description="Port of the switch for trouble of the sandbox's senders.")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`.")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
+    )
 
     @model_validator(mode="before")
     @classmethod
