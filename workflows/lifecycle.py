@@ -66,13 +66,17 @@ class IpLifecycle:
     async def start_warmup(self, plan: WarmupPlan) -> Stage:
         """Begin a warm-up; answers once its first day is open."""
         self._plan = plan
-        await workflow.wait_condition(lambda: self._plan is None)
+        # A retirement that came meanwhile ends the life; a handler that waited on would keep it open for ever.
+        await workflow.wait_condition(lambda: self._plan is None or self._retire is not None)
+        if self._plan is not None:
+            raise ApplicationError(f"{self._start.address} is being retired.", type="Conflict")
         return self._stage
 
     @start_warmup.validator
     def _check_start(self, plan: WarmupPlan) -> None:
         try:
-            check_startable(Stage.WARMING if self._plan or self._warming else self._stage, self._start.address)
+            stage = Stage.WARMING if self._plan or self._warming else self._stage
+            check_startable(Stage.RETIRED if self._retire else stage, self._start.address)
         except Conflict as conflict:
             raise ApplicationError(conflict.detail, type="Conflict") from conflict
 

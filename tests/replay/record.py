@@ -138,7 +138,7 @@ async def record() -> list[str]:
             for name, workflow_id in names.items():
                 history = await client.get_workflow_handle(workflow_id).fetch_history()
                 # Who recorded it, and on which machine, is nobody's business and no part of replay.
-                told = re.sub(r'("identity": *)"[^"]*"', r'\1"recorder"', history.to_json())
+                told = re.sub(r'"[0-9]+@[^"]*"', '"recorder"', history.to_json())
                 (HISTORIES / f"{name}.json").write_text(told + "\n")
         await db.close()
     return sorted(names)
