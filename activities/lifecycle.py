@@ -64,6 +64,7 @@ class LifecycleActivities:
     async def trouble(self, trouble: Trouble) -> None:
         """Open an incident, or close it on recovery; a critical one puts the IP at risk and stops its mail."""
         async with self._db.write() as session:
+            await ips.lock(session, trouble.address)
             if trouble.recovered:
                 await incidents.close_incident(session, "reputation", trouble.address, trouble.reason)
                 return

@@ -37,6 +37,7 @@ class WarmupActivities:
         The same day closed twice answers what the first close decided and writes it again.
         """
         async with self._db.write() as session:
+            await ips.lock(session, tick.address)
             progress = await self._close(session, tick) if tick.close else tick.progress
             await self._write(session, tick, progress)
         return Ticked(progress=progress)
@@ -94,8 +95,11 @@ class WarmupActivities:
 
     async def _tell(self, session: AsyncSession, address: str, now: Progress) -> None:
         if now.state is WarmupState.STOPPED:
+            # An alert that already put the IP at risk says more than a stop.
+            row = await ips.get(session, address)
+            stage = Stage.AT_RISK if row.stage == Stage.AT_RISK else Stage.QUARANTINED
             await ips.set_stage(
-                session, address, Stage.QUARANTINED,
+                session, address, stage,
                 waiting_for=f"Warm-up stopped: {now.reason}", waiting_on=Actor.OPERATOR,
             )  # fmt: skip
             title = f"Warm-up of {address} stopped"

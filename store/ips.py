@@ -27,6 +27,14 @@ async def get(session: AsyncSession, address: str) -> Ip:
     return row
 
 
+async def lock(session: AsyncSession, address: str) -> None:
+    """Hold an IP until the transaction ends; who writes its ledger and its stage takes this first.
+
+    SQLite has one writer and needs no lock of a row.
+    """
+    await session.exec(select(Ip.address).where(col(Ip.address) == address).with_for_update())
+
+
 async def insert(session: AsyncSession, ip: Ip) -> bool:
     """Add an IP; False when the same order or import added it before.
 

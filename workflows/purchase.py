@@ -63,6 +63,9 @@ class Purchase:
     @workflow.update
     async def complete(self, command: Complete) -> PurchaseState:
         """Start the purchase; answers once that is written down. A second press changes nothing."""
+        # The read model shows the quote a moment before this workflow hears of it.
+        await workflow.wait_condition(lambda: self._state.status is not OrderStatus.QUOTING)
+        self._check_buyable(command)
         if self._complete is None:
             self._complete = command
         await workflow.wait_condition(lambda: self._marked or self._state.status in ENDED)
@@ -70,6 +73,10 @@ class Purchase:
 
     @complete.validator
     def _check_complete(self, command: Complete) -> None:
+        if self._state.status is not OrderStatus.QUOTING:
+            self._check_buyable(command)
+
+    def _check_buyable(self, command: Complete) -> None:
         if self._complete is not None and self._cancel is None:
             return
         if self._cancel is not None or self._state.status is not OrderStatus.QUOTED:

@@ -297,8 +297,9 @@ async def complete(
     row = await _get(db, order_id)
     if row.status not in (OrderStatus.PURCHASING, OrderStatus.PURCHASED):
         candidates = [rules.Candidate.model_validate(one) for one in row.candidates]
-        if row.status == OrderStatus.QUOTED:
-            rules.choose(candidates, body.candidates, row.count)
+        if row.status != OrderStatus.QUOTED:
+            raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip())
+        rules.choose(candidates, body.candidates, row.count)
         try:
             await command(client, purchase_id(order_id), Purchase.complete, body, key)
         except (Conflict, NotFound) as refusal:
@@ -373,7 +374,7 @@ async def import_owned(
                 ) from None
             life = LifecycleInput(
                 address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
-                stage=one.row.stage, safe_limit=one.row.safe_limit,
+                stage=one.row.stage, safe_limit=one.row.safe_limit, day_seconds=settings.day_seconds,
             )  # fmt: skip
             queued.append(
                 (
