@@ -190,11 +190,9 @@ def watch(api: Api, address: str) -> None:
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}
-    figures[3].metric(
-        "Full capacity",
-        words.ago(finish["p50"]) if isinstance(finish.get("p50"), str) else _end(finish.get("p50")),
-        border=True,
-    )
+    likely = words.ago(finish["p50"]) if isinstance(finish.get("p50"), str) else _end(finish.get("p50"))
+    reached = ip.get("stage") == "full_capacity"
+    figures[3].metric("Full capacity", "reached" if reached else likely, border=True)
     if history:
         st.markdown("**Cap against sent**")
         st.altair_chart(charts.cap_against_sent(history[-60:]), width="stretch", key="warmup_cap")

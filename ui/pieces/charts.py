@@ -225,7 +225,12 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
         ]
     )
     base = alt.Chart(frame).encode(
-        x=alt.X("server:N", sort=servers, title=None, axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=200)),
+        x=alt.X(
+            "server:N",
+            sort=servers,
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=140, labelOverlap=False),
+        ),
         y=alt.Y("record:N", sort=None, title=None, axis=alt.Axis(labelLimit=330)),
         tooltip=[
             alt.Tooltip("record:N", title="Record"),
