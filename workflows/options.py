@@ -57,3 +57,6 @@ SWEEP = Limits(
         initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1), maximum_attempts=5
     ),
 )
+
+#: How long a command waits for a quote that the read model shows already.
+QUOTE_IS_NEAR = timedelta(seconds=3)

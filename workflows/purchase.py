@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -63,8 +64,12 @@ class Purchase:
     @workflow.update
     async def complete(self, command: Complete) -> PurchaseState:
         """Start the purchase; answers once that is written down. A second press changes nothing."""
-        # The read model shows the quote a moment before this workflow hears of it.
-        await workflow.wait_condition(lambda: self._state.status is not OrderStatus.QUOTING)
+        # The read model shows the quote a moment before this workflow hears of it; a waitlist lasts longer.
+        if self._state.status is OrderStatus.QUOTING:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._state.status is not OrderStatus.QUOTING, timeout=options.QUOTE_IS_NEAR
+                )
         self._check_buyable(command)
         if self._complete is None:
             self._complete = command
