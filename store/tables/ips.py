@@ -28,6 +28,7 @@ class Ip(SQLModel, table=True):
     sender: str | None = Field(default=None, index=True)
     domain: str = Field("")
     hostname: str = Field("")
+    mx: str | None = Field(default=None, description="Host that receives the domain's mail; None: the hostname.")
     smtp_secret: str | None = Field(default=None, description="Reference of the encrypted credentials.")
     smtp_login: str | None = Field(default=None, description="HOST:PORT and user, for display; never the password.")
     safe_limit: int = Field(default=2000, description="Mails a day once fully warmed.")
@@ -41,6 +42,7 @@ class Ip(SQLModel, table=True):
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     retired_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    disposal: str = Field("", description="What became of a retired address: `released`, `kept`, `owned`, `stuck`.")
 
 
 class JourneyStep(SQLModel, table=True):

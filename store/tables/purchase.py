@@ -36,6 +36,7 @@ class Order(SQLModel, table=True):
     candidates: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON))
     quote: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
     payment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON))
+    payment_ref: str | None = Field(default=None, index=True, description="The provider's id of the payment.")
     ips: list[str] = Field(default_factory=list, sa_column=Column(JSON))
     waitlist_until: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -52,3 +53,28 @@ class Reservation(SQLModel, table=True):
     order_id: str = Field(index=True)
     vendor_ref: str = ""
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class PaymentEvent(SQLModel, table=True):
+    """One event of the payment provider, under the provider's own id: the same event twice is one row."""
+
+    __tablename__ = "payment_event"
+
+    event_id: str = Field(primary_key=True)
+    order_id: str = Field(index=True)
+    kind: str
+    detail: str = ""
+    at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class PaymentDeadLetter(SQLModel, table=True):
+    """An event of the payment provider that names no order of ours: kept for a person, answered with 404."""
+
+    __tablename__ = "payment_dead_letter"
+
+    event_id: str = Field(primary_key=True)
+    kind: str
+    payment_ref: str = Field("", description="The provider's id of the payment, if the event names one.")
+    why: str = ""
+    received: int = Field(1, description="How often it came.")
+    at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
