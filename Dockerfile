@@ -3,7 +3,7 @@ FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/warmpath/.venv
 WORKDIR /opt/warmpath
-COPY requirements.lock ./
+COPY deploy/requirements.lock ./
 RUN .venv/bin/pip install --require-hashes -r requirements.lock
 COPY . .
 RUN .venv/bin/pip install --no-deps -e .

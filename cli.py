@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +15,17 @@ from domain.words import Role
 from store import accounts, migrating
 from store.database import Database
 from store.secrets import new_key
+from workflows import workers
 
 app = typer.Typer(no_args_is_help=True, help="Warmpath: a control plane for sending IPs.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 token_app = typer.Typer(no_args_is_help=True, help="Access tokens.")
 secrets_app = typer.Typer(no_args_is_help=True, help="Keys of secrets at rest.")
+worker_app = typer.Typer(no_args_is_help=True, help="The worker of this machine.")
 app.add_typer(db_app, name="db")
 app.add_typer(token_app, name="token")
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(worker_app, name="worker")
 
 
 @db_app.command("upgrade")
@@ -65,6 +70,26 @@ def bootstrap() -> None:
 def make_key(name: str = "k1") -> None:
     """Print a fresh key for WARMPATH_SECRET_KEYS."""
     typer.echo(new_key(name))
+
+
+@worker_app.command("health")
+def worker_health(
+    seconds: Annotated[float, typer.Option(help="How long ago it may have asked for work.")] = 120.0,
+) -> None:
+    """Exit 0 if a worker of this machine asked the Temporal server for work lately, 1 if none did."""
+    try:
+        seen = asyncio.run(workers.last_seen(configuration.load()))
+    except RuntimeError as error:
+        seen, reason = None, f"Temporal does not answer: {error}"
+    else:
+        reason = "No worker of this machine takes tasks."
+    healthy = seen is not None and seen <= seconds
+    if seen is not None:
+        reason = f"The worker of this machine asked for work {seen:.0f} s ago."
+    typer.echo(reason, err=not healthy)
+    sys.stdout.flush()
+    # The SDK's runtime can crash at interpreter exit.
+    os._exit(0 if healthy else 1)
 
 
 def main() -> None:

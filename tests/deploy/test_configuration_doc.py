@@ -9,9 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_configuration_reference_is_current() -> None:
-    spec = importlib.util.spec_from_file_location(
-        "configuration_doc", ROOT / "deploy" / "configuration_doc.py"
-    )
+    spec = importlib.util.spec_from_file_location("configuration_doc", ROOT / "deploy" / "configuration_doc.py")
     assert spec is not None
     assert spec.loader is not None
     generator = importlib.util.module_from_spec(spec)
