@@ -9,6 +9,7 @@ documentation an operator reads.
 from __future__ import annotations
 
 import functools
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -140,8 +141,58 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr | None = Field(None, description="Stripe secret key.")
     stripe_api_base: str | None = Field(None, description="Other endpoint than Stripe itself (tests).")
     stripe_webhook_secret: SecretStr | None = Field(None, description="Signing secret of Stripe webhooks.")
+    extra_ip_monthly_price: Decimal = Field(
+        Decimal("8.00"),
+        gt=0,
+        decimal_places=2,
+        description="What an IP is sold for, USD a month without tax (source: operator's IP guide).",
+    )
+    payment_fee_share: Decimal = Field(
+        Decimal("0.029"),
+        ge=0,
+        lt=1,
+        description="Share of a payment that the payment provider keeps (source: operator's IP guide, 2.9 %).",
+    )
+    payment_fee_fixed: Decimal = Field(
+        Decimal("0.30"),
+        ge=0,
+        description="What the payment provider keeps beside the share, USD a payment (source: operator's IP guide).",
+    )
+    sandbox_monthly_cost: Decimal = Field(
+        Decimal("6.00"),
+        ge=0,
+        description="What the sandbox's vendor charges, USD an IP and month (source: operator's IP guide).",
+    )
+    aws_monthly_cost: Decimal = Field(
+        Decimal("3.65"),
+        ge=0,
+        description=(
+            "What AWS charges, USD an IP and month (source: AWS price list of 2024, 0.005 an hour for a public "
+            "IPv4 address, 730 hours)."
+        ),
+    )
+    inventory_monthly_cost: Decimal = Field(
+        Decimal("0.00"),
+        ge=0,
+        description="What an address already held costs, USD a month; set it where a provider charges for the space.",
+    )
     quote_minutes: float = Field(60.0, gt=0, description="How long a quote holds.")
     waitlist_hours: float = Field(72.0, gt=0, description="How long an order waits for stock.")
+    waitlist_look_seconds: float = Field(
+        30.0, gt=0, description="Interval at which a waitlisted order looks at the vendor's stock."
+    )
+    vetting_spares: int = Field(
+        4, ge=0, le=50, description="Candidates vetted beyond what was ordered; they stand in for refused ones."
+    )
+    vetting_neighbours: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="Size of the sample of neighbours (same /24; IPv6: /64) whose listings are looked at.",
+    )
+    vetting_neighbours_tolerated: int = Field(
+        1, ge=0, description="Listed neighbours of the sample that do not refuse a candidate; one may be bad luck."
+    )
 
     webhook_sendgrid_public_key: str | None = Field(
         None, description="Verification key of SendGrid's signed event webhook, base64."

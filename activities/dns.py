@@ -132,6 +132,7 @@ class DnsActivities:
             address=ip.address,
             hostname=host,
             domain=domain,
+            mx=ip.mx,
             dkim_selector=row.dkim_selector,
             dkim_record=row.dkim_record,
             overrides=overrides,

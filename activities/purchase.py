@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.context import Context
 from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
 from domain import purchase as rules
+from domain.addresses import neighbourhood
 from domain.refusals import Conflict, Refused
 from domain.words import Actor, OrderStatus, Severity, Stage
 from providers.ip_vendors.port import IpVendor, Offer, VendorError, VendorFault
@@ -29,18 +30,23 @@ from store.database import now
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 
-#: Candidates vetted beyond what was ordered, so that a refused one has a substitute.
-SPARE = 4
-#: Neighbours on each side whose listings are looked at: a sample, since a /24 would be 256 times 10 questions.  # noqa: E501
-NEIGHBOURS = 1
-WAITLIST_LOOK = dt.timedelta(seconds=30)
+#: Seconds that the reverse zone of a candidate may take to answer; a quote does not wait for a silent one.
+PTR_PATIENCE = 3.0
 
 
 class Vetting(Protocol):
-    """What blocklists say of an address."""
+    """What blocklists and reverse DNS say of an address."""
 
-    async def look(self, address: str) -> tuple[list[str], list[str]]:
-        """Lists that name the address with a weight that acts, and lists without a true answer."""
+    async def look(self, address: str) -> list[rules.ListAnswer]:
+        """What every list says."""
+        ...
+
+    async def is_listed(self, address: str) -> bool:
+        """Whether a list that acts names a neighbour."""
+        ...
+
+    async def ptr(self, address: str) -> tuple[rules.PtrFound, str | None]:
+        """The reverse name now."""
         ...
 
 
@@ -87,15 +93,13 @@ class PurchaseActivities:
                 status=OrderStatus.QUOTED,
                 reason="",
                 candidates=[one.model_dump(mode="json") for one in candidates],
-                quote=rules.quote(order.count, cost).model_dump(mode="json"),
+                quote=rules.quote(order.count, cost, self._prices()).model_dump(mode="json"),
                 expires_at=expires,
                 waiting_for="an operator to complete the purchase",
             )
         return Quoted(status=OrderStatus.QUOTED, recommended=good)
 
-    async def _wait_for_stock(
-        self, order: Order, why: str, candidates: Sequence[rules.Candidate] = ()
-    ) -> Quoted:
+    async def _wait_for_stock(self, order: Order, why: str, candidates: Sequence[rules.Candidate] = ()) -> Quoted:
         until = order.waitlist_until or now() + dt.timedelta(hours=self._context.settings.waitlist_hours)
         if now() >= until:
             return Quoted(status=OrderStatus.EXPIRED, reason=f"{why} The waitlist's deadline has passed.")
@@ -109,41 +113,72 @@ class PurchaseActivities:
                 candidates=[one.model_dump(mode="json") for one in candidates],
                 waiting_for=f"stock at {order.vendor}",
             )
-        delay = min(WAITLIST_LOOK, max(until - now(), dt.timedelta(milliseconds=100)))
-        raise ApplicationError(
-            why, type="OutOfStock", category=ApplicationErrorCategory.BENIGN, next_retry_delay=delay
+        look = dt.timedelta(seconds=self._context.settings.waitlist_look_seconds)
+        delay = min(look, max(until - now(), dt.timedelta(milliseconds=100)))
+        raise ApplicationError(why, type="OutOfStock", category=ApplicationErrorCategory.BENIGN, next_retry_delay=delay)
+
+    def _prices(self) -> rules.Prices:
+        settings = self._context.settings
+        return rules.Prices(
+            monthly_price=settings.extra_ip_monthly_price,
+            fee_share=settings.payment_fee_share,
+            fee_fixed=settings.payment_fee_fixed,
         )
 
     async def _candidates(self, order: Order, offers: Sequence[Offer]) -> list[rules.Candidate]:
+        """Vetted candidates: as many as ordered and the spares, more only while too few are good."""
         async with self._context.db.read() as session:
             used = await orders.in_use(session, [one.address for one in offers], order.id)
+        free = [offer for offer in offers if offer.address not in used]
         found: list[rules.Candidate] = []
-        good = 0
-        for offer in offers:
-            if offer.address in used:
-                continue
-            if len(found) >= order.count + SPARE and good >= order.count:
+        size = order.count + self._context.settings.vetting_spares
+        for first in range(0, len(free), size):
+            found += await asyncio.gather(*(self._candidate(offer) for offer in free[first : first + size]))
+            if sum(one.verdict is rules.Verdict.RECOMMENDED for one in found) >= order.count:
                 break
-            verdict, reasons = rules.vet(await self._evidence(offer.address, offer.ptr))
-            good += verdict is rules.Verdict.RECOMMENDED
-            found.append(
-                rules.Candidate(
-                    address=offer.address,
-                    price=rules.Money.of(rules.MONTHLY_PRICE),
-                    cost=rules.Money.of(offer.monthly),
-                    verdict=verdict,
-                    reasons=reasons,
-                    ptr=offer.ptr,
-                )
-            )
         return found
 
+    async def _candidate(self, offer: Offer) -> rules.Candidate:
+        evidence = await self._evidence(offer.address, offer.ptr)
+        verdict, reasons = self._verdict(evidence)
+        return rules.Candidate(
+            address=offer.address,
+            price=rules.Money.of(self._prices().monthly_price),
+            cost=rules.Money.of(offer.monthly),
+            verdict=verdict,
+            reasons=reasons,
+            **evidence.model_dump(),
+        )
+
+    def _verdict(self, evidence: rules.Evidence) -> tuple[rules.Verdict, list[str]]:
+        return rules.vet(evidence, tolerated=self._context.settings.vetting_neighbours_tolerated)
+
     async def _evidence(self, address: str, ptr: str | None) -> rules.Evidence:
-        listed, unknown = await self._vetting.look(address)
-        own = ipaddress.ip_address(address)
-        around = [str(own + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1) if step]
-        neighbours = [one for one in around if (await self._vetting.look(one))[0]]
-        return rules.Evidence(listed=listed, unknown=unknown, neighbours_listed=neighbours, ptr=ptr)
+        around = rules.sample(address, self._context.settings.vetting_neighbours)
+        listings, (state, name), listed = await asyncio.gather(
+            self._vetting.look(address),
+            self._ptr(address, ptr),
+            asyncio.gather(*(self._vetting.is_listed(one) for one in around)),
+        )
+        return rules.Evidence(
+            listings=listings,
+            neighbours=rules.Neighbours(
+                network=neighbourhood(address),
+                asked=around,
+                listed=[one for one, bad in zip(around, listed, strict=True) if bad],
+            ),
+            ptr=name,
+            ptr_state=state,
+        )
+
+    async def _ptr(self, address: str, told: str | None) -> tuple[rules.PtrFound, str | None]:
+        """What the vendor told, else what the reverse zone says in time."""
+        if told:
+            return rules.PtrFound.FOUND, told
+        try:
+            return await asyncio.wait_for(self._vetting.ptr(address), PTR_PATIENCE)
+        except TimeoutError:
+            return rules.PtrFound.UNKNOWN, None
 
     @activity.defn(name="purchase_mark")
     async def mark(self, wanted: Mark) -> None:
@@ -195,26 +230,61 @@ class PurchaseActivities:
             raise
 
     @activity.defn(name="purchase_vet")
-    async def vet(self, step: Step) -> None:
-        """Look again, now that money is about to move."""
-        for address in step.addresses:
-            verdict, reasons = rules.vet(await self._evidence(address, None))
+    async def vet(self, step: Step) -> list[str]:
+        """Look again, now that money is about to move; answers the addresses to buy, all of them held.
+
+        One that fails is replaced by the next vetted candidate, unless the operator named the candidates.
+        """
+        order = await self._order(step.order_id)
+        passed: list[str] = []
+        failed: list[str] = []
+        # What an earlier attempt took instead comes first, so that a repetition ends at the same addresses.
+        async with self._context.db.read() as session:
+            mine = {one.address for one in await orders.held_by(session, order.id)}
+        for address in sorted(dict.fromkeys([*step.addresses, *step.spares]), key=lambda one: one not in mine):
+            if len(passed) == len(step.addresses):
+                break
+            verdict, reasons = self._verdict(await self._evidence(address, None))
             if verdict is rules.Verdict.REFUSED:
-                raise Refused(f"{address} failed the second vetting: {reasons[0]}.", code="vetting")
+                failed.append(f"{address} failed the second vetting: {reasons[0]}.")
+                if step.chosen:
+                    break
+                continue
+            try:
+                await self._hold(order, address)
+            except Conflict as conflict:
+                failed.append(conflict.detail)
+            else:
+                passed.append(address)
+        if len(passed) < len(step.addresses):
+            why = "It was chosen by name, so no other takes its place." if step.chosen else "No candidate is left."
+            raise Refused(f"{' '.join(failed)} {why} Nothing was charged.", code="vetting")
+        for address in mine - set(passed):
+            await _vendor(self._vendors[order.vendor].release(address, order.id))
+            async with self._context.db.write() as session:
+                await orders.release(session, address, order.id)
+        return passed
 
     @activity.defn(name="purchase_authorise")
     async def authorise(self, step: Step) -> None:
-        """Hold the amount of the quote."""
+        """Hold the amount of the quote; the payment's id is written down before any money is held."""
         order = await self._order(step.order_id)
         amount = Decimal(order.quote["total"]["amount"])
+        ref = order.payment_ref
         try:
-            paid = await self._payments.authorise(
-                order.id, amount, rules.CURRENCY, step.payment_method, f"{order.id}:authorise"
-            )
+            if ref is None:
+                opened = await self._payments.open(
+                    order.id, amount, rules.CURRENCY, step.payment_method, f"{order.id}:open"
+                )
+                ref = opened.ref
+                await self._paid(order.id, opened)
+            paid = await self._payments.authorise(ref, f"{order.id}:authorise")
         except PaymentRefused as refusal:
-            await self._paid(order.id, {"status": PaymentStatus.DECLINED, "detail": str(refusal)})
+            shown = {"id": ref, "status": PaymentStatus.DECLINED, "detail": str(refusal)}
+            async with self._context.db.write() as session:
+                await orders.change(session, order.id, payment=shown)
             raise Refused(f"Payment refused: {refusal}", field="payment_method", code="declined") from refusal
-        await self._paid(order.id, _shown(paid))
+        await self._paid(order.id, paid)
 
     @activity.defn(name="purchase_provision")
     async def provision(self, step: Step) -> None:
@@ -229,16 +299,16 @@ class PurchaseActivities:
     async def capture(self, step: Step) -> None:
         """Take the money that was held; what was taken by an attempt whose answer was lost is not asked again."""
         order = await self._order(step.order_id)
-        ref = order.payment["id"]
-        known = next((one for one in await self._payments.find(order.id) if one.ref == ref), None)
-        if known is not None and known.status is PaymentStatus.CAPTURED:
-            await self._paid(order.id, _shown(known))
+        assert order.payment_ref is not None
+        known = await self._payments.look(order.payment_ref)
+        if known.status is PaymentStatus.CAPTURED:
+            await self._paid(order.id, known)
             return
         try:
-            paid = await self._payments.capture(ref, f"{order.id}:capture")
+            paid = await self._payments.capture(order.payment_ref, f"{order.id}:capture")
         except PaymentRefused as refusal:
             raise Refused(f"Payment could not be taken: {refusal}", code="capture") from refusal
-        await self._paid(order.id, _shown(paid))
+        await self._paid(order.id, paid)
 
     @activity.defn(name="purchase_hand_over")
     async def hand_over(self, step: Step) -> None:
@@ -262,6 +332,7 @@ class PurchaseActivities:
                         sender=order.sender,
                         domain=order.domain,
                         hostname=rules.hostname_for(order.hostname, index),
+                        mx=order.mx,
                         smtp_secret=order.smtp_secret,
                         smtp_login=order.smtp_login,
                         waiting_for="DNS set-up to begin",
@@ -292,22 +363,31 @@ class PurchaseActivities:
 
     @activity.defn(name="purchase_undo_payment")
     async def undo_payment(self, step: Step) -> None:
-        """Cancel what is held, refund what was taken; also a payment whose answer never came."""
-        for paid in await self._payments.find(step.order_id):
-            key = f"{step.order_id}:undo:{paid.ref}"
-            try:
-                if paid.status is PaymentStatus.AUTHORISED:
-                    await self._paid(step.order_id, _shown(await self._payments.cancel(paid.ref, key)))
-                elif paid.status is PaymentStatus.CAPTURED:
-                    await self._paid(step.order_id, _shown(await self._payments.refund(paid.ref, key)))
-            except PaymentRefused as refusal:
-                if not await self._let_go(step.order_id, paid.ref):
-                    raise Refused(f"Payment {paid.ref} could not be undone: {refusal}", code="undo") from refusal
+        """Cancel what is open or held, refund what was taken; also a payment whose last answer never came.
 
-    async def _let_go(self, order_id: str, ref: str) -> bool:
-        """Whether a payment moves no money any more, whoever ended it."""
-        moving = (PaymentStatus.AUTHORISED, PaymentStatus.CAPTURED)
-        return all(one.status not in moving for one in await self._payments.find(order_id) if one.ref == ref)
+        An order without a payment id opened none, or one whose answer was lost: that one holds no money.
+        """
+        ref = (await self._order(step.order_id)).payment_ref
+        if ref is None:
+            return
+        paid = await self._payments.look(ref)
+        key = f"{step.order_id}:undo:{ref}"
+        try:
+            if paid.status in (PaymentStatus.OPEN, PaymentStatus.AUTHORISED):
+                paid = await self._payments.cancel(ref, key)
+            elif paid.status is PaymentStatus.CAPTURED:
+                paid = await self._payments.refund(ref, key)
+        except PaymentRefused as refusal:
+            paid = await self._payments.look(ref)
+            if paid.status in (PaymentStatus.OPEN, PaymentStatus.AUTHORISED, PaymentStatus.CAPTURED):
+                raise Refused(f"Payment {ref} could not be undone: {refusal}", code="undo") from refusal
+        await self._undone(step.order_id, paid)
+
+    async def _undone(self, order_id: str, paid: Payment) -> None:
+        """Write how it ended; a card that was declined stays shown as declined."""
+        declined = (await self._order(order_id)).payment.get("status") == PaymentStatus.DECLINED
+        if not (declined and paid.status is PaymentStatus.CANCELLED):
+            await self._paid(order_id, paid)
 
     @activity.defn(name="purchase_escalate")
     async def escalate(self, trouble: Trouble) -> None:
@@ -319,9 +399,10 @@ class PurchaseActivities:
                     session, "purchase", address, Severity.CRITICAL, "A purchase could not be undone", detail
                 )
 
-    async def _paid(self, order_id: str, shown: dict[str, Any]) -> None:
+    async def _paid(self, order_id: str, paid: Payment) -> None:
+        shown = {"id": paid.ref, "status": paid.status, "amount": f"{paid.amount:.2f}", "currency": paid.currency}
         async with self._context.db.write() as session:
-            await orders.change(session, order_id, payment=shown)
+            await orders.change(session, order_id, payment=shown, payment_ref=paid.ref)
 
 
 async def _vendor(call: Any) -> Any:  # noqa: ANN401
@@ -334,10 +415,6 @@ async def _vendor(call: Any) -> Any:  # noqa: ANN401
         if error.kind is VendorFault.TAKEN:
             raise Conflict(error.detail, field="candidates", code=error.kind) from error
         raise Refused(error.detail, code=error.kind) from error
-
-
-def _shown(paid: Payment) -> dict[str, Any]:
-    return {"id": paid.ref, "status": paid.status, "amount": f"{paid.amount:.2f}", "currency": paid.currency}
 
 
 def build(context: Context) -> PurchaseActivities:

@@ -28,7 +28,9 @@ class Step(BaseModel):
     addresses: list[str] = []
     payment_method: str = ""
     spares: list[str] = []
-    """Recommended addresses that may stand in for one that was just taken; none if the operator chose."""
+    """Recommended addresses that may stand in for one that was taken or listed; none if the operator chose."""
+    chosen: bool = False
+    """The operator named the addresses: none may be replaced."""
 
 
 class Trouble(BaseModel):

@@ -150,6 +150,7 @@ class Wish(BaseModel):
     address: str
     hostname: str
     domain: str
+    mx: str | None = Field(None, description="Host that was named for the domain's mail; None: none was.")
     dkim_selector: str = dkim.SELECTOR
     dkim_record: str
     report_address: str | None = None
@@ -168,6 +169,13 @@ def reverse_hint(address: str) -> str:
     """The reverse name of the /24 (IPv4) or /64 (IPv6) around an address."""
     labels = reverse_name(address).split(".")
     return ".".join(labels[1:] if ipaddress.ip_address(address).version == 4 else labels[16:])
+
+
+def _mx(wanted: str | None, present: list[str]) -> list[str]:
+    """The MX that was named for the domain; what is published stays when none was, or when it is there already."""
+    if wanted is None or any(value.split()[-1].rstrip(".").lower() == wanted for value in present):
+        return present
+    return [f"10 {wanted}"]
 
 
 def render(wish: Wish, existing: Existing) -> list[Record]:
@@ -195,7 +203,7 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
             expected=[host],
             zone_hint=reverse_hint(wish.address),
         ),
-        Record(key="mx", name=domain, type="MX", expected=existing.mx or [own_mx], zone_hint=domain),
+        Record(key="mx", name=domain, type="MX", expected=_mx(wish.mx, existing.mx) or [own_mx], zone_hint=domain),
         Record(
             key="spf",
             name=domain,

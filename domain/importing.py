@@ -31,6 +31,7 @@ class OwnedIp(BaseModel):
     sender: str | None = None
     domain: str = Field("", max_length=253)
     hostname: str = Field("", max_length=253)
+    mx: str | None = Field(None, max_length=253)
     bind_address: str | None = None
     region: str = ""
     safe_limit: int = Field(2_000, gt=0, le=100_000_000)

@@ -24,6 +24,7 @@ class LifecycleInput(BaseModel):
     stage: Stage = Stage.AWAITING_DNS
     safe_limit: int = Field(2000, gt=0, description="Mails a day once fully warmed.")
     day_seconds: float = Field(86_400.0, gt=0, description="Length of a day, for an import while warming.")
+    vendor_queue: str | None = Field(None, description="Task queue of slow or paid calls; None: the life's own.")
 
 
 class Retire(BaseModel):

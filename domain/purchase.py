@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -9,15 +10,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field, SecretStr
 
+from domain.addresses import neighbourhood
 from domain.refusals import Refused
 from domain.words import IpType, OrderStatus
 
 CURRENCY = "USD"
-#: Sold at 8.00 a month, costs 6.00, payment fee 2.9 % + 0.30 (operator's IP guide; POLICY, Capacity).
-MONTHLY_PRICE = Decimal("8.00")
-FEE_SHARE, FEE_FIXED = Decimal("0.029"), Decimal("0.30")
-#: Listed neighbours of a sample that make a range suspicious; one may be bad luck.
-NEIGHBOURS_TOLERATED = 1
 MOST_AT_ONCE = 50
 
 ENDED = (OrderStatus.PURCHASED, OrderStatus.FAILED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
@@ -80,13 +77,11 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
             field="region",
             code="region",
         )
-    domain, hostname = (name.strip().rstrip(".").lower() for name in (order.domain, order.hostname))
-    for field, name in (("domain", domain), ("hostname", hostname)):
-        if not _HOST.match(name):
-            raise Refused(
-                f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name"
-            )
-    return order.model_copy(update={"region": region, "domain": domain, "hostname": hostname})
+    names = {field: (getattr(order, field) or "").strip().rstrip(".").lower() for field in ("domain", "hostname", "mx")}
+    for field, name in names.items():
+        if not (_HOST.match(name) or (field == "mx" and not name)):
+            raise Refused(f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name")
+    return order.model_copy(update={**names, "mx": names["mx"] or None, "region": region})
 
 
 def hostname_for(hostname: str, index: int) -> str:
@@ -97,11 +92,47 @@ def hostname_for(hostname: str, index: int) -> str:
     return f"{first}-{index + 1}.{rest}"
 
 
+class Prices(BaseModel):
+    """What an IP is sold for, a month without tax, and what the payment provider keeps of a payment.
+
+    The values are settings (``WARMPATH_EXTRA_IP_MONTHLY_PRICE`` and its neighbours), which name their source.
+    """
+
+    monthly_price: Decimal
+    fee_share: Decimal
+    fee_fixed: Decimal
+
+
 class Verdict(StrEnum):
     """What vetting says of a candidate."""
 
     RECOMMENDED = "recommended"
     REFUSED = "refused"
+
+
+class ListAnswer(BaseModel):
+    """What one blocklist said: ``clean``, ``listed``, ``not_a_listing`` or ``unknown``, and why."""
+
+    zone: str
+    state: str
+    reason: str = ""
+    against: bool = Field(False, description="A listing that acts, or a policy entry that keeps mail from going out.")
+
+
+class Neighbours(BaseModel):
+    """A sample of the addresses around a candidate, and which of them are listed."""
+
+    network: str = ""
+    asked: list[str] = []
+    listed: list[str] = []
+
+
+class PtrFound(StrEnum):
+    """Whether an address has a reverse name now; no answer is not the same as none."""
+
+    FOUND = "found"
+    NONE = "none"
+    UNKNOWN = "unknown"
 
 
 class Candidate(BaseModel):
@@ -113,30 +144,62 @@ class Candidate(BaseModel):
     verdict: Verdict
     reasons: list[str] = []
     ptr: str | None = None
+    ptr_state: PtrFound = PtrFound.UNKNOWN
+    listings: list[ListAnswer] = []
+    neighbours: Neighbours = Neighbours()
 
 
 class Evidence(BaseModel):
-    """What was found about a candidate; ``unknown`` names lists that gave no true answer."""
+    """What was found about a candidate."""
 
-    listed: list[str] = []
-    unknown: list[str] = []
-    neighbours_listed: list[str] = []
+    listings: list[ListAnswer] = []
+    neighbours: Neighbours = Neighbours()
     ptr: str | None = None
+    ptr_state: PtrFound = PtrFound.UNKNOWN
 
 
-def vet(evidence: Evidence) -> tuple[Verdict, list[str]]:
-    """The verdict and why. Unknown is shown but is no reason to refuse; a listing is."""
-    against: list[str] = [f"listed on {zone}" for zone in evidence.listed]
-    if len(evidence.neighbours_listed) > NEIGHBOURS_TOLERATED:
-        against.append(f"neighbours are listed: {', '.join(evidence.neighbours_listed)}")
-    notes = [f"no answer from {zone}, so unknown there" for zone in evidence.unknown]
-    if 0 < len(evidence.neighbours_listed) <= NEIGHBOURS_TOLERATED:
-        notes.append(f"one listed neighbour: {evidence.neighbours_listed[0]}")
-    if evidence.ptr:
+def sample(address: str, size: int) -> list[str]:
+    """The ``size`` nearest addresses of the same /24 (IPv6: /64), nearest first, without the candidate."""
+    own = ipaddress.ip_address(address)
+    network = ipaddress.ip_network(neighbourhood(address))
+    picked: list[str] = []
+    for distance in range(1, size * 2 + 1):
+        for step in (distance, -distance):
+            number = int(own) + step
+            # The first and the last address of a network are nobody's.
+            if len(picked) < size and int(network[0]) < number < int(network[-1]):
+                picked.append(str(type(own)(number)))
+    return picked
+
+
+def vet(evidence: Evidence, *, tolerated: int) -> tuple[Verdict, list[str]]:
+    """The verdict and why. Unknown is shown but is no reason to refuse; a listing is.
+
+    Args:
+        evidence: what was found.
+        tolerated: listed neighbours of the sample that are put down to bad luck.
+    """
+    around = evidence.neighbours
+    said = f"{len(around.listed)} of {len(around.asked)} neighbours asked in {around.network} are listed"
+    named = f"{said}: {', '.join(around.listed)}"
+    against = [f"listed on {one.zone}: {one.reason}" for one in evidence.listings if one.against]
+    if len(around.listed) > tolerated:
+        against.append(named)
+    notes = [f"no answer from {one.zone}, so unknown there" for one in evidence.listings if one.state == "unknown"]
+    if 0 < len(around.listed) <= tolerated:
+        notes.append(named)
+    if evidence.ptr_state is PtrFound.FOUND:
         notes.append(f"its PTR still says {evidence.ptr}; DNS set-up replaces it")
+    elif evidence.ptr_state is PtrFound.UNKNOWN:
+        notes.append("its PTR could not be read now")
     if against:
         return Verdict.REFUSED, against + notes
-    return Verdict.RECOMMENDED, notes or ["on no list, clean neighbours, no PTR of somebody else"]
+    if any(one.state == "unknown" for one in evidence.listings):
+        return Verdict.RECOMMENDED, notes
+    clean = "on no list that acts"
+    if around.asked and not around.listed:
+        clean += f"; none of {len(around.asked)} neighbours asked in {around.network} is listed"
+    return Verdict.RECOMMENDED, [clean, *notes]
 
 
 class Quote(BaseModel):
@@ -149,14 +212,14 @@ class Quote(BaseModel):
     tax: str = "excluded"
 
 
-def quote(count: int, monthly_cost: Decimal) -> Quote:
+def quote(count: int, monthly_cost: Decimal, prices: Prices) -> Quote:
     """The price of ``count`` IPs whose vendor charges ``monthly_cost`` each."""
-    total = MONTHLY_PRICE * count
+    total = prices.monthly_price * count
     return Quote(
         total=Money.of(total),
-        monthly_price=Money.of(MONTHLY_PRICE * count),
+        monthly_price=Money.of(total),
         monthly_cost=Money.of(monthly_cost * count),
-        payment_fee=Money.of(total * FEE_SHARE + FEE_FIXED),
+        payment_fee=Money.of(total * prices.fee_share + prices.fee_fixed),
     )
 
 
@@ -170,12 +233,19 @@ def choose(candidates: Sequence[Candidate], wanted: Sequence[str], count: int) -
     chosen = list(dict.fromkeys(wanted)) or good[:count]
     bad = [address for address in chosen if address not in good]
     if bad:
-        raise Refused(
-            f"{bad[0]} is not a recommended candidate of this order.", field="candidates", code="candidate"
-        )
+        raise Refused(f"{bad[0]} is not a recommended candidate of this order.", field="candidates", code="candidate")
     if len(chosen) != count:
         raise Refused(f"Choose {count} candidates, not {len(chosen)}.", field="candidates", code="count")
     return chosen
+
+
+class PaymentEventKind(StrEnum):
+    """What can happen to a payment without our doing."""
+
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
 
 
 class PurchaseInput(BaseModel):
@@ -187,6 +257,7 @@ class PurchaseInput(BaseModel):
     sender: str | None = None
     type: IpType = IpType.DEDICATED
     quote_seconds: float = 3_600.0
+    vendor_queue: str | None = Field(None, description="Task queue of slow or paid calls; None: the order's own.")
 
 
 class Complete(BaseModel):
@@ -209,3 +280,22 @@ class PurchaseState(BaseModel):
     step: str = ""
     reason: str = ""
     addresses: list[str] = []
+
+
+class PaymentEvent(BaseModel):
+    """What the payment provider says of an order's payment by itself, under its own event id."""
+
+    event_id: str = Field(max_length=255)
+    kind: PaymentEventKind
+    detail: str = ""
+
+
+def payment_reason(event: PaymentEvent) -> str:
+    """Why an order whose payment moved by itself cannot go on, in words."""
+    what = {
+        PaymentEventKind.CANCELLED: "The authorisation of the payment expired or was cancelled at the provider.",
+        PaymentEventKind.FAILED: "The payment failed at the provider.",
+        PaymentEventKind.REFUNDED: "The payment was refunded at the provider.",
+        PaymentEventKind.DISPUTED: "The payment is disputed by the card's holder.",
+    }[event.kind]
+    return f"{what} {event.detail}".strip()

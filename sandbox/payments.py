@@ -23,6 +23,7 @@ from sandbox import state as states
 GOOD = ("tok_visa", "pm_card_visa", "pm_card_mastercard")
 EXPIRING = "tok_expired_auth"
 NEXT = {
+    "authorise": ("open", "authorised"),
     "capture": ("authorised", "captured"),
     "cancel": ("authorised", "cancelled"),
     "refund": ("captured", "refunded"),
@@ -30,7 +31,7 @@ NEXT = {
 
 
 class Wanted(BaseModel):
-    """A payment to authorise; ``amount`` in units of the currency, as text."""
+    """A payment to open, which holds nothing yet; ``amount`` in units of the currency, as text."""
 
     order: str
     amount: str
@@ -82,14 +83,12 @@ def create(gateway: Gateway) -> FastAPI:
         return wanted
 
     @app.post("/v1/payments")
-    async def authorise(wanted: Wanted, idempotency_key: Annotated[str, Header()] = "") -> JSONResponse:
+    async def begin(wanted: Wanted, idempotency_key: Annotated[str, Header()] = "") -> JSONResponse:
         if before := gateway.told(idempotency_key):
             return before
-        if wanted.method not in (*GOOD, EXPIRING):
-            return gateway.answer(idempotency_key, 402, {"detail": "The card was declined."})
         made = {
             "id": f"pay_{len(gateway.held['payments']) + 1}",
-            "status": "authorised",
+            "status": "open",
             **wanted.model_dump(),
         }
         gateway.held["payments"][made["id"]] = made
@@ -102,19 +101,24 @@ def create(gateway: Gateway) -> FastAPI:
         payment = gateway.held["payments"].get(ref)
         if payment is None or step not in NEXT:
             return JSONResponse({"detail": f"There is no {step} of {ref}."}, status_code=404)
+        if step == "authorise" and payment["method"] not in (*GOOD, EXPIRING):
+            return gateway.answer(idempotency_key, 402, {"detail": "The card was declined."})
         if step == "capture" and payment["method"] == EXPIRING:
             return gateway.answer(idempotency_key, 402, {"detail": "The authorisation has expired."})
         since, until = NEXT[step]
-        if payment["status"] not in (since, until):
-            return gateway.answer(
-                idempotency_key, 409, {"detail": f"{ref} is {payment['status']}, no {step}."}
-            )
+        if payment["status"] not in (since, until) and (step, payment["status"]) != ("cancel", "open"):
+            return gateway.answer(idempotency_key, 409, {"detail": f"{ref} is {payment['status']}, no {step}."})
         payment["status"] = until
         return gateway.answer(idempotency_key, 200, dict(payment))
 
     @app.get("/v1/payments")
     async def find(order: str | None = None) -> list[dict[str, Any]]:
         return [one for one in gateway.held["payments"].values() if order in (None, one["order"])]
+
+    @app.get("/v1/payments/{ref}")
+    async def show(ref: str) -> JSONResponse:
+        found = gateway.held["payments"].get(ref)
+        return JSONResponse(found or {"detail": f"There is no payment {ref}."}, status_code=200 if found else 404)
 
     return app
 

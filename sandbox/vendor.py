@@ -29,9 +29,6 @@ from sandbox.dns import tsig_keys
 from settings import Settings, load
 
 REGIONS = {"eu-central": "198.51.100.0/24", "us-east": "203.0.113.0/24"}
-MONTHLY = "6.00"
-"""What an extra dedicated IP costs (operator's IP guide)."""
-
 FIRST, LAST = 60, 99
 """Host parts on sale: 40 addresses a region, the listed ones of ``sandbox.zones`` among them."""
 
@@ -51,15 +48,19 @@ class Ptr(BaseModel):
 
 
 class Vendor:
-    """Addresses and who holds them; ``dns_port`` is where reverse names are published, if anywhere."""
+    """Addresses and who holds them; ``dns_port`` is where reverse names are published, if anywhere.
 
-    def __init__(self, file: Path, dns_port: int | None = None, tsig_secret: str = "") -> None:
+    ``monthly`` is its price of an address, USD; the default of the setting where nobody says.
+    """
+
+    def __init__(
+        self, file: Path, dns_port: int | None = None, tsig_secret: str = "", monthly: str | None = None
+    ) -> None:
         self.file = file
+        self.monthly = monthly or str(Settings.model_fields["sandbox_monthly_cost"].default)
         self.dns_port = dns_port
         self.tsig_secret = tsig_secret
-        self.held: dict[str, Any] = states.load(
-            file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR), "faults": {}}
-        )
+        self.held: dict[str, Any] = states.load(file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR), "faults": {}})
 
     def keep(self) -> None:
         """Write the state."""
@@ -119,7 +120,7 @@ def create(vendor: Vendor) -> FastAPI:
     async def regions() -> list[dict[str, Any]]:
         orders = vendor.held["orders"]
         return [
-            {"name": name, "monthly": MONTHLY, "stock": sum(a not in orders for a in vendor.on_sale(name))}
+            {"name": name, "monthly": vendor.monthly, "stock": sum(a not in orders for a in vendor.on_sale(name))}
             for name in REGIONS
         ]
 
@@ -131,7 +132,7 @@ def create(vendor: Vendor) -> FastAPI:
         free = [a for a in vendor.on_sale(region) if orders.get(a, order) == order]
         if vendor.held["faults"].get("empty") or len(free) < count:
             return problem(409, "out_of_stock", f"Out of stock in {region}.")
-        return [{"address": a, "monthly": MONTHLY, "ptr": vendor.held["ptr"].get(a)} for a in free]
+        return [{"address": a, "monthly": vendor.monthly, "ptr": vendor.held["ptr"].get(a)} for a in free]
 
     def taken(address: str, order: str) -> JSONResponse | None:
         if not any(address in vendor.on_sale(region) for region in REGIONS):
@@ -194,7 +195,12 @@ def main() -> None:
     given = parser.parse_args()
     settings: Settings = load()
     keys = tsig_keys(given.dns_state or given.state.parent / "dns")
-    vendor = Vendor(states.file_in(given.state, "vendor.json"), settings.sandbox_dns_port, keys["vendor"])
+    vendor = Vendor(
+        states.file_in(given.state, "vendor.json"),
+        settings.sandbox_dns_port,
+        keys["vendor"],
+        str(settings.sandbox_monthly_cost),
+    )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.run(create(vendor), host="127.0.0.1", port=given.port, log_level="warning")
 

@@ -40,6 +40,13 @@ VENDOR = Limits(
     ),
 )
 
+
+
+def on(limits: Limits, task_queue: str | None) -> Limits:
+    """The same limits on another task queue; None keeps the workflow's own."""
+    return Limits(**limits, task_queue=task_queue) if task_queue else limits
+
+
 #: One look at DNS, repeated for as long as it takes; the activity itself says when to look again.
 DNS_WAIT = Limits(
     start_to_close_timeout=timedelta(seconds=90),

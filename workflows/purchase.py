@@ -19,13 +19,22 @@ with workflow.unsafe.imports_passed_through():
     from activities.purchase import PurchaseActivities
     from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
     from domain.lifecycle import LifecycleInput
-    from domain.purchase import ENDED, Cancel, Complete, PurchaseInput, PurchaseState
+    from domain.purchase import (
+        ENDED,
+        Cancel,
+        Complete,
+        PaymentEvent,
+        PaymentEventKind,
+        PurchaseInput,
+        PurchaseState,
+        payment_reason,
+    )
     from domain.words import OrderStatus, Stage
     from workflows import ids, options, search_attributes
 
 
 class Stopped(Exception):
-    """The operator cancelled between two steps."""
+    """The operator cancelled, or the payment moved by itself, between two steps."""
 
 
 @workflow.defn
@@ -33,7 +42,8 @@ class Purchase:
     """Quote, wait for the operator, then buy as a saga.
 
     Id ``purchase:<order>``. States: quoting, waitlisted, quoted, purchasing; ends as purchased, failed,
-    cancelled or expired. Updates: ``complete`` (pay and buy), ``cancel`` (undo and end). Query: ``state``.
+    cancelled or expired. Updates: ``complete`` (pay and buy), ``cancel`` (undo and end). Signal:
+    ``payment_changed`` (the provider's own events). Query: ``state``.
     A quote expires; nothing else has a time limit, since money is never left half moved. Actions: start,
     quote (and each look at stock), expiry timer, update, two marks, six steps, one child an IP.
     """
@@ -46,6 +56,9 @@ class Purchase:
         self._recommended: list[str] = []
         self._complete: Complete | None = None
         self._cancel: Cancel | None = None
+        self._lost: PaymentEvent | None = None
+        # Slow and paid calls wait on a queue of their own, so that an emergency never waits behind them.
+        self._vendor = options.on(options.VENDOR, start.vendor_queue)
         self._undo: list[Callable[[Step], Awaitable[None]]] = []
         self._marked = False
 
@@ -85,9 +98,7 @@ class Purchase:
         if self._complete is not None and self._cancel is None:
             return
         if self._cancel is not None or self._state.status is not OrderStatus.QUOTED:
-            raise ApplicationError(
-                f"This order is {self._state.status} and cannot be bought.", type="Conflict"
-            )
+            raise ApplicationError(f"This order is {self._state.status} and cannot be bought.", type="Conflict")
         unknown = [one for one in command.candidates if one not in self._recommended]
         if unknown:
             raise ApplicationError(f"{unknown[0]} is no recommended candidate of this order.", type="Refused")
@@ -102,9 +113,16 @@ class Purchase:
     @cancel.validator
     def _check_cancel(self, command: Cancel) -> None:
         if self._state.status in ENDED or self._state.step == "hand over":
-            raise ApplicationError(
-                f"This order is {self._state.status} and cannot be cancelled.", type="Conflict"
-            )
+            raise ApplicationError(f"This order is {self._state.status} and cannot be cancelled.", type="Conflict")
+
+    @workflow.signal
+    def payment_changed(self, event: PaymentEvent) -> None:
+        """The payment moved without our doing: an order under way stops at once and is undone.
+
+        A decline is left to the step that asks for the payment: it hears the same with the card's own words.
+        """
+        if self._state.status is OrderStatus.PURCHASING and event.kind is not PaymentEventKind.FAILED:
+            self._lost = self._lost or event
 
     @workflow.query
     def state(self) -> PurchaseState:
@@ -118,7 +136,7 @@ class Purchase:
             OrderRef(order_id=self._order),
             summary="Vet candidates and quote; waits for stock",
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            **options.VENDOR,
+            **self._vendor,
         )
         quoted = await self._unless_cancelled(quoting)
         if quoted is None:
@@ -166,7 +184,11 @@ class Purchase:
         chosen = list(dict.fromkeys(command.candidates)) or self._recommended[: start.count]
         spares = [] if command.candidates else self._recommended[start.count :]
         step = Step(
-            order_id=self._order, addresses=chosen, payment_method=command.payment_method, spares=spares
+            order_id=self._order,
+            addresses=chosen,
+            payment_method=command.payment_method,
+            spares=spares,
+            chosen=bool(command.candidates),
         )
         self._state.addresses = chosen
         await self._mark(OrderStatus.PURCHASING, "")
@@ -188,9 +210,13 @@ class Purchase:
         """
         self._undo.append(self._release)
         held: list[str] = await self._step("reserve", PurchaseActivities.reserve, step)
+        # Whoever was not held may still stand in for one that is listed since the quote.
+        left = [one for one in [*step.addresses, *step.spares] if one not in held]
+        step = step.model_copy(update={"addresses": held, "spares": [] if step.chosen else left})
+        self._state.addresses = held
+        held = await self._step("vet again", PurchaseActivities.vet, step)
         step = step.model_copy(update={"addresses": held, "spares": []})
         self._state.addresses = held
-        await self._step("vet again", PurchaseActivities.vet, step)
         self._undo.append(self._undo_payment)
         await self._step("authorise payment", PurchaseActivities.authorise, step)
         await self._step("provision", PurchaseActivities.provision, step)
@@ -199,7 +225,7 @@ class Purchase:
         return held
 
     async def _step(self, name: str, method: Any, step: Step) -> Any:  # noqa: ANN401
-        if self._cancel is not None:
+        if self._halted():
             raise Stopped
         self._state.step = name
         self._tell(f"Purchasing: **{name}** of {', '.join(step.addresses)}.")
@@ -208,9 +234,9 @@ class Purchase:
             step,
             summary=f"{name}: {', '.join(step.addresses)}",
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            **options.VENDOR,
+            **self._vendor,
         )
-        await workflow.wait_condition(lambda: running.done() or self._cancel is not None)
+        await workflow.wait_condition(lambda: running.done() or self._halted())
         if not running.done():
             running.cancel()
             # The attempt in flight ends before anything is undone, so that it cannot act after the undo.
@@ -218,6 +244,9 @@ class Purchase:
             if running.cancelled() or running.exception() is not None:
                 raise Stopped
         return running.result()
+
+    def _halted(self) -> bool:
+        return self._cancel is not None or self._lost is not None
 
     async def _compensate(self, step: Step) -> None:
         self._tell("Undoing what was done: payment, then addresses.")
@@ -228,15 +257,13 @@ class Purchase:
             except BaseException as error:  # noqa: BLE001 - each undo is caught alone
                 cause = error.cause if isinstance(error, ActivityError) and error.cause else error
                 failed.append(str(cause))
-                workflow.logger.error(
-                    "a compensation failed", extra={"order": self._order, "error": str(error)}
-                )
+                workflow.logger.error("a compensation failed", extra={"order": self._order, "error": str(error)})
         if failed:
             await asyncio.shield(self._escalate(failed))
 
     async def _release(self, step: Step) -> None:
         await workflow.execute_activity_method(
-            PurchaseActivities.release, step, summary="Undo: give the addresses back", **options.VENDOR
+            PurchaseActivities.release, step, summary="Undo: give the addresses back", **self._vendor
         )
 
     async def _undo_payment(self, step: Step) -> None:
@@ -244,7 +271,7 @@ class Purchase:
             PurchaseActivities.undo_payment,
             step,
             summary="Undo: cancel or refund the payment",
-            **options.VENDOR,
+            **self._vendor,
         )
 
     async def _escalate(self, failed: list[str]) -> None:
@@ -258,6 +285,8 @@ class Purchase:
     async def _end_badly(self, failure: BaseException) -> None:
         if isinstance(failure, Stopped) and self._cancel is not None:
             await self._mark(OrderStatus.CANCELLED, self._cancel.reason)
+        elif isinstance(failure, Stopped) and self._lost is not None:
+            await self._mark(OrderStatus.FAILED, payment_reason(self._lost))
         elif isinstance(failure, ActivityError) and isinstance(failure.cause, ApplicationError):
             await self._mark(OrderStatus.FAILED, failure.cause.message)
         else:
@@ -269,7 +298,13 @@ class Purchase:
             try:
                 await workflow.start_child_workflow(
                     "IpLifecycle",
-                    LifecycleInput(address=address, type=start.type, pool=start.pool, sender=start.sender),
+                    LifecycleInput(
+                        address=address,
+                        type=start.type,
+                        pool=start.pool,
+                        sender=start.sender,
+                        vendor_queue=start.vendor_queue,
+                    ),
                     id=ids.ip_id(address),
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                     search_attributes=search_attributes.of(
@@ -286,7 +321,8 @@ class Purchase:
                 PurchaseActivities.mark,
                 Mark(order_id=self._order, status=status, reason=reason, step=self._state.step),
                 summary=f"Write down: {status}",
-                **options.QUICK,
+                # The end of an order also gives back what a vendor holds for it.
+                **(self._vendor if status in ENDED else options.QUICK),
             )
         )
         self._state.status, self._state.reason = status, reason

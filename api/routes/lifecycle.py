@@ -39,6 +39,7 @@ class IpOut(BaseModel):
     sender: str | None
     domain: str
     hostname: str
+    mx: str | None
     smtp_login: str | None
     daily_cap: int | None
     sent_today: int | None

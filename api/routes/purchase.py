@@ -56,6 +56,7 @@ class OrderOut(BaseModel):
     sender: str | None
     domain: str
     hostname: str
+    mx: str | None
     smtp_login: str | None = Field(description="HOST:PORT and user; the password is never shown.")
     candidates: list[rules.Candidate]
     quote: dict[str, Any]
@@ -119,7 +120,7 @@ def _out(row: Order, settings: Settings) -> OrderOut:
     return OrderOut.model_validate(
         {
             **row.model_dump(
-                exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "mx"}
+                exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "payment_ref"}
             ),
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
@@ -156,6 +157,7 @@ def _input(row: Order, settings: Settings) -> rules.PurchaseInput:
         sender=row.sender,
         type=IpType(row.type),
         quote_seconds=settings.quote_minutes * 60,
+        vendor_queue=settings.vendor_task_queue,
     )
 
 
@@ -183,7 +185,7 @@ async def list_vendors(settings: AppSettings, _: Viewer) -> VendorPage:
                 RegionOut(
                     name=one.name,
                     monthly_cost=rules.Money.of(one.monthly),
-                    monthly_price=rules.Money.of(rules.MONTHLY_PRICE),
+                    monthly_price=rules.Money.of(settings.extra_ip_monthly_price),
                     stock=one.stock,
                 )
                 for one in await vendor.regions()
@@ -375,6 +377,7 @@ async def import_owned(
             life = LifecycleInput(
                 address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
                 stage=one.row.stage, safe_limit=one.row.safe_limit, day_seconds=settings.day_seconds,
+                vendor_queue=settings.vendor_task_queue,
             )  # fmt: skip
             queued.append(
                 (

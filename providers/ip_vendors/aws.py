@@ -13,8 +13,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from providers.ip_vendors.port import Offer, Region, VendorError, VendorFault
 
 ORDER_TAG = "warmpath-order"
-#: USD 0.005 an hour for a public IPv4 address, 730 hours (AWS price list, public IPv4 charge of 2024).
-MONTHLY = Decimal("3.65")
 OUT_OF_STOCK = ("AddressLimitExceeded", "InsufficientAddressCapacity")
 TRANSIENT = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
 
@@ -28,8 +26,15 @@ class AwsVendor:
 
     name = "aws"
 
-    def __init__(self, region: str, endpoint_url: str | None = None, client: Any = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        region: str,
+        endpoint_url: str | None = None,
+        client: Any = None,  # noqa: ANN401
+        monthly: Decimal = Decimal(0),
+    ) -> None:
         self._region = region
+        self._monthly = monthly
         self._client = client or boto3.client("ec2", region_name=region, endpoint_url=endpoint_url)
 
     async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ANN401
@@ -62,7 +67,7 @@ class AwsVendor:
 
     async def regions(self) -> list[Region]:
         """The configured region; AWS does not tell its stock."""
-        return [Region(self._region, MONTHLY)]
+        return [Region(self._region, self._monthly)]
 
     async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
         """Allocate what the order still lacks, tagged in the same call so that no crash can leak one."""
@@ -71,11 +76,9 @@ class AwsVendor:
             await self._call(
                 self._client.allocate_address,
                 Domain="vpc",
-                TagSpecifications=[
-                    {"ResourceType": "elastic-ip", "Tags": [{"Key": ORDER_TAG, "Value": order}]}
-                ],
+                TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": ORDER_TAG, "Value": order}]}],
             )
-        return [Offer(one["PublicIp"], self._region, MONTHLY) for one in await self._of_order(order)]
+        return [Offer(one["PublicIp"], self._region, self._monthly) for one in await self._of_order(order)]
 
     async def reserve(self, address: str, order: str) -> None:
         """Held since the offer; checks that it still is this order's."""

@@ -21,12 +21,13 @@ class InventoryVendor:
 
     name = "inventory"
 
-    def __init__(self, cidrs: Sequence[str], file: Path | None = None) -> None:
-        """Read the holdings.
+    def __init__(self, cidrs: Sequence[str], file: Path | None = None, monthly: Decimal = Decimal("0.00")) -> None:
+        """Read the holdings; ``monthly`` is what one costs, USD.
 
         Raises:
             ValueError: a block or a line is wrong; names it.
         """
+        self._monthly = monthly
         self._held: dict[str, str] = {}
         for cidr in cidrs:
             try:
@@ -55,16 +56,14 @@ class InventoryVendor:
         """The regions of the holdings; stock counts what is held, used or not."""
         names = sorted(set(self._held.values()))
         counts = {name: sum(region == name for region in self._held.values()) for name in names}
-        return [Region(name, Decimal("0.00"), counts[name]) for name in names]
+        return [Region(name, self._monthly, counts[name]) for name in names]
 
     async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
         """Every held address of the region; the caller leaves out those in use."""
         found = [address for address, where in self._held.items() if where == (region or DEFAULT_REGION)]
         if len(found) < count:
-            raise VendorError(
-                VendorFault.OUT_OF_STOCK, f"The inventory holds {len(found)} addresses in {region!r}."
-            )
-        return [Offer(address, region, Decimal("0.00")) for address in found]
+            raise VendorError(VendorFault.OUT_OF_STOCK, f"The inventory holds {len(found)} addresses in {region!r}.")
+        return [Offer(address, region, self._monthly) for address in found]
 
     async def reserve(self, address: str, order: str) -> None:
         """Nothing to hold outside our own store."""
@@ -83,9 +82,7 @@ class InventoryVendor:
 
     async def set_ptr(self, address: str, hostname: str) -> None:
         """Refused: reverse DNS of own space is in the operator's own reverse zone."""
-        raise VendorError(
-            VendorFault.REFUSED, f"Set the PTR of {address} to {hostname} in your own reverse zone."
-        )
+        raise VendorError(VendorFault.REFUSED, f"Set the PTR of {address} to {hostname} in your own reverse zone.")
 
     async def get_ptr(self, address: str) -> str | None:
         """The inventory does not know; DNS does."""

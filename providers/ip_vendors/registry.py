@@ -12,8 +12,12 @@ from settings import Settings
 
 MAKERS: dict[str, Callable[[Settings], IpVendor]] = {
     "sandbox": lambda settings: SandboxVendor(settings.sandbox_vendor_url),
-    "inventory": lambda settings: InventoryVendor(settings.inventory_cidrs, settings.inventory_file),
-    "aws": lambda settings: AwsVendor(settings.aws_region, settings.aws_endpoint_url),
+    "inventory": lambda settings: InventoryVendor(
+        settings.inventory_cidrs, settings.inventory_file, settings.inventory_monthly_cost
+    ),
+    "aws": lambda settings: AwsVendor(
+        settings.aws_region, settings.aws_endpoint_url, monthly=settings.aws_monthly_cost
+    ),
 }
 
 

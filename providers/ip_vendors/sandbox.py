@@ -52,9 +52,7 @@ class SandboxVendor:
 
     async def provision(self, address: str, order: str) -> str:
         """Buy an address."""
-        return str(
-            (await self._ask("POST", f"/v1/addresses/{address}/provision", json={"order": order}))["ref"]
-        )
+        return str((await self._ask("POST", f"/v1/addresses/{address}/provision", json={"order": order}))["ref"])
 
     async def release(self, address: str, order: str) -> None:
         """Give an address back."""

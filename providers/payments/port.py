@@ -1,4 +1,4 @@
-"""What Warmpath needs from a payment provider: authorise, capture, undo, find."""
+"""What Warmpath needs from a payment provider: open, authorise, capture, undo, look."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from settings import Settings
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment stands at the provider."""
+    """Where a payment stands at the provider. ``open`` holds no money yet."""
 
+    OPEN = "open"
     AUTHORISED = "authorised"
     CAPTURED = "captured"
     CANCELLED = "cancelled"
@@ -43,8 +44,20 @@ class PaymentProvider(Protocol):
 
     name: str
 
-    async def authorise(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
-        """Hold an amount on a payment method (the provider's token).
+    async def open(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
+        """Make a payment that moves no money yet, on a payment method (the provider's token).
+
+        Its ``ref`` is written down before anything is held, so that every later look is by id: an answer lost
+        here leaves nothing behind but an empty payment.
+
+        Raises:
+            PaymentRefused: the payment method is not known.
+            PaymentUnavailable: no answer.
+        """
+        ...
+
+    async def authorise(self, ref: str, key: str) -> Payment:
+        """Hold the amount.
 
         Raises:
             PaymentRefused: declined.
@@ -61,15 +74,15 @@ class PaymentProvider(Protocol):
         ...
 
     async def cancel(self, ref: str, key: str) -> Payment:
-        """Let go of a held amount."""
+        """Let go of a held amount, or end an open payment."""
         ...
 
     async def refund(self, ref: str, key: str) -> Payment:
         """Give a taken amount back."""
         ...
 
-    async def find(self, order: str) -> list[Payment]:
-        """Every payment of an order, also one whose answer was lost."""
+    async def look(self, ref: str) -> Payment:
+        """A payment as it stands now, also one whose last answer was lost."""
         ...
 
 

@@ -35,10 +35,14 @@ class SandboxPayments:
             raise PaymentRefused(str(answer.json().get("detail")))
         return answer.json()
 
-    async def authorise(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
-        """Hold an amount."""
+    async def open(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
+        """Make a payment that moves nothing yet."""
         body = {"order": order, "amount": str(amount), "currency": currency, "method": method}
         return _payment(await self._ask("POST", "/v1/payments", key, json=body))
+
+    async def authorise(self, ref: str, key: str) -> Payment:
+        """Hold the amount."""
+        return _payment(await self._ask("POST", f"/v1/payments/{ref}/authorise", key))
 
     async def capture(self, ref: str, key: str) -> Payment:
         """Take a held amount."""
@@ -52,9 +56,9 @@ class SandboxPayments:
         """Give a taken amount back."""
         return _payment(await self._ask("POST", f"/v1/payments/{ref}/refund", key))
 
-    async def find(self, order: str) -> list[Payment]:
-        """Every payment of an order."""
-        return [_payment(one) for one in await self._ask("GET", "/v1/payments", params={"order": order})]
+    async def look(self, ref: str) -> Payment:
+        """One payment."""
+        return _payment(await self._ask("GET", f"/v1/payments/{ref}"))
 
 
 def _payment(body: dict[str, Any]) -> Payment:

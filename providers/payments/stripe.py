@@ -33,7 +33,11 @@ class StripePayments:
         self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0)
 
     async def _call(
-        self, function: Callable[..., Any], *arguments: Any, key: str | None = None, **more: Any  # noqa: ANN401
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        key: str | None = None,
+        **more: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         options = {"idempotency_key": key} if key else {}
         try:
@@ -45,8 +49,8 @@ class StripePayments:
         except stripe.APIError as error:
             raise PaymentUnavailable(f"Stripe answers with an error of its own: {error}") from error
 
-    async def authorise(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
-        """Hold an amount on a payment method or token of Stripe."""
+    async def open(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:
+        """An unconfirmed intent on a payment method or token of Stripe; it holds no money."""
         intent = await self._call(
             self._client.v1.payment_intents.create,
             params={
@@ -55,13 +59,16 @@ class StripePayments:
                 "payment_method": method,
                 "payment_method_types": ["card"],
                 "capture_method": "manual",
-                "confirm": True,
                 "metadata": {"order": order},
             },
             key=key,
         )
-        found = _payment(intent)
-        if found.status is PaymentStatus.DECLINED:
+        return _payment(intent)
+
+    async def authorise(self, ref: str, key: str) -> Payment:
+        """Confirm the intent, which holds the amount."""
+        found = _payment(await self._call(self._client.v1.payment_intents.confirm, ref, key=key))
+        if found.status not in (PaymentStatus.AUTHORISED, PaymentStatus.CAPTURED):
             raise PaymentRefused("The card was declined or asks for the holder's confirmation.")
         return found
 
@@ -76,25 +83,20 @@ class StripePayments:
     async def refund(self, ref: str, key: str) -> Payment:
         """Give a taken amount back."""
         await self._call(self._client.v1.refunds.create, params={"payment_intent": ref}, key=key)
-        intent = _payment(await self._call(self._client.v1.payment_intents.retrieve, ref))
-        return Payment(intent.ref, PaymentStatus.REFUNDED, intent.amount, intent.currency)
+        return await self.look(ref)
 
-    async def find(self, order: str) -> list[Payment]:
-        """Payments of an order by its metadata, newest hundred of the account.
-
-        The list call is consistent at once; Stripe's search lags by up to a minute.
-        """
-        listed = await self._call(self._client.v1.payment_intents.list, params={"limit": 100})
-        return [_payment(one) for one in listed.data if _order_of(one) == order]
-
-
-def _order_of(intent: Any) -> str | None:  # noqa: ANN401
-    metadata = intent.metadata
-    return metadata["order"] if metadata and "order" in metadata else None
+    async def look(self, ref: str) -> Payment:
+        """The intent by its id, which is consistent at once and costs the same however many there are."""
+        expand = {"expand": ["latest_charge"]}
+        return _payment(await self._call(self._client.v1.payment_intents.retrieve, ref, params=expand))
 
 
 def _payment(intent: Any) -> Payment:  # noqa: ANN401
-    status = STATUS.get(intent.status, PaymentStatus.DECLINED)
+    status = STATUS.get(intent.status, PaymentStatus.OPEN)
+    # An intent that was given back still says that it succeeded; its charge knows.
+    charge = getattr(intent, "latest_charge", None)
+    if status is PaymentStatus.CAPTURED and getattr(charge, "refunded", False):
+        status = PaymentStatus.REFUNDED
     return Payment(intent.id, status, Decimal(intent.amount) / 100, str(intent.currency).upper())
 
 

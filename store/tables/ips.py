@@ -42,7 +42,7 @@ class Ip(SQLModel, table=True):
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     retired_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
-    disposal: str = Field("", description="What became of a retired address: `released`, `kept`, `owned`, `stuck`.")
+    disposal: str = Field(default="", description="Of a retired address: `released`, `kept`, `owned` or `stuck`.")
 
 
 class JourneyStep(SQLModel, table=True):

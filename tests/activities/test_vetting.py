@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activities.vetting import BlocklistVetting
+from domain.blocklists import ZONES
 from settings import Settings
 from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
 
@@ -28,6 +29,8 @@ async def test_what_speaks_against_a_candidate(
     vetting = BlocklistVetting(
         Settings(blocklist_resolver=f"127.0.0.1@{lists_knot.port}", blocklist_suffix=SUFFIX)
     )
-    listed, unknown = await vetting.look(address)
-    assert listed == against
+    answers = await vetting.look(address)
+    assert [one.zone for one in answers] == [zone.name for zone in ZONES], "every list's answer is shown"
+    assert [one.zone for one in answers if one.against] == against
+    unknown = [one.zone for one in answers if one.state == "unknown"]
     assert unknown == ["psbl.surriel.com"], "a list that lists everyone neither clears nor refuses"

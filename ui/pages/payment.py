@@ -144,11 +144,16 @@ def candidates(order: dict[str, Any]) -> list[str]:
         for one in offered
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-    good = [str(one["address"]) for one in offered if str(one.get("verdict")) not in ("refused", "rejected", "bad")]
+    good = _recommended(order)
     want = int(order.get("count") or 1)
     return st.multiselect(
         f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
     )
+
+
+def _recommended(order: dict[str, Any]) -> list[str]:
+    offered: list[dict[str, Any]] = order.get("candidates") or []
+    return [str(one["address"]) for one in offered if str(one.get("verdict")) not in ("refused", "rejected", "bad")]
 
 
 def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> None:
@@ -161,7 +166,8 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
         if not st.button(f"Pay {total(order)}", type="primary"):
             return
         body: dict[str, Any] = {"payment_method": method}
-        if chosen:
+        # The default choice is left open, so that a candidate that was taken or listed meanwhile is replaced.
+        if chosen and chosen != _recommended(order)[: len(chosen)]:
             body["candidates"] = chosen
         purpose = f"pay:{order['id']}"
         try:
