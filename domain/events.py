@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 
 from pydantic import BaseModel, Field, field_validator
 
+from domain.replies import Class, classify
 from domain.words import MailboxProvider, Severity
 
 
@@ -88,31 +88,17 @@ class MailEvent(BaseModel):
         return bool(self.address) and (critical or self.kind is Kind.BLOCKED)
 
 
-#: Replies about the sending IP or its netblock (POLICY, SMTP replies).
-_IP_BLOCK = re.compile(
-    r"reputation of the sending ip|\b4\.7\.65[01]\b|\bS3140\b|\bS3150\b|\bRP-00\d|\b5\.7\.6(0[6-9]|[1-4]\d)\b|"
-    r"\b5\.7\.511\b|\bTSS?0[349]\b|\bTSS11\b|\bBL2[13]\b|"
-    r"(client|sending|your) (host|ip( address)?)\b.{0,60}\b(blocked|blacklisted|blocklisted|listed)",
-    re.IGNORECASE,
-)
-#: Replies whose fault is the receiver's own DNS, or set-up of the sender, not the IP's reputation.
-_NOT_IP = re.compile(
-    r"query refused|open resolver|\b5\.7\.513\b|\b5\.4\.1\b|\bPH01\b|\bCS01\b|\bHM08\b|\bS800[12]\b|"
-    r"\b4\.7\.23\b|\b5\.7\.25\b|\b5\.7\.515\b",
-    re.IGNORECASE,
-)
-_DEAD_ADDRESS = re.compile(
-    r"\b5\.1\.(1|2|3|6|10)\b|user unknown|unknown (user|recipient)|no such (user|recipient|mailbox)|"
-    r"(mailbox|recipient|user|account|address)( address)? (does not exist|not found|unknown|rejected: user)",
-    re.IGNORECASE,
-)
-
-
-def failure_kind(text: str) -> Kind:
+def failure_kind(text: str, provider: str | None = None) -> Kind:
     """Kind of a permanent failure from the remote reply: a dead address, a blocked IP, or neither.
 
     Never from another system's label alone: of permanent failures most are blocks, full mailboxes and policy.
     """
-    if not _NOT_IP.search(text) and _IP_BLOCK.search(text):
+    reply = classify(text, provider)
+    if reply.class_ is Class.IP_BLOCKED:
         return Kind.BLOCKED
-    return Kind.BOUNCED if _DEAD_ADDRESS.search(text) else Kind.FAILED
+    return Kind.BOUNCED if reply.hard else Kind.FAILED
+
+
+def deferral_kind(text: str, provider: str | None = None) -> Kind:
+    """Kind of a temporary failure: a block of the IP can come with a 4xx (Yahoo TS03), all others are deferrals."""
+    return Kind.BLOCKED if classify(text, provider).class_ is Class.IP_BLOCKED else Kind.DEFERRED

@@ -1,0 +1,119 @@
+"""What an SMTP reply means: from reply code, enhanced code and words together (POLICY, SMTP replies).
+
+Never from the code alone and never from another system's label. The rules are data, see ``rules/``.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.replies.reading import Parts, take_apart, template
+from domain.replies.rules import BadRules, Rules, files
+from domain.replies.words import (
+    CURABLE,
+    DEAD_ADDRESS,
+    IP_EVENTS,
+    OBJECT_OF,
+    PATIENCE,
+    Class,
+    Object,
+    Retry,
+)
+
+__all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "template", "use"]
+
+
+class Reply(BaseModel):
+    """What a reply says.
+
+    ``remote`` is false for words that the own mail system made up: no signal of the other side.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    class_: Class = Field(serialization_alias="class")
+    object: Object
+    provider: str = Field(description="Who speaks, as far as the reply or the caller tells; empty: nobody known.")
+    retry: Retry
+    ip_event: bool = Field(description="The sending IP or its netblock is refused or slowed.")
+    hard: bool = Field(description="The address is dead: counts into the bounce rate.")
+    remote: bool = True
+    confidence: float
+    rule: str = Field(description="Id of the rule that matched, empty when none did.")
+    code: str = Field(description="Reply code, empty when the text has none.")
+    status: str = Field(description="Enhanced code, empty when the text has none.")
+
+
+def classify(text: str, provider: str | None = None) -> Reply:
+    """What a reply means.
+
+    Args:
+        text: as a log, a webhook or a report gives it; with or without `smtp;`, host names, several lines.
+        provider: whose mail server it is believed to be (by MX); words that name another one win.
+    """
+    parts = take_apart(text)
+    return _decide(parts, str(provider) if provider else None)
+
+
+def use(folder: Path | None) -> None:
+    """Take the rules of a folder before the shipped ones; None: only the shipped ones.
+
+    Raises:
+        BadRules: names file, rule and fault; the rules in force stay.
+    """
+    _State.rules = Rules(files(folder))
+    _decide.cache_clear()
+
+
+class _State:
+    rules: Rules | None = None
+
+
+def rules() -> Rules:
+    """The rules in force, read at first use."""
+    if _State.rules is None:
+        _State.rules = Rules(files(None))
+    return _State.rules
+
+
+# Bounces repeat: the same words come by the thousand, with another address in each.
+@functools.lru_cache(maxsize=20_000)
+def _decide(parts: Parts, told: str | None) -> Reply:
+    known = rules()
+    provider = known.provider(f"{parts.before} {parts.words}", told)
+    rule = known.first(parts, provider)
+    class_ = rule.given.class_ if rule else _without_rule(parts)
+    permanent = parts.permanent
+    given = rule.given if rule else None
+    # A text without any code that says the user is unknown reports a failure that is over.
+    final = permanent is not False
+    hard = class_ in DEAD_ADDRESS and final if given is None or given.hard is None else given.hard
+    return Reply(
+        class_=class_,
+        object=(given.object if given else None) or OBJECT_OF.get(class_, Object.UNKNOWN),
+        provider=provider,
+        retry=(given.retry if given else None) or _retry(class_, permanent),
+        ip_event=class_ in IP_EVENTS,
+        hard=hard,
+        remote=class_ is not Class.LOCAL and (given is None or not given.id.startswith("local-")),
+        confidence=rule.confidence if rule else 0.1,
+        rule=given.id if given else "",
+        code=parts.code,
+        status=".".join(map(str, parts.status)) if parts.status else "",
+    )
+
+
+def _without_rule(parts: Parts) -> Class:
+    good = parts.code[:1] in ("2", "3") or (not parts.code and parts.status is not None and parts.status[0] == 2)
+    return Class.ACCEPTED if good else Class.OTHER
+
+
+def _retry(class_: Class, permanent: bool | None) -> Retry:
+    if class_ is Class.ACCEPTED:
+        return Retry.NO
+    if permanent is False:
+        return Retry.AFTER if class_ in PATIENCE else Retry.YES
+    return Retry.AFTER if class_ in CURABLE else Retry.NO

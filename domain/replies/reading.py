@@ -1,0 +1,121 @@
+"""Taking a reply apart: code, enhanced code, and its words without what differs from mail to mail."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+#: Longer replies are cut: what a server says stands at the front, and no input may cost more than this.
+LONGEST = 2_000
+
+
+class Parts(NamedTuple):
+    """A reply taken apart.
+
+    ``code`` is empty without one; ``status`` is class, subject and detail (RFC 3463); ``words`` are in lower
+    case on one line, with every IP address as ``<ip>`` and every mail address as ``<addr>``, and without round
+    brackets. ``before`` is
+    what a relay wrote before it quoted the other side: it names the host that speaks.
+    """
+
+    code: str
+    status: tuple[int, int, int] | None
+    words: str
+    before: str = ""
+
+    @property
+    def permanent(self) -> bool | None:
+        """True for 5, False for 4, None when nothing says so."""
+        digit = self.code[:1] or (str(self.status[0]) if self.status else "")
+        return None if digit not in ("4", "5") else digit == "5"
+
+
+_SPACE = re.compile(r"\s+")
+_TYPE = re.compile(r"^[\s\"'<(]*(?:diagnostic-code:\s*)?(?:x-)?[a-z][a-z0-9-]{1,15}\s?;\s*", re.IGNORECASE)
+_LEADING_STATUS = re.compile(r"^([245])\.(\d{1,3})\.(\d{1,3})(?=[\s;:(-])")
+_AT_START = re.compile(r"^[\s\"'<(#]*([2345]\d\d)(?=[\s-]|$)")
+#: What relays write before they quote the other side.
+_QUOTED = re.compile(
+    r"(?:\]|said|says|replied|responded|response|reply|reason|answered|error|reports|returned|"
+    r"[a-z]+ command|remote server|<[^<>]{0,200}>(?: size=\d+)?|smtp)\s?[:;(]\s{0,3}[\"'<]?([45]\d\d)(?=[\s-])",
+    re.IGNORECASE,
+)
+_WITH_STATUS = re.compile(r"(?<![\d.])([45]\d\d)[ -]#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])")
+_ANYWHERE = re.compile(r"(?:^|[\s:;,(<\"'#])([45][0-5]\d)(?=[\s-][^\d])")
+_STATUS = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?!\.?\d)")
+#: The code that starts each line of a longer reply, seen again after lines were joined.
+_CONTINUED = re.compile(r"(?<=\s)([245]\d\d)[ -](?:[245]\.\d{1,3}\.\d{1,3}\s)?")
+#: What Postfix adds to a reply.
+_COMMAND = re.compile(r" ?\(in reply to [a-z ]{1,60} command\)", re.IGNORECASE)
+#: Brackets stand for groups in phrases and carry no meaning in replies.
+_PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
+_URL = re.compile(r"https?://([^\s<>\"')\]]+)")
+_ADDRESS = re.compile(r"<?[^\s<>@,;:\"'()\[\]]{1,64}@[a-z0-9.-]{1,255}(?<![.-])>?|\[email[ \xa0]protected\]")
+_IP = re.compile(
+    r"\[?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
+    r"(?![\w.-]*\w)(?:[ ]{1,3}\d{1,3}(?=\]))?\]?"
+)
+_IP6 = re.compile(
+    r"\[?(?:ipv6:)?(?<![\w:.])(?:[0-9a-f]{1,4}:{1,2}){3,7}[0-9a-f]{0,4}(?![\w:])(?:[ ]{1,3}\d{1,3}(?=\]))?\]?"
+)
+
+
+def take_apart(text: str) -> Parts:
+    """Code, enhanced code and words of a reply in any of the shapes that logs and reports give it.
+
+    Every pattern is linear in the text or bounded, and the text is cut at ``LONGEST``.
+    """
+    text = _SPACE.sub(" ", text[:LONGEST].replace("\0", "")).strip()
+    status = None
+    told = _LEADING_STATUS.match(text)
+    if told:  # a status put in front by a source that reports both: "5.0.0 smtp; 550 5.1.1 no such user"
+        status = _numbers(told)
+        text = text[told.end() :].lstrip(" ;:-")
+    stripped = _TYPE.sub("", text, count=1)
+    code, start = _code(stripped)
+    before, said = stripped[:start], _COMMAND.sub("", stripped[start:])
+    found = _STATUS.search(said) or _STATUS.search(before)
+    if found:
+        status = _numbers(found)
+    return Parts(code, status, words(said, code), words(before))
+
+
+def _numbers(match: re.Match[str]) -> tuple[int, int, int]:
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def _code(text: str) -> tuple[str, int]:
+    """The reply code, and where the words of the other side start."""
+    for pattern in (_AT_START, _QUOTED, _WITH_STATUS):
+        found = pattern.search(text)
+        if found:
+            return found[1], found.start(1)
+    found = _ANYWHERE.search(text)
+    return (found[1], 0) if found else ("", 0)
+
+
+def words(text: str, code: str = "") -> str:
+    """The text in lower case with addresses replaced and the codes of continued lines taken out."""
+    text = text.lower()
+    if code:
+        text = _CONTINUED.sub(lambda found: "" if found[1] == code else found[0], text)
+    if "@" in text or "[email" in text:
+        text = _ADDRESS.sub("<addr>", text)
+    if "." in text:
+        text = _IP.sub("<ip>", text)
+    if "::" in text or text.count(":") > 2:
+        text = _IP6.sub("<ip>", text)
+    return _SPACE.sub(" ", text.translate(_PLAIN)).strip()
+
+
+_NUMBER = re.compile(r"(?<![.\d])\d+(?![.\d]*\d)")
+_TOKEN = re.compile(r"(?=[a-z0-9._-]*\d)[a-z0-9][a-z0-9._-]{11,}")
+
+
+def template(text: str) -> str:
+    """The words of a reply with ids and numbers taken out, so that replies of one kind group together."""
+    parts = take_apart(text)
+    masked = _TOKEN.sub("#", _URL.sub(lambda found: found[1].split("?")[0], parts.words))
+    head = " ".join(filter(None, (parts.code, ".".join(map(str, parts.status)) if parts.status else "")))
+    body = _STATUS.sub("", _AT_START.sub("", masked), count=1)
+    return f"{head} {_SPACE.sub(' ', _NUMBER.sub('#', body)).strip()}".strip()[:300]
