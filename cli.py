@@ -12,10 +12,8 @@ import typer
 
 import settings as configuration
 from domain.words import Role
-from store import accounts, migrating
-from store.database import Database
-from store.secrets import new_key
-from workflows import workers
+
+# Each command imports what it needs when it runs: `make up` calls two of them, and all together take seconds.
 
 app = typer.Typer(no_args_is_help=True, help="Warmpath: a control plane for sending IPs.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
@@ -31,6 +29,8 @@ app.add_typer(worker_app, name="worker")
 @db_app.command("upgrade")
 def upgrade() -> None:
     """Apply migrations; refuses a database of a newer version."""
+    from store import migrating
+
     try:
         migrating.upgrade(configuration.load().database_url)
     except migrating.NewerDatabase as error:
@@ -40,6 +40,9 @@ def upgrade() -> None:
 
 
 async def _make(name: str, role: Role) -> str:
+    from store import accounts
+    from store.database import Database
+
     settings = configuration.load()
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
     async with db.write() as session:
@@ -69,6 +72,8 @@ def bootstrap() -> None:
 @secrets_app.command("new-key")
 def make_key(name: str = "k1") -> None:
     """Print a fresh key for WARMPATH_SECRET_KEYS."""
+    from store.keys import new_key
+
     typer.echo(new_key(name))
 
 
@@ -77,6 +82,8 @@ def worker_health(
     seconds: Annotated[float, typer.Option(help="How long ago it may have asked for work.")] = 120.0,
 ) -> None:
     """Exit 0 if a worker of this machine asked the Temporal server for work lately, 1 if none did."""
+    from workflows import workers
+
     try:
         seen = asyncio.run(workers.last_seen(configuration.load()))
     except RuntimeError as error:

@@ -32,7 +32,8 @@ from domain.lifecycle import LifecycleInput, Retire
 from domain.words import Stage
 from settings import Settings
 from store.database import Database
-from store.secrets import Secrets, new_key
+from store.keys import new_key
+from store.secrets import Secrets
 from store.tables.ips import Ip
 from worker import RUNNER
 from workflows import ids, search_attributes

@@ -27,7 +27,8 @@ from domain.words import Role
 from settings import Settings
 from store import accounts
 from store.database import Database
-from store.secrets import Secrets, new_key
+from store.keys import new_key
+from store.secrets import Secrets
 from workflows import search_attributes
 from workflows.client import converter, keyring
 

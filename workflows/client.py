@@ -11,7 +11,7 @@ from temporalio.converter import DataConverter, DefaultFailureConverterWithEncod
 from temporalio.envconfig import ClientConfig
 
 from settings import Settings
-from store.secrets import Keyring
+from store.keys import Keyring
 from workflows.codec import SealedPayloads
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from store.secrets import Keyring
+from store.keys import Keyring
 
 ENCODING = b"binary/warmpath-aes256gcm"
 BOUND_TO = b"temporal-payload"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from providers.dns.manual import ManualPublisher
 from providers.dns.port import Publisher
 from providers.dns.rfc2136 import Rfc2136Publisher
-from providers.dns.route53 import Route53Publisher
 from settings import Settings
 
 
@@ -21,5 +20,8 @@ def publisher(settings: Settings, domain: str) -> Publisher:
     if settings.dns_publisher == "rfc2136":
         return Rfc2136Publisher.from_settings(settings)
     if settings.dns_publisher == "route53":
+        # Imported where it is used: boto3 costs every process most of a second.
+        from providers.dns.route53 import Route53Publisher
+
         return Route53Publisher.from_settings(settings)
     raise ValueError("WARMPATH_DNS_PUBLISHER: `manual`, `rfc2136` or `route53`.")

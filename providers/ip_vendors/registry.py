@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from providers.ip_vendors.aws import AwsVendor
 from providers.ip_vendors.inventory import InventoryVendor
 from providers.ip_vendors.port import IpVendor
 from providers.ip_vendors.sandbox import SandboxVendor
 from settings import Settings
+
+
+def _aws(settings: Settings) -> IpVendor:
+    # Imported where it is used: boto3 costs every process most of a second.
+    from providers.ip_vendors.aws import AwsVendor
+
+    return AwsVendor(settings.aws_region, settings.aws_endpoint_url, monthly=settings.aws_monthly_cost)
+
 
 MAKERS: dict[str, Callable[[Settings], IpVendor]] = {
     "sandbox": lambda settings: SandboxVendor(settings.sandbox_vendor_url),
     "inventory": lambda settings: InventoryVendor(
         settings.inventory_cidrs, settings.inventory_file, settings.inventory_monthly_cost
     ),
-    "aws": lambda settings: AwsVendor(
-        settings.aws_region, settings.aws_endpoint_url, monthly=settings.aws_monthly_cost
-    ),
+    "aws": _aws,
 }
 
 

@@ -31,7 +31,8 @@ from sandbox.dns import SandboxDns
 from settings import Settings
 from store import accounts, ips
 from store.database import Database
-from store.secrets import Keyring, Secrets, new_key
+from store.keys import Keyring, new_key
+from store.secrets import Secrets
 from store.tables.ips import Ip
 from workflows.client import converter
 from workflows.dns import DnsPropagation

@@ -25,7 +25,7 @@ import psycopg
 import pytest
 import yaml
 
-from store.secrets import new_key
+from store.keys import new_key
 from workflows import search_attributes
 
 ROOT = Path(__file__).resolve().parents[2]

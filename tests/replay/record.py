@@ -29,7 +29,8 @@ from settings import Settings
 from store import ips
 from store import purchase as orders
 from store.database import Database
-from store.secrets import Keyring, Secrets
+from store.keys import Keyring
+from store.secrets import Secrets
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from workflows import ids, search_attributes

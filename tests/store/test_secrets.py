@@ -6,7 +6,8 @@ import pytest
 
 from activities.context import Context
 from domain.refusals import NotFound
-from store.secrets import Keyring, Secrets, new_key
+from store.keys import Keyring, new_key
+from store.secrets import Secrets
 from store.tables.accounts import Secret
 
 

@@ -25,7 +25,8 @@ from settings import Settings
 from store import dns as setups
 from store import incidents, ips
 from store.database import Database
-from store.secrets import Keyring, Secrets, new_key
+from store.keys import Keyring, new_key
+from store.secrets import Secrets
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 from tests.providers.dns_neighbours import (  # noqa: F401 - the fixture

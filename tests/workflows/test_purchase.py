@@ -43,7 +43,8 @@ from settings import Settings
 from store import incidents
 from store import purchase as orders
 from store.database import Database
-from store.secrets import Keyring, Secrets, new_key
+from store.keys import Keyring, new_key
+from store.secrets import Secrets
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from workflows.client import converter
