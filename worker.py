@@ -19,6 +19,7 @@ import activities.reputation
 import activities.warmup
 import settings as configuration
 from activities.context import Context
+from activities.liveness import SignsOfLife
 from api import logs
 from store.database import Database
 from store.secrets import Secrets
@@ -59,12 +60,14 @@ def build(client: Client, context: Context) -> list[Worker]:
         workflows=WORKFLOWS,
         activities=bound,
         workflow_runner=RUNNER,
+        interceptors=[SignsOfLife()],
         graceful_shutdown_timeout=drain,
     )
     vendors = Worker(
         client,
         task_queue=context.settings.vendor_task_queue,
         activities=bound,
+        interceptors=[SignsOfLife()],
         graceful_shutdown_timeout=drain,
         max_task_queue_activities_per_second=context.settings.vendor_calls_per_second,
     )

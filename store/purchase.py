@@ -17,8 +17,9 @@ from store.tables.purchase import Order, Reservation
 async def create(session: AsyncSession, dialect: str, order: Order) -> tuple[Order, bool]:
     """Add an order; one with the same idempotency key is answered instead, and False."""
     values = order.model_dump()
-    insert = upsert(dialect, Order).values(**values).on_conflict_do_nothing()
-    made = (await session.exec(insert)).rowcount == 1
+    # What was inserted is asked for: PostgreSQL's driver gives no count of rows for an insert.
+    insert = upsert(dialect, Order).values(**values).on_conflict_do_nothing().returning(col(Order.id))
+    made = (await session.exec(insert)).first() is not None
     if made or order.idempotency_key is None:
         return await get(session, order.id), made
     found = await by_key(session, order.idempotency_key)

@@ -2,6 +2,9 @@
 
 ``QUICK`` is for our own store: fails fast, retries for ever, since nothing is lost by waiting.
 ``VENDOR`` is for calls that cost money or are slow: patient, and never retried on a refusal.
+
+The worker beats for an activity that lasts (``activities/liveness.py``): where a heartbeat stays out, its worker
+was killed, and the activity is tried again without waiting for the end of its own time limit.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ class Limits(TypedDict):
 
 QUICK = Limits(
     start_to_close_timeout=timedelta(seconds=20),
+    heartbeat_timeout=timedelta(seconds=8),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=200),
         maximum_interval=timedelta(seconds=10),
@@ -33,6 +37,7 @@ QUICK = Limits(
 
 VENDOR = Limits(
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=timedelta(seconds=8),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         maximum_interval=timedelta(minutes=1),
@@ -50,6 +55,7 @@ def on(limits: Limits, task_queue: str | None) -> Limits:
 #: One look at DNS, repeated for as long as it takes; the activity itself says when to look again.
 DNS_WAIT = Limits(
     start_to_close_timeout=timedelta(seconds=90),
+    heartbeat_timeout=timedelta(seconds=15),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         maximum_interval=timedelta(minutes=15),
@@ -60,6 +66,7 @@ DNS_WAIT = Limits(
 #: A chunk of a sweep: many DNS questions, some of which run into their time-out.
 SWEEP = Limits(
     start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1), maximum_attempts=5
     ),

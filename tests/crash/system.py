@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -19,72 +20,101 @@ from sandbox import parts
 from sandbox.environment import Ports, prepare
 from sandbox.process import Part, die_with
 from settings import Settings
+from store.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What may be killed; the vendor and the gateway are other people's and keep running.
+#: What may be killed; DNS, the vendor and the gateway are other people's and keep running.
 KILLABLE = ("worker", "api", "temporal")
+NEIGHBOURS = ("dns", "vendor", "payments")
 START_SECONDS = 60.0
+#: A short warm-up day that still leaves its senders time to spend a cap.
+DAY_SECONDS = 3.0
 Json = dict[str, Any]
+Look = Callable[[], Awaitable[bool]]
 
 
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free_port(following: int = 0) -> int:
+    """A port on loopback that nothing listens on, nor on so many after it."""
+    while True:
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError, OverflowError):
+            listener = held.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+            for offset in range(1, following + 1):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
+            return port
 
 
-def surroundings(folder: Path) -> dict[str, str]:
-    """Settings of one system: its folder and its ports; no DNS server, since purchase needs none."""
+def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
+    """Settings of one system: its folder, its ports, its store, short days, and no sweep in between."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
-    api, temporal, ui, vendor, payments, console, codec, names, mail = (free_port() for _ in range(9))
-    return clean | {
+    api, temporal, ui, vendor, payments, console, codec, mail = (free_port() for _ in range(8))
+    store = {"WARMPATH_DATABASE_URL": database_url} if database_url else {}
+    return clean | store | {
         "WARMPATH_VAR_DIR": str(folder),
         "WARMPATH_API_PORT": str(api),
         "WARMPATH_TEMPORAL_PORT": str(temporal),
         "WARMPATH_TEMPORAL_UI_PORT": str(ui),
         "WARMPATH_CONSOLE_PORT": str(console),
         "WARMPATH_CODEC_PORT": str(codec),
-        "WARMPATH_SANDBOX_DNS_PORT": str(names),
+        "WARMPATH_SANDBOX_DNS_PORT": str(free_port(following=4)),
         "WARMPATH_SMTP_PORT": str(mail),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
         "WARMPATH_DRAIN_SECONDS": "2",
-        # Its questions are refused at once, so that vetting is quick: a list that does not answer warns only.
-        "WARMPATH_BLOCKLIST_RESOLVER": f"127.0.0.1@{names}",
-    }
+        "WARMPATH_DAY_SECONDS": str(DAY_SECONDS),
+        "WARMPATH_SWEEP_MINUTES": "60",
+        "WARMPATH_DNS_SWEEP_MINUTES": "60",
+        # The tests look every few milliseconds, so as to kill close to a point.
+        "WARMPATH_RATE_LIMIT_PER_MINUTE": "1000000",
+    }  # fmt: skip
+
+
+def settings_from(environment: dict[str, str]) -> Settings:
+    """Settings come from the environment of the process only; it is put back at once."""
+    kept = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(environment)
+        return Settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
 
 
 class System:
     """Processes by name."""
 
-    def __init__(self, folder: Path) -> None:
-        given = surroundings(folder)
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
+        given = surroundings(folder, database_url)
         kept = dict(os.environ)
-        # Settings come from the environment only; it is put back at once.
         try:
             os.environ.clear()
             os.environ.update(given)
-            self.settings = Settings()
-            self.environment = prepare(self.settings)
+            self.environment = prepare(Settings())
         finally:
             os.environ.clear()
             os.environ.update(kept)
+        self.settings = settings_from(self.environment)
         ports = Ports.of(self.settings)
         wanted = [*parts.neighbours(ports, folder), *parts.product(ports, self.settings)]
         self._parts: dict[str, Part] = {
-            part.name: part for part in wanted if part.name in (*KILLABLE, "vendor", "payments")
+            part.name: part for part in wanted if part.name in (*KILLABLE, *NEIGHBOURS)
         }
         self._children: dict[str, asyncio.subprocess.Process] = {}
-        self._logs = folder
+        self._numbers = itertools.count(1)
         self.folder = folder
         self.http = httpx.AsyncClient(timeout=40, trust_env=False)
+        self.store = Database.open(self.settings.database_url, synchronous="normal", pool_size=2)
+
+    def number(self) -> int:
+        """Another number each time, for names that must not meet."""
+        return next(self._numbers)
 
     async def start(self, *names: str) -> None:
         """Start parts and wait until they are ready."""
         for name in names:
-            with (self._logs / f"{name}.log").open("ab") as out:
+            with (self.folder / f"{name}.log").open("ab") as out:
                 self._children[name] = await asyncio.create_subprocess_exec(
                     *self._parts[name].command, cwd=ROOT, env=self.environment, stdin=asyncio.subprocess.DEVNULL,
                     stdout=out, stderr=out, start_new_session=True, preexec_fn=die_with(os.getpid()),
@@ -93,8 +123,13 @@ class System:
             async with asyncio.timeout(START_SECONDS):
                 while not await self._parts[name].ready():
                     child = self._children[name]
-                    assert child.returncode is None, f"{name} ended: {(self._logs / f'{name}.log').read_text()[-2000:]}"
+                    log = self.folder / f"{name}.log"
+                    assert child.returncode is None, f"{name} ended: {log.read_text()[-2000:]}"
                     await asyncio.sleep(0.05)
+
+    async def whole(self) -> None:
+        """Start again whatever a test before left dead."""
+        await self.start(*(name for name, child in self._children.items() if child.returncode is not None))
 
     async def kill(self, *names: str) -> None:
         """SIGKILL, no warning."""
@@ -118,6 +153,21 @@ class System:
         headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {})
         url = f"http://127.0.0.1:{self.settings.api_port}{path}"
         return await self.http.request(method, url, json=body, headers=headers)
+
+    async def look(self, path: str) -> Json:
+        """What a GET answers; empty while there is no answer."""
+        with contextlib.suppress(httpx.TransportError):
+            reply = await self.api("GET", path)
+            if reply.is_success:
+                found: Json = reply.json()
+                return found
+        return {}
+
+    async def killed(self, point: Look, victims: tuple[str, ...]) -> None:
+        """Kill once a point is reached, and start again, all at once: each waits for what it needs."""
+        await reached(point)
+        await self.kill(*victims)
+        await self.start(*victims)
 
     async def insist(self, method: str, path: str, body: object = None, key: str = "", seconds: float = 90) -> Json:
         """A call repeated with the same key until it is answered, as a client does whose server died."""
@@ -148,13 +198,12 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[System]:
+async def running(folder: Path, database_url: str | None = None) -> AsyncIterator[System]:
     """A system that is up, with a migrated store and a token; nothing of it is left afterwards."""
-    system = System(folder)
+    system = System(folder, database_url)
     try:
-        await asyncio.gather(system.command("db", "upgrade"), system.start("temporal", "vendor", "payments"))
-        await system.command("token", "bootstrap")
-        await system.start("worker", "api")
+        await asyncio.gather(system.command("db", "upgrade"), system.start("temporal", *NEIGHBOURS))
+        await asyncio.gather(system.command("token", "bootstrap"), system.start("worker", "api"))
         yield system
     finally:
         for child in system._children.values():
@@ -162,13 +211,14 @@ async def running(folder: Path) -> AsyncIterator[System]:
                 os.killpg(child.pid, signal.SIGKILL)
                 await child.wait()
         await system.http.aclose()
+        await system.store.close()
 
 
-async def reached(true: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
-    """Poll quickly until it is true; a server that is down says no."""
+async def reached(point: Look, seconds: float = 90) -> None:
+    """Look every few milliseconds until it is so."""
     async with asyncio.timeout(seconds):
         while True:
             with contextlib.suppress(httpx.TransportError):
-                if await true():
+                if await point():
                     return
             await asyncio.sleep(0.005)
