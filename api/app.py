@@ -20,6 +20,7 @@ from api.routes import (
     health,
     incidents,
     lifecycle,
+    performance,
     pools,
     purchase,
     reputation,
@@ -33,7 +34,7 @@ from workflows.client import connect, keyring
 
 log = structlog.get_logger()
 
-ROUTES = (health, lifecycle, purchase, dns, warmup, reputation, incidents, pools, gate, webhooks, account)
+ROUTES = (health, lifecycle, performance, purchase, dns, warmup, reputation, incidents, pools, gate, webhooks, account)
 
 
 def create(

@@ -11,6 +11,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.refusals import Conflict, NotFound
 from domain.words import Actor, Stage
+from store import ordering
 from store.database import now
 from store.tables.ips import Ip, JourneyStep
 
@@ -90,18 +91,25 @@ async def list_page(
     q: str | None = None,
     after: str | None = None,
     limit: int = 50,
+    order: ordering.Order = ordering.Order.ADDRESS,
 ) -> tuple[Sequence[Ip], str | None]:
-    """A page of IPs in order of address text, and the cursor of the next page.
+    """A page of IPs in the order asked for, and the cursor of the next page.
 
     Args:
         q: part of an address, a domain or a hostname.
         after: the cursor, which is the last address of the page before.
         limit: rows a page, 1 to 500.
     """
-    query = select(Ip).order_by(col(Ip.address)).limit(limit + 1)
-    if after:
-        query = query.where(col(Ip.address) > after)
-    query = _filtered(query, stage=stage, pool=pool, band=band, q=q)
+    query = _filtered(select(Ip), stage=stage, pool=pool, band=band, q=q)
+    first = ordering.key(order, int(now().timestamp() * 1000))
+    if first is None:
+        query = query.where(col(Ip.address) > after) if after else query
+    else:
+        if after:
+            last = (await session.exec(select(first).where(col(Ip.address) == after))).first()
+            query = query.where(sa.or_(first > last, sa.and_(first == last, col(Ip.address) > after)))
+        query = query.order_by(first)
+    query = query.order_by(col(Ip.address)).limit(limit + 1)
     rows = (await session.exec(query)).all()
     following = rows[limit - 1].address if len(rows) > limit else None
     return rows[:limit], following
@@ -122,6 +130,12 @@ def _filtered(
             sa.or_(col(Ip.address).like(part), col(Ip.domain).like(part), col(Ip.hostname).like(part))
         )
     return query
+
+
+async def count_by_band(session: AsyncSession) -> dict[str, int]:
+    """How many IPs that are not retired have each reputation."""
+    query = select(Ip.band, sa.func.count()).where(col(Ip.stage) != Stage.RETIRED).group_by(col(Ip.band))
+    return dict((await session.exec(query)).all())
 
 
 async def count_by_stage(session: AsyncSession) -> dict[str, int]:

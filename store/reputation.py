@@ -30,6 +30,19 @@ async def listings(session: AsyncSession, address: str, *, open_only: bool = Tru
     return (await session.exec(query)).all()
 
 
+async def listed(session: AsyncSession, addresses: Sequence[str]) -> dict[str, list[str]]:
+    """The lists that each of these addresses stands on now; addresses on none are absent."""
+    query = (
+        select(Listing.address, Listing.zone)
+        .where(col(Listing.address).in_(addresses), col(Listing.cleared_at).is_(None))
+        .order_by(col(Listing.first_seen))
+    )
+    found: dict[str, list[str]] = {}
+    for address, zone in await session.exec(query):
+        found.setdefault(address, []).append(zone)
+    return found
+
+
 async def trend(session: AsyncSession, address: str, limit: int = 500) -> list[ReputationPoint]:
     """Scores over time, oldest first."""
     query = (

@@ -38,6 +38,19 @@ class AuditPage(BaseModel):
     next: str | None
 
 
+class Me(BaseModel):
+    """Who calls."""
+
+    name: str
+    role: Role
+
+
+@router.get("/me")
+async def me(who: Viewer) -> Me:
+    """The name and the role of the token that asks."""
+    return Me(name=who.name, role=who.role)
+
+
 @router.get("/audit")
 async def list_audit(
     _: Viewer,

@@ -19,6 +19,7 @@ from settings import Profile, Settings
 from store import attention as waiting
 from store import ips, ledger
 from store.database import now
+from store.ordering import Order
 from store.tables.ips import Ip
 from workflows.ids import ip_id
 from workflows.lifecycle import IpLifecycle
@@ -106,11 +107,12 @@ async def list_ips(
     q: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    order: Order = Order.ADDRESS,
 ) -> IpPage:
-    """A page of the fleet, filtered on the server."""
+    """A page of the fleet, filtered and sorted on the server."""
     async with db.read() as session:
         rows, following = await ips.list_page(
-            session, stage=stage, pool=pool, band=band, q=q, after=after, limit=limit
+            session, stage=stage, pool=pool, band=band, q=q, after=after, limit=limit, order=order
         )
         return IpPage(items=await _shown(session, settings, *rows), next=following)
 
@@ -175,11 +177,13 @@ def _canonical(address: str, settings: Settings) -> str:
 
 @router.get("/fleet")
 async def fleet(_: Viewer, db: Store, settings: AppSettings) -> dict[str, Any]:
-    """Counts by stage, and which installation this is."""
+    """Counts by stage and by reputation, and which installation this is."""
     async with db.read() as session:
         stages = await ips.count_by_stage(session)
+        bands = await ips.count_by_band(session)
     return {
         "stages": stages,
+        "bands": bands,
         "installation": settings.installation,
         "profile": settings.profile,
         "temporal_ui_url": settings.temporal_ui_url,

@@ -15,6 +15,7 @@ from domain.blocklists import delisting
 from domain.words import Band
 from store import ips
 from store import reputation as scores
+from store.ordering import Order
 from store.tables.reputation import Listing
 from workflows.sweep import ReputationSweep, SweepInput
 
@@ -41,6 +42,7 @@ class ListingView(BaseModel):
     weight: str
     first_seen: dt.datetime
     last_seen: dt.datetime
+    cleared_at: dt.datetime | None
     confirmed: bool
     detail: str
     delisting: str
@@ -54,13 +56,19 @@ class PointView(BaseModel):
     band: Band
 
 
-class ReputationRow(BaseModel):
-    """A score of the list."""
+class Scored(BaseModel):
+    """A score and when it was taken."""
 
     address: str
     score: int | None
     band: Band
     measured_at: dt.datetime | None
+
+
+class ReputationRow(Scored):
+    """A score of the list; ``listings`` names the lists that the IP stands on now, confirmed or seen once."""
+
+    listings: list[str]
 
 
 class ReputationList(BaseModel):
@@ -70,12 +78,13 @@ class ReputationList(BaseModel):
     next: str | None
 
 
-class ReputationView(ReputationRow):
+class ReputationView(Scored):
     """What is known of an IP's reputation."""
 
     reason: str = ""
     components: list[ComponentView] = []
     listings: list[ListingView] = []
+    past_listings: list[ListingView] = []
     lists: list[dict[str, Any]] = []
     trend: list[PointView] = []
 
@@ -89,11 +98,12 @@ class CheckStarted(BaseModel):
 def _listing(row: Listing) -> ListingView:
     return ListingView(
         zone=row.zone,
-        state="confirmed" if row.confirmed_at else "seen once",
+        state="ended" if row.cleared_at else "confirmed" if row.confirmed_at else "seen once",
         part=row.answer.get("part", ""),
         weight=row.answer.get("weight", ""),
         first_seen=row.first_seen,
         last_seen=row.last_seen,
+        cleared_at=row.cleared_at,
         confirmed=row.confirmed_at is not None,
         detail=row.answer.get("reason", ""),
         delisting=delisting(row.zone),
@@ -109,12 +119,22 @@ async def overview(
     q: str | None = None,
     cursor: str | None = None,
     limit: int = Query(50, ge=1, le=500),
+    order: Order = Order.ADDRESS,
 ) -> ReputationList:
-    """Scores of the fleet, by address."""
+    """Scores of the fleet, by address or in another order; ``order=reputation`` has the worst first."""
     async with db.read() as session:
-        rows, following = await ips.list_page(session, band=band, pool=pool, q=q, after=cursor, limit=limit)
+        rows, following = await ips.list_page(
+            session, band=band, pool=pool, q=q, after=cursor, limit=limit, order=order
+        )
+        listed = await scores.listed(session, [row.address for row in rows])
     items = [
-        ReputationRow(address=row.address, score=row.score, band=Band(row.band), measured_at=row.scored_at)
+        ReputationRow(
+            address=row.address,
+            score=row.score,
+            band=Band(row.band),
+            measured_at=row.scored_at,
+            listings=listed.get(row.address, []),
+        )
         for row in rows
     ]
     return ReputationList(items=items, next=following)
@@ -126,7 +146,7 @@ async def one(address: str, _: Viewer, db: Store) -> ReputationView:
     async with db.read() as session:
         ip = await ips.get(session, address)
         row = await scores.get(session, address)
-        found = await scores.listings(session, address)
+        found = await scores.listings(session, address, open_only=False)
         points = await scores.trend(session, address)
     if row is None:
         return ReputationView(address=ip.address, score=None, band=Band.UNKNOWN, measured_at=None)
@@ -144,7 +164,8 @@ async def one(address: str, _: Viewer, db: Store) -> ReputationView:
             )
             for part in row.components
         ],
-        listings=[_listing(listing) for listing in found],
+        listings=[_listing(listing) for listing in found if listing.cleared_at is None],
+        past_listings=[_listing(listing) for listing in found if listing.cleared_at is not None],
         lists=row.answers,
         trend=[PointView(at=point.at, score=point.score, band=Band(point.band)) for point in points],
     )

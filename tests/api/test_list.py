@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import httpx
 
 from domain.words import Stage
-from store.database import Database
+from store import ledger
+from store.database import Database, now
 from store.tables.ips import Ip
+from store.tables.ledger import LedgerWindow
 
 
 async def test_pages_follow_each_other_and_filters_hold(api: httpx.AsyncClient, db: Database) -> None:
@@ -26,3 +30,72 @@ async def test_pages_follow_each_other_and_filters_hold(api: httpx.AsyncClient, 
     assert len(warming) == 10
     assert (await api.get("/v1/fleet")).json()["stages"] == {"warming": 10, "active": 20}
     assert (await api.get("/v1/ips", params={"q": "d1.test"})).json()["items"][0]["domain"] == "d1.test"
+
+
+async def walked(api: httpx.AsyncClient, order: str, limit: int = 2) -> list[str]:
+    """The whole list in an order, page by page."""
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        page = await api.get("/v1/ips", params={"limit": limit, "order": order, **({"after": after} if after else {})})
+        assert page.status_code == 200, page.text
+        seen += [ip["address"] for ip in page.json()["items"]]
+        after = page.json()["next"]
+        if after is None:
+            return seen
+
+
+async def test_each_order_pages_without_gaps_and_what_wants_a_look_comes_first(
+    api: httpx.AsyncClient, db: Database
+) -> None:
+    moment = now()
+    at_ms = int(moment.timestamp() * 1000)
+    async with db.write() as session:
+        for number, (band, score, spent) in enumerate(
+            [("green", 95, 10), ("unknown", None, 90), ("red", 40, None), ("yellow", 70, 50), ("green", 82, 50)]
+        ):
+            address = f"198.51.100.{number}"
+            since = moment - dt.timedelta(hours=number)
+            session.add(
+                Ip(address=address, stage=Stage.WARMING, band=band, score=score, waiting_since=since,
+                   waiting_for="DNS" if number != 1 else "")
+            )  # fmt: skip
+            if spent is not None:
+                session.add(
+                    LedgerWindow(
+                        address=address, starts_ms=at_ms - 1000, ends_ms=at_ms + 3_600_000, cap=100, granted=spent
+                    )
+                )
+    tails = {
+        "reputation": [2, 3, 1, 4, 0],
+        "load": [1, 3, 4, 0, 2],
+        "waiting": [4, 3, 2, 0, 1],
+        "address": [0, 1, 2, 3, 4],
+        "stage": [0, 1, 2, 3, 4],
+    }
+    for order, expected in tails.items():
+        assert await walked(api, order) == [f"198.51.100.{number}" for number in expected], order
+    worst = (await api.get("/v1/reputation", params={"order": "reputation", "limit": 1})).json()["items"][0]
+    assert (worst["band"], worst["listings"]) == ("red", [])
+    assert (await api.get("/v1/fleet")).json()["bands"] == {"green": 2, "unknown": 1, "red": 1, "yellow": 1}
+    assert (await api.get("/v1/ips", params={"order": "colour"})).status_code == 422
+
+
+async def test_caps_against_sent_are_the_last_days_of_each_ip(api: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        for day in range(1, 5):
+            session.add(
+                LedgerWindow(
+                    address="198.51.100.1", starts_ms=day * 1000, ends_ms=day * 1000 + 1000, cap=100 * day, granted=day
+                )
+            )
+        await ledger.set_paused(session, "198.51.100.1", True, "test")
+    answer = await api.get("/v1/metrics/caps", params={"ip": ["198.51.100.1", "198.51.100.9"], "days": 3})
+    one, other = answer.json()["items"]
+    assert [(day["cap"], day["granted"]) for day in one["windows"]] == [(200, 2), (300, 3), (400, 4)]
+    assert one["windows"][0]["starts_at"] == "1970-01-01T00:00:02Z"
+    assert other == {"address": "198.51.100.9", "windows": []}
+
+
+async def test_a_token_learns_its_own_name_and_role(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/v1/me")).json()["role"] == "admin"
