@@ -7,6 +7,9 @@ which knows the sentence to show and the field that each part of the refusal bel
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -15,6 +18,9 @@ import httpx
 
 #: Seconds; a command waits for its journey, so reading may take longer than connecting.
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+
+#: Answers kept to stand in while the API does not answer.
+KEPT = 200
 
 #: Whatever JSON holds; pages read it with care for what may be missing.
 JsonValue: TypeAlias = Any  # noqa: UP040
@@ -112,8 +118,32 @@ def path_of(template: str, **parts: str) -> str:
     return template.format(**{name: quote(value, safe="") for name, value in parts.items()})
 
 
+class Look(threading.local):
+    """What one drawing of a page was made of: since when the oldest answer in it is out of date.
+
+    Attributes:
+        stale_since: time of the oldest answer that stands in for one that could not be had; None when all are fresh.
+    """
+
+    stale_since: datetime | None = None
+
+    def begin(self) -> None:
+        """A new drawing begins."""
+        self.stale_since = None
+
+    def used(self, at: datetime) -> None:
+        """An answer of this time stood in for one that could not be had."""
+        self.stale_since = min(at, self.stale_since or at)
+
+
+look = Look()
+
+
 class Api:
-    """One signed-in operator's view of the API; safe to share between reruns and threads."""
+    """One signed-in operator's view of the API; safe to share between reruns and threads.
+
+    What was read last stands in for what cannot be read now, and :data:`look` says so.
+    """
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url
@@ -124,6 +154,8 @@ class Api:
             trust_env=False,
             transport=transport,
         )
+        self._kept: OrderedDict[str, tuple[datetime, Json]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def _call(self, method: str, path: str, **more: JsonValue) -> httpx.Response:
         try:
@@ -140,17 +172,31 @@ class Api:
             raise problem_of(answer)
         return answer
 
-    def get(self, path: str, **params: str | int | None) -> Json:
-        """A resource.
+    def get(self, path: str, **params: str | int | list[str] | None) -> Json:
+        """A resource; the last answer when the API does not answer now.
 
         Raises:
-            Problem: the API refused, or does not answer.
+            Problem: the API refused, or does not answer and never did.
         """
-        wanted = {name: value for name, value in params.items() if value not in (None, "")}
-        body = self._call("GET", path, params=wanted).json()
-        return body if isinstance(body, dict) else {"items": body}
+        wanted = {name: value for name, value in params.items() if value not in (None, "", [])}
+        asked = str(httpx.URL(path, params=wanted))
+        try:
+            body = self._call("GET", path, params=wanted).json()
+        except Problem as problem:
+            kept = self._kept.get(asked)
+            if kept is None or 0 < problem.status < 500:
+                raise
+            look.used(kept[0])
+            return kept[1]
+        answer: Json = body if isinstance(body, dict) else {"items": body}
+        with self._lock:
+            self._kept[asked] = (datetime.now(UTC), answer)
+            self._kept.move_to_end(asked)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return answer
 
-    def find(self, path: str, **params: str | int | None) -> Json | None:
+    def find(self, path: str, **params: str | int | list[str] | None) -> Json | None:
         """A resource, or ``None`` where there is none (404)."""
         try:
             return self.get(path, **params)

@@ -15,12 +15,14 @@ router = APIRouter(prefix="/v1/metrics", tags=["performance"])
 
 
 class WindowOut(BaseModel):
-    """One day of an IP: what it might send, and what was granted of it."""
+    """One day of an IP: what it might send, what was granted of it, and what its warm-up made of the day."""
 
     starts_at: dt.datetime
     ends_at: dt.datetime
     cap: int
     granted: int
+    decision: str | None
+    reason: str | None
 
 
 class IpWindows(BaseModel):
@@ -52,7 +54,14 @@ async def caps(
             IpWindows(
                 address=address,
                 windows=[
-                    WindowOut(starts_at=_at(one.starts_ms), ends_at=_at(one.ends_ms), cap=one.cap, granted=one.granted)
+                    WindowOut(
+                        starts_at=_at(one.starts_ms),
+                        ends_at=_at(one.ends_ms),
+                        cap=one.cap,
+                        granted=one.granted,
+                        decision=one.decision,
+                        reason=one.reason,
+                    )
                     for one in found.get(address, [])
                 ],
             )

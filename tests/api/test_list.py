@@ -11,6 +11,7 @@ from store import ledger
 from store.database import Database, now
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
+from store.tables.warmup import WarmupDay
 
 
 async def test_pages_follow_each_other_and_filters_hold(api: httpx.AsyncClient, db: Database) -> None:
@@ -89,10 +90,17 @@ async def test_caps_against_sent_are_the_last_days_of_each_ip(api: httpx.AsyncCl
                     address="198.51.100.1", starts_ms=day * 1000, ends_ms=day * 1000 + 1000, cap=100 * day, granted=day
                 )
             )
+        session.add(
+            WarmupDay(
+                address="198.51.100.1", run="r", day=0, starts_ms=3000, ends_ms=4000, date="1970-01-01", step=1,
+                cap=300, decision="grow", reason="healthy", after={},
+            )
+        )  # fmt: skip
         await ledger.set_paused(session, "198.51.100.1", True, "test")
     answer = await api.get("/v1/metrics/caps", params={"ip": ["198.51.100.1", "198.51.100.9"], "days": 3})
     one, other = answer.json()["items"]
     assert [(day["cap"], day["granted"]) for day in one["windows"]] == [(200, 2), (300, 3), (400, 4)]
+    assert [day["decision"] for day in one["windows"]] == [None, "grow", None]
     assert one["windows"][0]["starts_at"] == "1970-01-01T00:00:02Z"
     assert other == {"address": "198.51.100.9", "windows": []}
 

@@ -47,6 +47,10 @@ class State:
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
         self.garble: set[str] = set()
         self.profile = "sandbox"
+        self.role = "admin"
+        self.incidents: list[dict[str, Any]] = []
+        self.listings: list[dict[str, Any]] = []
+        self.down = False
         self.tokens: list[dict[str, Any]] = [
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
         ]
@@ -180,7 +184,9 @@ class Double(BaseHTTPRequestHandler):
         state = self.state
         if method != "GET":
             state.asked.append((method, url.path, body, self.headers.get("Idempotency-Key")))
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if state.down:
+            self._answer(503, {"title": "Unavailable", "status": 503, "detail": "The API restarts."})
+        elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._answer(401, {"title": "Unauthorised", "status": 401, "detail": "The token is not known."})
         elif (method, url.path) in state.refuse:
             status, problem = state.refuse[method, url.path]
@@ -200,12 +206,44 @@ class Double(BaseHTTPRequestHandler):
                 stages: dict[str, int] = {}
                 for ip in state.ips.values():
                     stages[ip["stage"]] = stages.get(ip["stage"], 0) + 1
-                self._answer(200, {"stages": stages, "installation": "SANDBOX", "profile": state.profile})
+                bands = {"green": len(state.ips)} if state.ips else {}
+                self._answer(
+                    200, {"stages": stages, "bands": bands, "installation": "SANDBOX", "profile": state.profile}
+                )
+            case ("GET", "me"):
+                self._answer(200, {"name": "first operator", "role": state.role})
+            case ("GET", "pools"):
+                self._answer(200, {"items": [{"name": "default"}, {"name": "bulk"}], "next": None})
+            case ("GET", "metrics", "caps"):
+                windows = [
+                    {
+                        "starts_at": f"2026-03-0{day}T00:00:00Z", "ends_at": f"2026-03-0{day + 1}T00:00:00Z",
+                        "cap": 50 * day, "granted": 40 * day, "decision": "grow", "reason": "It filled its cap.",
+                    }
+                    for day in range(1, 4)
+                ]  # fmt: skip
+                asked = [address for address in [query["ip"]] if address in state.warmups]
+                self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
+            case ("GET", "incidents"):
+                self._answer(200, {"items": state.incidents, "next": None})
             case ("GET", "vendors"):
-                self._answer(200, {"items": [{"name": "sandbox", "regions": ["eu-1", "us-1"], "types": ["dedicated"]}]})
+                price = {"amount": "8.00", "currency": "USD"}
+                regions = [
+                    {"name": name, "monthly_cost": price, "monthly_price": price, "stock": stock}
+                    for name, stock in (("eu-1", 12), ("us-1", 0))
+                ]
+                self._answer(200, {"items": [{"name": "sandbox", "regions": regions, "trouble": ""}], "next": None})
             case ("GET", "ips"):
-                chosen = [ip for ip in state.ips.values() if query.get("stage") in (None, ip["stage"])]
-                self._answer(200, {"items": chosen, "next": None})
+                chosen = [
+                    ip
+                    for ip in sorted(state.ips.values(), key=lambda ip: str(ip["address"]))
+                    if query.get("stage") in (None, ip["stage"])
+                    and query.get("q", "") in ip["address"] + ip["hostname"]
+                    and ip["address"] > query.get("after", "")
+                ]
+                limit = int(query.get("limit") or 50)
+                following = chosen[limit - 1]["address"] if len(chosen) > limit else None
+                self._answer(200, {"items": chosen[:limit], "next": following})
             case ("GET", "ips", address) if address in state.ips:
                 self._answer(200, state.ips[address])
             case ("GET", "ips", address, "dns") if address in state.ips:
@@ -266,13 +304,19 @@ class Double(BaseHTTPRequestHandler):
                             {"name": "blocklists", "value": 100, "weight": 40, "sample": 6, "age": 300},
                             {"name": "complaints", "value": None, "weight": 20, "sample": 0, "age": None},
                         ],
-                        "listings": [],
+                        "listings": [one for one in state.listings if not one.get("cleared_at")],
+                        "past_listings": [one for one in state.listings if one.get("cleared_at")],
                         "trend": [
                             {"at": "2026-03-01T00:00:00Z", "score": 90},
                             {"at": "2026-03-02T00:00:00Z", "score": 92},
                         ],
                     },
                 )
+            case ("POST", "ips", address, "reputation", "check"):
+                self._answer(202, {"workflow_id": f"sweep-reputation:{address}"})
+            case ("POST", "ips", address, "retire" | "assign" as command):
+                state.ips[address] |= {"stage": "retired"} if command == "retire" else {"pool": body["pool"]}
+                self._answer(200, state.ips[address])
             case ("POST", "ips", "import"):
                 lines = body["csv"].splitlines()[1:]
                 for line in lines:
@@ -300,11 +344,15 @@ class Double(BaseHTTPRequestHandler):
                     {
                         "items": [
                             {
+                                "id": 1,
+                                "at": "2026-03-01T00:00:00Z",
                                 "who": "ada",
-                                "what": "purchase",
-                                "on": "order-1",
-                                "when": "2026-03-01T00:00:00Z",
+                                "role": "operator",
+                                "what": "order.purchase",
+                                "target": "order-1",
                                 "why": "",
+                                "before": None,
+                                "after": None,
                             }
                         ],
                         "next": None,

@@ -61,7 +61,7 @@ def test_settings_hide_secrets(page: Open) -> None:
 def rotated(app: AppTest) -> AppTest:
     """The form of new credentials, filled and pressed."""
     for name, value in (("host", "127.0.0.1"), ("username", "ada"), ("password", "new-secret")):
-        app.text_input(key=f"smtp_{name}:{ADDRESS}").input(value)
+        app.text_input(key=f"smtp:{ADDRESS}_{name}").input(value)
     return button(app, "Verify and replace")
 
 
@@ -72,7 +72,7 @@ def test_credentials_are_replaced_and_the_password_is_forgotten(page: Open, stat
     assert (method, path) == ("PUT", f"/v1/ips/{ADDRESS}/smtp")
     assert body["password"] == "new-secret"
     assert "verified and replaced: 127.0.0.1:587 ada" in said(app)
-    assert app.text_input(key=f"smtp_password:{ADDRESS}").value == ""
+    assert app.text_input(key=f"smtp:{ADDRESS}_password").value == ""
 
 
 def test_refused_credentials_are_shown_at_their_field_and_kept(page: Open, state: State) -> None:
@@ -87,7 +87,7 @@ def test_refused_credentials_are_shown_at_their_field_and_kept(page: Open, state
     )
     app = rotated(page(ip=ADDRESS))
     assert "535 wrong" in said(app)
-    assert app.text_input(key=f"smtp_username:{ADDRESS}").value == "ada"
+    assert app.text_input(key=f"smtp:{ADDRESS}_username").value == "ada"
 
 
 def imported(app: AppTest, lines: str) -> AppTest:

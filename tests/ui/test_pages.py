@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.double import ADDRESS, State, quoted
-from ui.pieces import places
+from tests.ui.double import ADDRESS, TOKEN, State, quoted
+from ui.client import Api
+from ui.pieces import paging, places
 
 Open = Callable[..., AppTest]
 
@@ -161,6 +164,7 @@ def test_dns_is_asked_again_on_demand(page: Open, state: State) -> None:
 def test_a_wrong_token_and_a_garbled_answer_are_sentences(
     page: Open, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state.add_ip("active")
     state.garble.add("/v1/ips")
     app = page()
     assert "could not be shown" in said(app)
@@ -183,3 +187,113 @@ def test_without_a_token_the_console_asks_for_one(page: Open, state: State, monk
     app.text_input[0].input("test-token")
     button(app, "Sign in")
     assert "Acquire New IP" in [one.label for one in app.button]
+
+
+def labelled(app: AppTest, label: str) -> Any:
+    """A button by the name a person sees."""
+    return next(one for one in app.button if one.label == label)
+
+
+@pytest.mark.parametrize(
+    ("file", "label"),
+    [
+        (places.ACQUIRE, "Save IP Configuration"),
+        (places.DNS, "Re-verify DNS"),
+        (places.DNS, "Contact Support"),
+        (places.WARMUP, "Pause"),
+        (places.REPUTATION, "Look again now"),
+        (None, "Retire"),
+        (None, "Verify and replace"),
+    ],
+)
+def test_a_viewer_may_look_and_is_told_why_no_more(page: Open, state: State, file: str | None, label: str) -> None:
+    state.role = "viewer"
+    state.add_ip("warming")
+    state.add_warmup()
+    pressed = labelled(page(file, ip=ADDRESS), label)
+    assert pressed.disabled
+    assert "this needs the role operator" in pressed.help
+
+
+def test_the_place_of_an_ip_tells_its_whole_story(page: Open, state: State) -> None:
+    state.add_ip("at_risk")
+    state.add_warmup()
+    state.listings = [{"zone": "zen.example", "state": "confirmed", "first_seen": "2026-03-02T00:00:00Z"}]
+    state.incidents = [
+        {"title": "Listed on zen.example", "severity": "critical", "opened_at": "2026-03-02T00:00:00Z",
+         "detail": "Seen twice."}
+    ]  # fmt: skip
+    app = page(ip=ADDRESS)
+    text = said(app)
+    for part in (
+        "Cap against sent",
+        "It filled its cap.",
+        ":red[**! Listed**] on zen.example",
+        "Seen twice.",
+        "Incidents",
+    ):
+        assert part in text
+    assert "A  mail1.example.test" in list(app.dataframe[0].value["Record"])
+
+
+def test_retiring_asks_and_wants_a_reason(page: Open, state: State) -> None:
+    state.add_ip("active")
+    app = button(page(ip=ADDRESS), "Retire")
+    assert "does not come back" in said(app)
+    app = button(app, "Retire now")
+    assert state.asked == []
+    app.text_input(key="retire_reason").input("sold")
+    app = button(app, "Retire now")
+    method, path, body, key = state.asked[0]
+    assert (method, path, body) == ("POST", f"/v1/ips/{ADDRESS}/retire", {"reason": "sold"})
+    assert key
+    assert "is retired" in said(app)
+
+
+def test_the_blocklists_are_looked_at_again_on_demand(page: Open, state: State) -> None:
+    state.add_ip("active")
+    app = button(page(places.REPUTATION, ip=ADDRESS), "Look again now")
+    assert state.asked[0][1] == f"/v1/ips/{ADDRESS}/reputation/check"
+    assert "is under way" in said(app)
+
+
+def typed(app: AppTest, text: str) -> AppTest:
+    """Types into the IP picker; the test engine only knows of options that are in its list."""
+    picker = next(one for one in app.selectbox if one.label == "IP")
+    picker.options.append(text)
+    return picker.set_value(text).run()
+
+
+def test_any_ip_of_a_large_fleet_is_found_by_a_part_of_its_name(page: Open, state: State) -> None:
+    for number in range(300):
+        state.add_ip("active", f"198.51.{number // 100}.{number % 100}")["hostname"] = f"mta{number}.example.test"
+    app = page(places.DNS)
+    assert len(next(one for one in app.selectbox if one.label == "IP").options) == 20
+    app = typed(app, "mta299.")
+    assert app.query_params["ip"] in ("198.51.2.99", ["198.51.2.99"])
+    assert "match “mta1”" in said(typed(app, "mta1"))
+    assert "No IP has “nothing-like-it”" in said(typed(app, "nothing-like-it"))
+
+
+def test_what_was_read_last_stands_in_and_says_how_old_it_is(page: Open, state: State) -> None:
+    state.add_ip("active")
+    assert "Stale" not in said(page(ip=ADDRESS))
+    state.down = True
+    text = said(page(ip=ADDRESS))
+    assert "△ Stale: the API does not answer" in text
+    assert "What you see is what it said" in text
+    assert ADDRESS in text
+
+
+def test_an_order_that_cannot_be_cancelled_says_so(page: Open, state: State) -> None:
+    state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1)
+    state.refuse["POST", "/v1/orders/order-1/cancel"] = (409, {"title": "Refused", "detail": "It is being bought."})
+    assert "It is being bought." in said(button(page(places.PAYMENT, order="order-1"), "Cancel order"))
+
+
+def test_an_export_holds_the_whole_list(state: State) -> None:
+    for number in range(700):
+        state.add_ip("active", f"198.51.{number // 250}.{number % 250}")
+    api = Api(os.environ["WARMPATH_API_URL"], TOKEN)
+    text = paging.everything(api, "/v1/ips", "after", lambda ip: {"IP": ip["address"]})()
+    assert len(text.splitlines()) == 701

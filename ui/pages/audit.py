@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue
-from ui.pieces import session, words
+from ui.pieces import paging, session, words
 from ui.pieces.guard import guarded, live
 
+PAGE_SIZE = 50
 NOUNS = {"ip": "IP", "dns": "DNS", "warmup": "warm-up"}
 SPOKEN = {
     "ip.smtp": "Replace SMTP credentials",
@@ -53,39 +55,51 @@ def _targets(value: JsonValue) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "When (UTC)": words.exact(one.get("at")).removesuffix(" UTC"),
+        "Who": one.get("who"),
+        "Role": words.spoken(one.get("role")),
+        "What": _what(one.get("what")),
+        "On": _targets(one.get("target")),
+        "Why": one.get("why") or "–",
+        "Before": _brief(one.get("before")),
+        "After": _brief(one.get("after")),
+    }
+
+
 @live
-def entries(api: Api) -> None:
-    """The latest commands."""
-    cursor = st.session_state.get("audit_cursor")
-    found = api.get("/v1/audit", after=cursor, limit=100)
-    items = found.get("items") or []
+def entries(api: Api, target: str) -> None:
+    """The commands on what was asked for, newest first."""
+    pager = paging.Pager("audit", target)
+    question = {"target": target or None}
+    found = api.get("/v1/audit", **question, after=pager.cursor, limit=PAGE_SIZE)
+    items: list[dict[str, Any]] = found.get("items") or []
     if not items:
-        st.info("Every command is listed here with who gave it and why. None was given yet.")
+        st.info(
+            "No command was given on this."
+            if target
+            else "Every command is listed here with who gave it and why. None was given yet."
+        )
         return
-    frame = pd.DataFrame(
-        [
-            {
-                "When (UTC)": words.exact(one.get("when") or one.get("at")).removesuffix(" UTC"),
-                "Who": one.get("who") or one.get("name"),
-                "What": _what(one.get("what")),
-                "On": _targets(one.get("on_what") or one.get("on") or one.get("target")),
-                "Why": one.get("why") or "–",
-                "Before": _brief(one.get("before")),
-                "After": _brief(one.get("after")),
-            }
-            for one in items
-        ]
-    )
-    st.dataframe(frame, hide_index=True, width="stretch")
-    with st.container(horizontal=True):
-        st.download_button("Export CSV", frame.to_csv(index=False), "audit.csv", "text/csv", on_click="ignore")
-        if cursor and st.button("Newest"):
-            st.session_state.pop("audit_cursor")
-            st.rerun(scope="fragment")
-        if found.get("next") and st.button("Older"):
-            st.session_state["audit_cursor"] = found["next"]
-            st.rerun(scope="fragment")
+    orders = {str(one["id"]): str(one.get("hostname") or one.get("domain")) for one in _orders(api, items)}
+    rows = [_row(one) for one in items]
+    for row in rows:
+        row["On"] = f"order for {orders[row['On']]}" if row["On"] in orders else row["On"]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 600))
+    pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
+
+
+def _orders(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Orders by which a person knows what an entry is about; none are asked for where no entry is about one."""
+    if not any(str(one.get("target")).startswith("ord_") for one in items):
+        return []
+    found: list[dict[str, Any]] = (api.find("/v1/orders", limit=200) or {}).get("items") or []
+    return found
 
 
 with guarded():
-    entries(session.api())
+    wanted = st.text_input(
+        "Search", placeholder="An IP, an order or a pool: what was done on it", label_visibility="collapsed"
+    )
+    entries(session.api(), wanted.strip())

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
-from ui.pieces import asking, charts, journey, places, session, words
+from ui.pieces import asking, charts, journey, picking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 
@@ -90,8 +90,8 @@ def state(api: Api, address: str) -> None:
         return
     verified = dns.get("state") in ("verified", "drifted_back") or ip.get("status") == "Active"
     one, two, three = st.columns(3)
-    one.metric("DNS", "Verified" if dns.get("state") == "verified" else words.spoken(dns.get("state")), border=True)
-    two.metric("Status of the IP", words.spoken(ip.get("status")), border=True)
+    one.metric("DNS", words.dns_state(dns.get("state")), border=True)
+    two.metric("Status of the IP", words.status(ip), border=True)
     if verified:
         three.metric("Last looked", words.ago(dns.get("checked_at") or dns.get("verified_at")), border=True)
     else:
@@ -176,20 +176,25 @@ def support(api: Api, address: str) -> None:
 def main() -> None:
     """State and commands of one IP's DNS."""
     api = session.api()
-    address = session.chosen_ip(api.get("/v1/ips", limit=200).get("items", []))
+    address = picking.chosen_ip(api)
     if address is None:
         st.info("The DNS state of your IPs is shown here. There is no IP yet.")
         if st.button("Acquire New IP", type="primary"):
             places.go(places.ACQUIRE)
         return
     with st.container(horizontal=True):
-        verify = st.button("Re-verify DNS", type="primary")
-        st.button("Contact Support", on_click=asking.open_question, args=("support", address))
+        why = session.barred()
+        verify = st.button("Re-verify DNS", type="primary", disabled=why is not None, help=why)
+        asking.button("Contact Support", "support", address)
         places.link(places.RECORDS, "DNS Management Portal: the records to enter", ip=address)
     if verify:
-        with st.spinner("Asking every server ..."):
-            dns = api.post(path_of("/v1/ips/{ip}/dns/verify", ip=address))
-        st.success(f"Asked again. DNS is now: {words.spoken(dns.get('state') or 'being verified')}.")
+        try:
+            with st.spinner("Asking every server ..."):
+                dns = api.post(path_of("/v1/ips/{ip}/dns/verify", ip=address))
+        except Problem as problem:
+            trouble(problem)
+        else:
+            st.success(f"Asked again. DNS is now: {words.dns_state(dns.get('state'))}.")
     if asking.is_open("support", address):
         support(api, address)
     state(api, address)

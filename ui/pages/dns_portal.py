@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import path_of
-from ui.pieces import journey, places, session, words
+from ui.pieces import journey, picking, places, session, words
 from ui.pieces.guard import guarded
 
 
@@ -19,8 +19,7 @@ def _expected(record: dict[str, Any]) -> str:
 def main() -> None:
     """The record set of one IP."""
     api = session.api()
-    ips = api.get("/v1/ips", limit=200).get("items", [])
-    address = session.chosen_ip(ips)
+    address = picking.chosen_ip(api)
     if address is None:
         st.info("The DNS records of an IP are listed here. There is no IP yet.")
         if st.button("Acquire New IP", type="primary"):

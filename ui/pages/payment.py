@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import asking, places, session, words
+from ui.pieces import asking, paging, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 STATUS: dict[str, tuple[str, Any]] = {
@@ -21,6 +21,8 @@ STATUS: dict[str, tuple[str, Any]] = {
     "cancelled": ("– Cancelled", "gray"),
     "expired": ("– Expired", "gray"),
 }
+
+PAGE_SIZE = 25
 
 #: Tokens of test payment methods, offered in the sandbox beside a free field.
 SANDBOX_METHODS = {
@@ -43,26 +45,45 @@ def total(order: dict[str, Any]) -> str:
     return words.money(quote) if quote.get("amount") else "the quoted price"
 
 
+@live
 def orders(api: Api) -> None:
     """All orders, newest first, to choose one."""
-    found = (api.find("/v1/orders") or {}).get("items") or []
+    pager = paging.Pager("orders", None)
+    answer = api.get("/v1/orders", after=pager.cursor, limit=PAGE_SIZE)
+    found: list[dict[str, Any]] = answer.get("items") or []
     if not found:
         st.info("Orders are paid here. There is none yet: choose an IP first.")
         if st.button("Go to IP Acquisition", type="primary"):
             places.go(places.ACQUIRE)
         return
-    st.markdown("**Orders**")
-    for order in found[:25]:
-        where, what, how, go = st.columns([2, 3, 2, 1], vertical_alignment="center")
-        where.markdown(f"{order.get('hostname') or order.get('domain') or order['id']}")
+    for order in found:
+        where, what, how, go = st.columns([3, 3, 2, 1], vertical_alignment="center")
+        where.markdown(f"**{order.get('hostname') or order.get('domain') or 'An IP'}**")
         what.markdown(
             f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))} · "
-            f"{words.when(order.get('created_at') or order.get('created'))}",
+            f"{words.when(order.get('created_at'))}",
             unsafe_allow_html=True,
         )
         how.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
         with go:
             places.link(places.PAYMENT, "Open", order=str(order["id"]))
+    pager.buttons(answer.get("next"), paging.everything(api, "/v1/orders", "after", _row), "orders.csv")
+
+
+def _row(order: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Order": order["id"],
+        "Host name": order.get("hostname"),
+        "Domain": order.get("domain"),
+        "Vendor": words.spoken(order.get("vendor")),
+        "Type": words.spoken(order.get("type")),
+        "Count": order.get("count"),
+        "Status": words.spoken(order.get("status")),
+        "Total": total(order),
+        "IPs": ", ".join(map(str, order.get("ips") or [])),
+        "Reason": order.get("reason"),
+        "Made (UTC)": words.exact(order.get("created_at")).removesuffix(" UTC"),
+    }
 
 
 @live
@@ -122,9 +143,21 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
             f"The vendor is out of stock. The order waits{' until ' + words.exact(until) if until else ''} "
             f"and goes on by itself. {order.get('reason') or ''}"
         )
-        if st.button("Cancel order"):
-            api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
-            st.rerun()
+        cancel(api, order)
+
+
+def cancel(api: Api, order: dict[str, Any]) -> None:
+    """Button **Cancel order**; nothing was charged yet, so it does not ask."""
+    why = session.barred()
+    if not st.button("Cancel order", disabled=why is not None, help=why, width="stretch"):
+        return
+    try:
+        api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
+    except Problem as problem:
+        trouble(problem)
+        return
+    session.say("The order is cancelled; nothing was charged.", "info")
+    st.rerun()
 
 
 def candidates(order: dict[str, Any]) -> list[str]:
@@ -217,19 +250,10 @@ def pay(api: Api, order: dict[str, Any]) -> None:
         reason = "Enter the token of a payment method."
     elif order.get("candidates") and not chosen:
         reason = "Choose at least one IP."
-    press.button(
-        "Complete Purchase",
-        type="primary",
-        disabled=reason is not None,
-        help=reason,
-        width="stretch",
-        on_click=asking.open_question,
-        args=("pay", str(order["id"])),
-    )
-    if give_up.button("Cancel order", width="stretch"):
-        api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
-        session.say("The order is cancelled; nothing was charged.", "info")
-        st.rerun()
+    with press:
+        asking.button("Complete Purchase", "pay", str(order["id"]), reason, type="primary", width="stretch")
+    with give_up:
+        cancel(api, order)
     if reason is None and asking.is_open("pay", str(order["id"])):
         confirm(api, order, method, chosen)
 

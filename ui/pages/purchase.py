@@ -7,24 +7,8 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem
-from ui.pieces import places, session, words
-from ui.pieces.guard import guarded, trouble
-
-#: Fields of the form, by the name they have in the API.
-FIELDS = (
-    "domain",
-    "hostname",
-    "pool",
-    "count",
-    "region",
-    "vendor",
-    "type",
-    "mx",
-    "host",
-    "port",
-    "username",
-    "password",
-)
+from ui.pieces import login, places, session, words
+from ui.pieces.guard import fault, guarded, trouble
 
 
 def vendors(api: Api) -> list[dict[str, Any]]:
@@ -34,21 +18,23 @@ def vendors(api: Api) -> list[dict[str, Any]]:
 
 
 def _fault(name: str) -> None:
-    """Shows what the API refused about a field, right below it."""
-    problem: Problem | None = st.session_state.get("purchase_problem")
-    text = problem.at(name) if problem else None
-    if text:
-        st.markdown(f":red[✕ {text}]")
+    fault(st.session_state.get("purchase_problem"), name)
 
 
 def _text(label: str, name: str, **more: JsonValue) -> str:
     value = str(st.text_input(label, key=f"purchase_{name}", **more) or "")
     _fault(name)
-    return value.strip() if name != "password" else value
+    return value.strip()
 
 
-def _names(value: JsonValue) -> list[str]:
-    return [str(one.get("name") if isinstance(one, dict) else one) for one in value or []]
+def _region(one: dict[str, Any]) -> str:
+    """A region with its price and what the vendor has: ``eu-central · 8.00 USD a month · 200 in stock``."""
+    parts = [str(one["name"])]
+    if one.get("monthly_price"):
+        parts.append(f"{words.money(one['monthly_price'])} a month")
+    if one.get("stock") is not None:
+        parts.append(f"{words.number(one['stock'])} in stock" if one["stock"] else "out of stock")
+    return " · ".join(parts)
 
 
 def form(api: Api) -> None:
@@ -65,10 +51,17 @@ def form(api: Api) -> None:
         _fault("type")
         vendor = st.selectbox("Vendor", list(offered), format_func=words.spoken, key="purchase_vendor")
         _fault("vendor")
-        regions = _names(offered.get(vendor or "", {}).get("regions"))
-        region = st.selectbox("Region", regions, key="purchase_region") if regions else _text("Region", "region")
+        chosen = offered.get(vendor or "", {})
+        if chosen.get("trouble"):
+            st.warning(f"△ {chosen['trouble']}")
+        regions = {str(one["name"]): one for one in chosen.get("regions") or []}
         if regions:
+            region = st.selectbox(
+                "Region", list(regions), format_func=lambda name: _region(regions[name]), key="purchase_region"
+            )
             _fault("region")
+        else:
+            region = _text("Region", "region")
         count = st.number_input("Count", 1, 100, 1, key="purchase_count")
         _fault("count")
         pool = _text("Pool", "pool", placeholder="default", help="IPs that a sender's mail may leave from.")
@@ -92,19 +85,13 @@ def form(api: Api) -> None:
             )
         with smtp:
             st.markdown("**3 · SMTP credentials**")
-            host = _text("SMTP host", "host", placeholder="127.0.0.1")
-            port = st.number_input("Port", 1, 65_535, 587, key="purchase_port")
-            _fault("port")
-            username = _text("User name", "username")
-            password = _text(
-                "Password", "password", type="password", help="Verified now, stored encrypted, never shown again."
-            )
-            starttls = st.checkbox("STARTTLS", value=True, key="purchase_starttls")
-            _fault("smtp")
+            st.caption("Of the mail system that sends from this IP. Leave empty to add them later.")
+            typed = login.fields("purchase", st.session_state.get("purchase_problem"), smtp, smtp)
         problem: Problem | None = st.session_state.get("purchase_problem")
         if problem:
             trouble(problem)
-        pressed = st.form_submit_button("Save IP Configuration", type="primary")
+        why = session.barred()
+        pressed = st.form_submit_button("Save IP Configuration", type="primary", disabled=why is not None, help=why)
     if not pressed:
         return
     missing = {
@@ -115,16 +102,8 @@ def form(api: Api) -> None:
         )
         if not value
     }
-    if host or username or password:
-        missing |= {
-            name: text
-            for name, value, text in (
-                ("host", host, "Enter the SMTP server's name."),
-                ("username", username, "Enter the user name."),
-                ("password", password, "Enter the password."),
-            )
-            if not value
-        }
+    if typed.begun():
+        missing |= typed.missing()
     if missing:
         st.session_state["purchase_problem"] = Problem(422, "Incomplete", "Some fields are missing.", missing)
         st.rerun()
@@ -139,14 +118,8 @@ def form(api: Api) -> None:
     }
     if mx:
         body["mx"] = mx
-    if host:
-        body["smtp"] = {
-            "host": host,
-            "port": int(port),
-            "username": username,
-            "password": password,
-            "starttls": starttls,
-        }
+    if typed.begun():
+        body["smtp"] = typed.body()
     save(api, body)
 
 

@@ -8,8 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import charts, places, session, words
+from ui.pieces import charts, listings, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live
+
+PAGE_SIZE = 50
 
 #: What others act on, shown beside ours: Amazon SES and Gmail, from their documentation (POLICY).
 OUTSIDE = (
@@ -22,35 +24,63 @@ OUTSIDE = (
 )
 
 
-@live
 def overview(api: Api) -> None:
-    """All scores, worst first."""
-    found = api.get("/v1/reputation", limit=200)
+    """Counts that filter, then the scores, worst first."""
+    bands: dict[str, int] = (api.find("/v1/fleet") or {}).get("bands") or {}
+    if not bands:
+        st.info("Scores of your IPs appear here after the first sweep. There is no IP to score yet.")
+        if st.button("Acquire New IP", type="primary"):
+            places.go(places.ACQUIRE)
+        return
+    chosen, search = st.columns([3, 2], vertical_alignment="bottom")
+    with chosen:
+        band = st.pills(
+            "Reputation",
+            list(words.BANDS),
+            format_func=lambda name: f"{words.band(name)}  {words.number(bands.get(name, 0))}",
+            key="reputation_band",
+            label_visibility="collapsed",
+        )
+    query = search.text_input(
+        "Search", placeholder="Address, host name or domain", label_visibility="collapsed", key="reputation_q"
+    ).strip()
+    _scores(api, {"band": band, "q": query or None, "order": "reputation"})
+
+
+@live
+def _scores(api: Api, question: dict[str, str | None]) -> None:
+    pager = paging.Pager("reputation", question)
+    found = api.get("/v1/reputation", **question, cursor=pager.cursor, limit=PAGE_SIZE)
     items: list[dict[str, Any]] = found.get("items") or []
     if not items:
-        st.info("Scores of your IPs appear here after the first sweep. There is nothing to score yet.")
+        st.info("No IP matches. Clear the search, or choose another reputation.")
         return
-    worst = {"red": 0, "yellow": 1, "unknown": 2, "green": 3}
-    items.sort(key=lambda one: (worst.get(str(one.get("band")), 2), one.get("score") or 0))
-    counts = {name: sum(1 for one in items if (one.get("band") or "unknown") == name) for name in words.BANDS}
-    for column, (name, count) in zip(st.columns(4), counts.items(), strict=True):
-        column.metric(words.band(name), count, border=True)
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "IP": one.get("address") or one.get("ip"),
-                    "Reputation": words.band(one.get("band")),
-                    "Score": words.number(one.get("score")),
-                    "Listings": len(one.get("listings") or []),
-                    "Measured": words.ago(one.get("at") or one.get("measured_at") or one.get("updated_at")),
-                }
-                for one in items
-            ]
-        ),
+    picked = st.dataframe(
+        pd.DataFrame([_row(one) for one in items]),
         hide_index=True,
         width="stretch",
+        height=min(38 + 35 * len(items), 388),
+        key=f"reputation_table:{question}:{pager.page}",
+        on_select="rerun",
+        selection_mode="single-cell",
     )
+    cells = picked.get("selection", {}).get("cells", [])
+    if cells and (address := str(items[cells[0][0]]["address"])) != st.query_params.get("ip"):
+        st.session_state["ip"] = st.query_params["ip"] = address
+        st.rerun()
+    pager.buttons(
+        found.get("next"), paging.everything(api, "/v1/reputation", "cursor", _row, **question), "reputation.csv"
+    )
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "IP": one.get("address"),
+        "Reputation": words.band(one.get("band")),
+        "Score": words.number(one.get("score")),
+        "Listed on": ", ".join(one.get("listings") or []) or "–",
+        "Measured": words.ago(one.get("measured_at")),
+    }
 
 
 @live
@@ -63,18 +93,21 @@ def detail(api: Api, address: str) -> None:
     head, score = st.columns([3, 1], vertical_alignment="center")
     head.subheader(address, anchor=False)
     head.badge(words.band(found.get("band")), color=words.band_colour(found.get("band")))
-    measured = found.get("at") or found.get("measured_at") or found.get("updated_at")
-    if measured:
-        head.caption(f"Measured {words.ago(measured)} ({words.exact(measured)})")
+    if found.get("reason"):
+        head.markdown(str(found["reason"]))
+    if found.get("measured_at"):
+        head.markdown(f"Measured {words.when(found['measured_at'])}", unsafe_allow_html=True)
     score.metric("Score", words.number(found.get("score")), border=True)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Score over time**")
         trend = [point for point in found.get("trend") or [] if point.get("score") is not None]
         if trend:
-            st.altair_chart(charts.score_over_time(trend), width="stretch", key="trend")
+            listed = [*(found.get("listings") or []), *(found.get("past_listings") or [])]
+            incidents = (api.find("/v1/incidents", address=address, limit=100) or {}).get("items") or []
+            st.altair_chart(charts.score_over_time(trend, listed, incidents), width="stretch", key="trend")
         else:
-            st.caption("One point is no line yet.")
+            st.caption("No score was taken yet, so there is no line to draw.")
     with right:
         st.markdown("**What it is made of**")
         parts = found.get("components") or []
@@ -100,39 +133,16 @@ def detail(api: Api, address: str) -> None:
             hide_index=True,
             width="stretch",
         )
-    _listings(found.get("listings") or [])
-
-
-def _listings(listings: list[dict[str, Any]]) -> None:
-    st.markdown("**Listings**")
-    if not listings:
-        st.caption("No confirmed listing is known.")
-        return
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "List": one.get("zone") or one.get("list") or one.get("name"),
-                    "State": words.spoken(one.get("state") or one.get("status") or "listed"),
-                    "Weight": words.spoken(one.get("weight")),
-                    "Since": words.ago(one.get("since") or one.get("first_seen")),
-                    "Says": one.get("detail") or one.get("meaning") or one.get("code") or "–",
-                    "Way out": one.get("delisting") or one.get("route") or "–",
-                }
-                for one in listings
-            ]
-        ),
-        hide_index=True,
-        width="stretch",
-    )
+    listings.tables(found)
 
 
 def main() -> None:
     """The overview, and one IP below it."""
     api = session.api()
     overview(api)
-    address = session.chosen_ip(api.get("/v1/ips", limit=200).get("items", []))
+    address = picking.chosen_ip(api)
     if address:
+        listings.look_again(api, address)
         detail(api, address)
         places.link(places.FLEET, f"Everything about {address}", ip=address)
     with st.expander("Thresholds of others"):

@@ -73,15 +73,9 @@ def listed(api: Api) -> None:
         identity = str(one["id"])
         if not revoked:
             last = one.get("role") == "admin" and admins < 2
-            press.button(
-                "Revoke",
-                disabled=last,
-                help="This is the last administrator's token. Make another one first." if last else None,
-                key=f"revoke:{identity}",
-                width="stretch",
-                on_click=asking.open_question,
-                args=("revoke", identity),
-            )
+            with press:
+                why = "This is the last administrator's token. Make another one first." if last else None
+                asking.button("Revoke", "revoke", identity, why, key=f"revoke:{identity}", width="stretch")
         if asking.is_open("revoke", identity):
             _revoke(api, identity, str(one.get("name")))
 

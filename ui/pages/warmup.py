@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
-from ui.pieces import asking, charts, journey, places, session, words
+from ui.pieces import asking, charts, journey, picking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -125,6 +125,8 @@ def draw_forecast(api: Api, plan: dict[str, Any]) -> bool:
         forecast = api.post("/v1/warmup/forecast", plan)
     except Problem as problem:
         trouble(problem)
+        for field, said in problem.fields.items():
+            st.markdown(f":red[✕ {words.spoken(field)}: {said}]")
         return False
     days = forecast.get("days") or []
     finish = forecast.get("finish") or {}
@@ -161,10 +163,15 @@ def start(api: Api, ip: dict[str, Any]) -> None:
     if why:
         st.info(why)
         places.link(places.DNS, ip=address)
-    allowed = ip.get("stage") in STARTABLE and sound
-    if st.button("Start Warmup", type="primary", disabled=not allowed, help=why):
-        with st.spinner("Starting the warm-up ..."):
-            api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=session.key(f"warmup:{address}"))
+    why = session.barred() or why or (None if sound else "The plan is not accepted; see what the forecast says.")
+    if st.button("Start Warmup", type="primary", disabled=why is not None, help=why):
+        try:
+            with st.spinner("Starting the warm-up ..."):
+                api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=session.key(f"warmup:{address}"))
+        except Problem as problem:
+            session.spent(f"warmup:{address}")
+            trouble(problem)
+            return
         session.spent(f"warmup:{address}")
         session.say(f"The warm-up of {address} started. Each day closes by itself; you need not stay.")
         st.rerun()
@@ -325,7 +332,7 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
     )
     with st.container(horizontal=True):
         for label, name, why in buttons:
-            st.button(label, disabled=why is not None, help=why, on_click=asking.open_question, args=(name, address))
+            asking.button(label, name, address, why)
     if asking.is_open("pause", address):
         pause(api, address)
     elif asking.is_open("resume", address):
@@ -341,7 +348,7 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
 def main() -> None:
     """The warm-up of one IP."""
     api = session.api()
-    address = session.chosen_ip(api.get("/v1/ips", limit=200).get("items", []))
+    address = picking.chosen_ip(api)
     if address is None:
         st.info("The warm-up of your IPs is planned and watched here. There is no IP yet.")
         if st.button("Acquire New IP", type="primary"):

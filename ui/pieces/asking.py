@@ -7,10 +7,19 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from ui.client import JsonValue
+from ui.pieces import session
+
 
 def open_question(name: str, subject: str) -> None:
     """Opens a question about an IP or an order; only one is open at a time."""
     st.session_state["question"] = (name, subject)
+
+
+def button(label: str, name: str, subject: str, why: str | None = None, **look: JsonValue) -> None:
+    """A button that opens a question; disabled with the reason where the thing may not be done."""
+    why = why or session.barred()
+    st.button(label, disabled=why is not None, help=why, on_click=open_question, args=(name, subject), **look)
 
 
 def close() -> None:

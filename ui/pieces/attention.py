@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Api
+from ui.client import Api, look
 from ui.pieces import places, words
 from ui.pieces.guard import guarded
 
@@ -27,10 +27,18 @@ def strip(api: Api) -> None:
 @st.fragment(run_every=6)
 def _strip(api: Api) -> None:
     with guarded():
+        look.begin()
         found = api.find("/v1/attention")
         items: list[dict[str, Any]] = list((found or {}).get("items", []))
-        if not items:
+        if look.stale_since:
+            st.markdown(
+                f":red[**! Critical**]  The API does not answer. What you see is what it said "
+                f"{words.ago(look.stale_since.isoformat())}.",
+                help=words.exact(look.stale_since.isoformat()),
+            )
+        elif not items:
             st.markdown(":green[✓] Nothing waits for you, and nothing is wrong that we know of.")
+        if not items:
             return
         items.sort(key=lambda item: _ORDER.get(str(item.get("severity")), 3))
         with st.container(border=True, gap="small"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import altair as alt
@@ -56,7 +57,9 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
             for number, day in enumerate(history, start=1)
         ]
     )
-    tips = ["Day", "Cap", "Sent", "Delivered", "Bounced", "Decision", "Reason"]
+    tips = ["Day", "Cap", "Sent", "Decision", "Reason"]
+    if any("delivered" in day for day in history):
+        tips[3:3] = ["Delivered", "Bounced"]
     axis = alt.X("Day:O", title=None, sort=None, axis=alt.Axis(labelOverlap=True, labelAngle=0))
     base = alt.Chart(frame).encode(x=axis, tooltip=tips)
     known = sorted(set(frame["Decision"]))
@@ -72,6 +75,18 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
         shape=alt.Shape("Decision:N", legend=None),
     )
     return alt.layer(sent, cap, marks).properties(height=280)
+
+
+def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Windows of the ledger as days of the chart above; days shorter than a real one are named by their time."""
+    days = []
+    for window in windows:
+        begin, end = words.moment(window.get("starts_at")), words.moment(window.get("ends_at"))
+        if begin is None or end is None:
+            continue
+        short = (end - begin).total_seconds() < 20 * 3_600
+        days.append(window | {"date": f"{begin:%H:%M:%S}" if short else f"{begin:%Y-%m-%d}"})
+    return days
 
 
 def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
@@ -145,18 +160,21 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt
     return chart
 
 
-def score_over_time(trend: list[dict[str, Any]]) -> Picture:
-    """The score with the lines below which it is watched and acted on."""
-    frame = pd.DataFrame(
-        [
-            {
-                "At": words.moment(point.get("at") or point.get("date") or point.get("time")),
-                "Score": point.get("score"),
-            }
-            for point in trend
-        ]
-    ).dropna()
+def score_over_time(
+    trend: list[dict[str, Any]], listed: list[dict[str, Any]], incidents: list[dict[str, Any]]
+) -> Picture:
+    """The score with the lines below which it is watched and acted on; listings and incidents as marks.
+
+    Args:
+        trend: ``{at, score}``.
+        listed: listings, present and past: ``{zone, first_seen, cleared_at}``.
+        incidents: ``{title, opened_at, closed_at}``.
+    """
+    points = [(words.moment(point.get("at")), point.get("score")) for point in trend]
+    frame = pd.DataFrame([{"At": at, "Score": score} for at, score in points if at is not None and score is not None])
+    known = [at for at, _ in points if at is not None]
     lines = pd.DataFrame([{"Score": 80, "Line": "healthy above 80"}, {"Score": 60, "Line": "act below 60"}])
+    x = alt.X("At:T", title=None, axis=alt.Axis(format="%m-%d %H:%M", tickCount=6, labelOverlap=True))
     rules = (
         alt.Chart(lines)
         .mark_rule(strokeDash=[4, 4])
@@ -173,12 +191,60 @@ def score_over_time(trend: list[dict[str, Any]]) -> Picture:
         alt.Chart(frame)
         .mark_line(point=True, color="#4c8fd6")
         .encode(
-            x=alt.X("At:T", title=None),
+            x=x,
             y=alt.Y("Score:Q", scale=alt.Scale(domain=[0, 100])),
             tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "Score"],
         )
     )
-    return alt.layer(rules, score).properties(height=240)
+    layers: list[Any] = [rules, score]
+    marks = _marks(listed, incidents, min(known, default=None))
+    if marks:
+        layers += _mark_layers(pd.DataFrame(marks), x)
+    picture: alt.LayerChart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
+    return picture.properties(height=240)
+
+
+def _marks(
+    listed: list[dict[str, Any]], incidents: list[dict[str, Any]], since: datetime | None
+) -> list[dict[str, Any]]:
+    """Listings and incidents as marks; one that began before the chart stands at its left edge."""
+    marks = []
+    for one in listed:
+        marks.append(("Listing", f"listed on {one.get('zone')}", one.get("first_seen"), one.get("cleared_at"), 8))
+    for one in incidents:
+        marks.append(("Incident", str(one.get("title")), one.get("opened_at"), one.get("closed_at"), 16))
+    now = datetime.now(UTC)
+    return [
+        {
+            "At": max(begin, since or begin),
+            "Until": words.moment(until) or now,
+            "What": what,
+            "Says": said,
+            "From": words.exact(at),
+            "To": words.exact(until) if until else "lasts",
+            "Score": height,
+        }
+        for what, said, at, until, height in marks
+        if (begin := words.moment(at)) is not None and (words.moment(until) or now) >= (since or begin)
+    ]
+
+
+def _mark_layers(frame: pd.DataFrame, x: alt.X) -> list[Any]:
+    tips = ["What", "Says", "From", "To"]
+    colour = alt.Color(
+        "What:N",
+        scale=alt.Scale(domain=["Listing", "Incident"], range=["#d1453b", "#b06000"]),
+        legend=alt.Legend(orient="top", title=None),
+    )
+    base = alt.Chart(frame).encode(x=x, y="Score:Q", color=colour, tooltip=tips)
+    return [
+        base.mark_rule(strokeWidth=4, opacity=0.6).encode(x2="Until:T"),
+        base.mark_point(filled=True, size=110, opacity=1).encode(
+            shape=alt.Shape(
+                "What:N", scale=alt.Scale(domain=["Listing", "Incident"], range=["diamond", "triangle-up"]), legend=None
+            )
+        ),
+    ]
 
 
 def components(parts: list[dict[str, Any]]) -> Picture:

@@ -11,7 +11,8 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from ui.client import Problem
+from ui.client import Problem, look
+from ui.pieces import words
 
 P = ParamSpec("P")
 
@@ -31,6 +32,13 @@ def trouble(problem: Problem) -> None:
         429: "Wait a minute; the page tries again by itself.",
     }.get(problem.status, "")
     st.error(f"{problem.detail} {advice}".strip())
+
+
+def fault(problem: Problem | None, *names: str) -> None:
+    """What was refused about a field, asked by any of its names, right below it."""
+    text = problem.at(*names) if problem else None
+    if text:
+        st.markdown(f":red[✕ {text}]")
 
 
 @contextlib.contextmanager
@@ -55,8 +63,16 @@ def live(part: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(part)
     def shown(*given: P.args, **named: P.kwargs) -> None:
+        look.begin()
         with guarded():
             part(*given, **named)
-            st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
+            moment = look.stale_since
+            if moment is None:
+                st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
+            else:
+                st.warning(
+                    f"△ Stale: the API does not answer. This is what it said {words.ago(moment.isoformat())}, at "
+                    f"{words.exact(moment.isoformat())}. It is asked again every {LIVE_SECONDS} s."
+                )
 
     return st.fragment(shown, run_every=LIVE_SECONDS)

@@ -16,7 +16,7 @@ EXAMPLE = """address,type,stage,pool,domain,hostname,safe_limit
 def form(api: Api) -> None:
     """The form, folded away; a refusal names the line and everything typed stays."""
     turn = int(st.session_state.get("import_turn", 0))
-    with st.expander("Import IPs you own"):
+    with st.expander("Import IPs you own", expanded="import_problem" in st.session_state):
         st.caption(
             "A CSV with a header line. Only **address** is needed; an empty cell takes the default. "
             "Nothing is imported unless every line is right. The stage is where the journey starts."
@@ -27,7 +27,8 @@ def form(api: Api) -> None:
             refused: Problem | None = st.session_state.get("import_problem")
             if refused:
                 trouble(refused)
-            pressed = st.form_submit_button("Import IPs", type="primary")
+            why = session.barred()
+            pressed = st.form_submit_button("Import IPs", type="primary", disabled=why is not None, help=why)
     if not pressed:
         return
     text = pasted.strip()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import Any
 
 import streamlit as st
 
 from ui.client import Api, Problem, api_url, configured_token
+
+ROLES = ("viewer", "operator", "admin")
+#: Seconds until a token's role is asked again.
+ROLE_SECONDS = 60
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -73,23 +77,23 @@ def show_said() -> None:
         {"success": st.success, "info": st.info, "warning": st.warning, "error": st.error}[kind](sentence)
 
 
-def chosen_ip(ips: list[dict[str, Any]], label: str = "IP", key: str = "ip_choice") -> str | None:
-    """A select box of IPs that follows ``?ip=`` and writes it back, so that the page can be linked to."""
-    addresses = [str(ip["address"]) for ip in ips]
-    if not addresses:
+def role() -> str:
+    """The role of the signed-in token; ``viewer`` while the API does not say."""
+    token = str(st.session_state.get("token") or configured_token())
+    held = st.session_state.get("role")
+    if held and held[0] == token and time.monotonic() - held[2] < ROLE_SECONDS:
+        return str(held[1])
+    named = str((api().find("/v1/me") or {}).get("role") or "viewer")
+    st.session_state["role"] = (token, named, time.monotonic())
+    return named
+
+
+def barred(needed: str = "operator") -> str | None:
+    """Why the signed-in person may not do what needs a role; None when they may."""
+    try:
+        mine = role()
+    except Problem:
+        return "The API does not answer now, so nothing can be changed."
+    if ROLES.index(mine) >= ROLES.index(needed):
         return None
-    asked = st.query_params.get("ip") or st.session_state.get("ip")
-    if asked and asked not in addresses:
-        addresses.insert(0, str(asked))
-    index = addresses.index(asked) if asked in addresses else 0
-    notes = {str(ip["address"]): ip for ip in ips}
-
-    def named(address: str) -> str:
-        known = notes.get(address, {})
-        return f"{address}  ·  {known['hostname']}" if known.get("hostname") else address
-
-    picked = st.selectbox(label, addresses, index=index, format_func=named, key=f"{key}:{asked}")
-    if picked != st.query_params.get("ip"):
-        st.query_params["ip"] = picked
-    st.session_state["ip"] = picked
-    return picked
+    return f"Your token has the role {mine}; this needs the role {needed}. Ask an administrator."

@@ -71,6 +71,46 @@ def decision(name: str | None) -> str:
     return DECISIONS.get(name or "", spoken(name)) if name else "–"
 
 
+def status(ip: dict[str, JsonValue]) -> str:
+    """The status that an operator reads beside an IP: **Active** once its DNS is verified."""
+    return str(ip.get("status") or stage(ip.get("stage")))
+
+
+#: State of a DNS set-up to (sign, words).
+DNS_STATES: dict[str, tuple[str, str]] = {
+    "waiting": ("…", "Waiting"),
+    "published": ("◔", "Published"),
+    "verified": ("✓", "Verified"),
+    "escalated": ("△", "With support"),
+    "refused": ("✕", "Refused"),
+    "drifted": ("!", "Drifted"),
+}
+
+
+def dns_state(name: str | None) -> str:
+    """The state of a DNS set-up with its sign: ``✓ Verified``."""
+    sign, said = DNS_STATES.get(name or "", ("?", spoken(name)))
+    return f"{sign} {said}"
+
+
+def sentence(text: str) -> str:
+    """A text with its first letter large."""
+    return text[:1].upper() + text[1:]
+
+
+def percent(part: JsonValue, whole: JsonValue) -> str:
+    """A part of a whole in whole per cent, never rounded up to full: ``64 %``; a dash without a whole."""
+    return f"{int(100 * (part or 0) / whole)} %" if whole else "–"
+
+
+def load(part: JsonValue, whole: JsonValue) -> str:
+    """A part of a whole as a bar of ten signs with its per cent: ``■■■■■■□□□□ 64 %``."""
+    if not whole:
+        return "–"
+    full = min(10, int(10 * (part or 0) / whole))
+    return f"{'■' * full}{'□' * (10 - full)} {percent(part, whole)}"
+
+
 def spoken(name: object) -> str:
     """An identifier as words: ``awaiting_dns`` -> ``Awaiting dns``."""
     text = str(name or "").replace("_", " ").strip()

@@ -1,0 +1,81 @@
+"""Lists that the server pages: where one stands in a list, and the whole of it as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui.client import Api
+
+#: Rows of an export; more belongs to a script that reads the API.
+MOST_EXPORTED = 20_000
+
+Row = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Pager:
+    """The cursors of the pages seen so far; another question begins again at the first page."""
+
+    def __init__(self, name: str, question: object) -> None:
+        self._key = f"pager:{name}"
+        if st.session_state.get(f"{self._key}:question") != question:
+            st.session_state[f"{self._key}:question"] = question
+            st.session_state[self._key] = [None]
+
+    @property
+    def _cursors(self) -> list[str | None]:
+        cursors: list[str | None] = st.session_state.setdefault(self._key, [None])
+        return cursors
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of the page to show; None for the first."""
+        return self._cursors[-1]
+
+    @property
+    def page(self) -> int:
+        """Number of the page, from 1."""
+        return len(self._cursors)
+
+    def buttons(self, following: str | None, export: Callable[[], str], file_name: str) -> None:
+        """Previous, Next and Export CSV; the export holds the whole list, not only this page."""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Previous", disabled=self.page < 2, key=f"{self._key}:previous", on_click=self._back)
+            st.button("Next", disabled=not following, key=f"{self._key}:next", on_click=self._on, args=(following,))
+            st.download_button(
+                "Export CSV", export, file_name, "text/csv", key=f"{self._key}:export", on_click="ignore",
+                help="The whole list as filtered, not only this page.",
+            )  # fmt: skip
+            if self.page > 1 or following:
+                st.caption(f"Page {self.page}", width="content")
+
+    def _back(self) -> None:
+        self._cursors.pop()
+
+    def _on(self, following: str) -> None:
+        self._cursors.append(following)
+
+
+def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int | None) -> Callable[[], str]:
+    """A function that reads a whole list, page by page, and gives it as CSV.
+
+    Args:
+        cursor: name of the parameter that takes the cursor.
+        row: makes a row of the file of an item.
+    """
+
+    def read() -> str:
+        rows: list[dict[str, Any]] = []
+        following: str | None = None
+        while len(rows) < MOST_EXPORTED:
+            found = api.get(path, **question, **{cursor: following}, limit=500)
+            rows += [row(item) for item in found.get("items", [])]
+            following = found.get("next")
+            if not following:
+                break
+        return pd.DataFrame(rows).to_csv(index=False)
+
+    return read

@@ -1,0 +1,89 @@
+"""What can be done with one IP from its place: go on, look again, move it, retire it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import Api, Problem, path_of
+from ui.pieces import asking, listings, places, session
+from ui.pieces.guard import fault, trouble
+
+
+def actions(api: Api, ip: dict[str, Any]) -> None:
+    """Links to where the journey goes on, and the commands of an IP."""
+    address, stage = str(ip["address"]), ip.get("stage")
+    gone = "The IP is retired." if stage == "retired" else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if stage == "awaiting_dns":
+            places.link(places.RECORDS, "Next: the DNS records", ip=address)
+        places.link(places.WARMUP, "Next: start the warm-up" if stage == "active" else None, ip=address)
+        places.link(places.DNS, ip=address)
+        places.link(places.REPUTATION, ip=address)
+    with st.container(horizontal=True):
+        listings.look_again(api, address)
+        asking.button("Move to another pool", "assign", address, gone)
+        asking.button("Retire", "retire", address, gone)
+    if asking.is_open("assign", address):
+        _assign(api, ip)
+    elif asking.is_open("retire", address):
+        _retire(api, address)
+
+
+def _assign(api: Api, ip: dict[str, Any]) -> None:
+    """Another pool: other senders' mail leaves from this IP."""
+    address = str(ip["address"])
+    refused: Problem | None = st.session_state.get("assign_problem")
+    with asking.question(f"Move {address} to another pool?"):
+        st.write(
+            f"Mail of pool {ip.get('pool') or '–'} no longer leaves from {address}; mail of the pool you name does. "
+            "Its warm-up goes on unchanged."
+        )
+        known = [str(one.get("name")) for one in (api.find("/v1/pools") or {}).get("items") or []]
+        pool = st.selectbox(
+            "Pool", known, index=None, accept_new_options=True, placeholder="Name of the pool", key="assign_pool"
+        )
+        fault(refused, "pool")
+        reason = st.text_input("Reason", key="assign_reason").strip()
+        fault(refused, "reason")
+        if not st.button("Move now", type="primary"):
+            return
+        if not pool or not reason:
+            st.error("Name the pool, and give a reason; it is kept in the audit.")
+            return
+        _tell(api, address, "assign", {"pool": pool, "reason": reason}, f"{address} moves to pool {pool}.")
+
+
+def _retire(api: Api, address: str) -> None:
+    """The end of a life asks once."""
+    refused: Problem | None = st.session_state.get("retire_problem")
+    with asking.question(f"Retire {address}?"):
+        st.write(
+            f"Mail from {address} stops at once and for good: a retired IP does not come back. "
+            "Its figures and incidents stay readable."
+        )
+        reason = st.text_input("Reason", key="retire_reason").strip()
+        fault(refused, "reason")
+        if not st.button("Retire now", type="primary"):
+            return
+        if not reason:
+            st.error("Give a reason; it is kept in the audit.")
+            return
+        _tell(api, address, "retire", {"reason": reason}, f"{address} is retired; no mail leaves from it.")
+
+
+def _tell(api: Api, address: str, name: str, body: dict[str, str], done: str) -> None:
+    try:
+        with st.spinner("Telling the journey ..."):
+            api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(f"{name}:{address}"))
+    except Problem as problem:
+        session.spent(f"{name}:{address}")
+        st.session_state[f"{name}_problem"] = problem
+        trouble(problem)
+        return
+    session.spent(f"{name}:{address}")
+    st.session_state.pop(f"{name}_problem", None)
+    asking.close()
+    session.say(done)
+    st.rerun()
