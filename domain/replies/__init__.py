@@ -47,15 +47,20 @@ class Reply(BaseModel):
     status: str = Field(description="Enhanced code, empty when the text has none.")
 
 
-def classify(text: str, provider: str | None = None) -> Reply:
+def classify(text: str, provider: str | None = None, *, host: str = "") -> Reply:
     """What a reply means.
 
     Args:
         text: as a log, a webhook or a report gives it; with or without `smtp;`, host names, several lines.
         provider: whose mail server it is believed to be (by MX); words that name another one win.
+        host: name of the server that replied, if it is known; tells the provider where ``provider`` does not.
     """
     parts = take_apart(text)
-    return _decide(parts, str(provider) if provider else None)
+    told = str(provider) if provider else ""
+    if host and told in ("", "other"):
+        told = rules().provider_of_host(host)
+    told = told or rules().provider_of_host(parts.domain)
+    return _decide(parts._replace(domain=""), told)  # the domain differs from mail to mail, the meaning does not
 
 
 def use(folder: Path | None) -> None:
@@ -81,7 +86,7 @@ def rules() -> Rules:
 
 # Bounces repeat: the same words come by the thousand, with another address in each.
 @functools.lru_cache(maxsize=20_000)
-def _decide(parts: Parts, told: str | None) -> Reply:
+def _decide(parts: Parts, told: str) -> Reply:
     known = rules()
     provider = known.provider(f"{parts.before} {parts.words}", told)
     rule = known.first(parts, provider)

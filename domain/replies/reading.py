@@ -15,13 +15,15 @@ class Parts(NamedTuple):
     ``code`` is empty without one; ``status`` is class, subject and detail (RFC 3463); ``words`` are in lower
     case on one line, with every IP address as ``<ip>`` and every mail address as ``<addr>``, and without round
     brackets. ``before`` is
-    what a relay wrote before it quoted the other side: it names the host that speaks.
+    what a relay wrote before it quoted the other side: it names the host that speaks. ``domain`` is that of
+    the first mail address in the text.
     """
 
     code: str
     status: tuple[int, int, int] | None
     words: str
     before: str = ""
+    domain: str = ""
 
     @property
     def permanent(self) -> bool | None:
@@ -51,6 +53,7 @@ _COMMAND = re.compile(r" ?\(in reply to [a-z ]{1,60} command\)", re.IGNORECASE)
 _PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
 _URL = re.compile(r"https?://([^\s<>\"')\]]+)")
 _ADDRESS = re.compile(r"<?[^\s<>@,;:\"'()\[\]]{1,64}@[a-z0-9.-]{1,255}(?<![.-])>?|\[email[ \xa0]protected\]")
+_DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4})", re.IGNORECASE)
 _IP = re.compile(
     r"\[?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
     r"(?![\w.-]*\w)(?:[ ]{1,3}\d{1,3}(?=\]))?\]?"
@@ -77,7 +80,8 @@ def take_apart(text: str) -> Parts:
     found = _STATUS.search(said) or _STATUS.search(before)
     if found:
         status = _numbers(found)
-    return Parts(code, status, words(said, code), words(before))
+    named = _DOMAIN.search(stripped)
+    return Parts(code, status, words(said, code), words(before), named[1].lower() if named else "")
 
 
 def _numbers(match: re.Match[str]) -> tuple[int, int, int]:

@@ -98,7 +98,7 @@ class Rule:
 
     def fits(self, parts: Parts) -> bool:
         """Whether everything that the rule asks for is there."""
-        code, status, words, _ = parts
+        code, status, words = parts[:3]
         if self._codes and not (code or (str(status[0]) if status else "")).startswith(self._codes):
             return False
         if self._statuses and (status is None or not any(one.fits(status) for one in self._statuses)):
@@ -163,7 +163,7 @@ class Rules:
             for name in (*self._known, "")
         }
 
-    def provider(self, words: str, told: str | None) -> str:
+    def provider(self, words: str, told: str) -> str:
         """Who speaks: by the marks in the words, else whom the caller believes it to be, else empty."""
         for name, marks in self._marks:
             for mark in marks:

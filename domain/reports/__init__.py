@@ -1,0 +1,99 @@
+"""Reports that come by mail: delivery status (RFC 3464, 6533), abuse (RFC 5965), and what old servers write.
+
+``read`` takes the bytes of a mail and never raises on its content. An auto-reply is no bounce, a receipt is
+none, and within a report only a recipient whose action is ``failed`` has failed (POLICY, daily figures).
+"""
+
+from __future__ import annotations
+
+import re
+
+from domain.reports import arf, dsn, mime, plain
+from domain.reports.model import Action, Feedback, Format, Original, Outcome, Report
+
+__all__ = ["Action", "Feedback", "Format", "Original", "Outcome", "Report", "read"]
+
+_ANGLE = re.compile(r"<([^<>\s]{1,320})>")
+_ADDRESS = re.compile(r"[^\s<>@,;:\"()]{1,64}@[^\s<>@,;:\"()]{1,255}")
+_AUTO_SUBJECT = re.compile(
+    r"^(?:re: ?)?(?:auto(?:mati(?:c|sche|que|ca|co|sk)\w*)?[ -:]{0,3}(?:re(?:ply|sponse|spuesta)|antwort|svar)|"
+    r"autoreply|out of (?:the )?office|abwesen|vacation|absence|ooo\b|i am (?:away|on)|on holiday|r(?:é|e)ponse automatique|"
+    r"fuera de (?:la )?oficina|assente|自動)",
+    re.IGNORECASE,
+)
+
+
+def read(raw: bytes) -> Report:
+    """What a mail reports.
+
+    Args:
+        raw: the mail as it came, with its headers.
+    """
+    mail = mime.read(raw)
+    parts = list(mail.walk())
+    kinds = {part.type for part in parts}
+    common = {
+        "message_id": mail.header("message-id").strip("<> "),
+        "to": first_address(mail.header("x-original-to") or mail.header("delivered-to") or mail.header("to")),
+        "date": mail.header("date"),
+        "original": _original(parts),
+    }
+    status = next((part for part in parts if part.type in dsn.TYPES), None)
+    if status is not None:
+        outcomes = dsn.outcomes(status, parts)
+        if outcomes:
+            return Report(format=Format.DSN, outcomes=outcomes, **common)
+    feedback = next((part for part in parts if part.type == "message/feedback-report"), None)
+    if feedback is not None:
+        opinion, recipients = arf.feedback(feedback, parts)
+        return Report(format=Format.ARF, feedback=opinion, recipients=recipients, **common)
+    if any("disposition-notification" in kind for kind in kinds):
+        return Report(format=Format.RECEIPT, **common)
+    if plain.is_bounce(mail, _automatic(mail)):
+        outcomes = plain.outcomes(mail, parts)
+        if outcomes:
+            return Report(format=Format.BOUNCE, outcomes=outcomes, **common)
+    return Report(format=Format.AUTO_REPLY if _automatic(mail) else Format.OTHER, **common)
+
+
+def _automatic(mail: mime.Entity) -> bool:
+    """Whether a program answered for a person (RFC 3834 and what is older)."""
+    told = mail.header("auto-submitted").strip().lower()
+    return (
+        told.startswith("auto-replied")
+        or any(name in mail.headers for name in ("x-autoreply", "x-autorespond", "x-auto-response-from"))
+        or mail.header("precedence").strip().lower() in ("auto_reply", "auto-reply")
+        or mail.header("x-precedence").strip().lower() == "auto_reply"
+        or _AUTO_SUBJECT.search(mime.plain(mail.header("subject"))) is not None
+    )
+
+
+def first_address(value: str) -> str:
+    """The first mail address in a header's value, empty without one."""
+    found = _ANGLE.search(value[:2_000])
+    if found and "@" in found[1]:
+        return found[1]
+    bare = _ADDRESS.search(value[:2_000])
+    return bare[0] if bare else ""
+
+
+def _original(parts: list[mime.Entity]) -> Original:
+    """Headers of the mail that came back: as a message, as its headers, or quoted at the end of the text."""
+    for part in parts[1:]:
+        if part.type in ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"):
+            headers = mime.fields(mime.decoded(part.content()[:60_000].partition(b"\n\n")[0]))
+            break
+    else:
+        quoted = plain.quoted_message(parts)
+        headers = mime.fields(quoted) if quoted else {}
+
+    def one(name: str) -> str:
+        return (headers.get(name) or [""])[0]
+
+    return Original(
+        message_id=one("message-id").strip("<> ")[:500],
+        sender=first_address(one("return-path")),
+        date=one("date")[:100],
+        source=one("x-warmpath-source")[:300],
+        received=one("received")[:1_000],
+    )

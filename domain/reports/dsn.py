@@ -1,0 +1,100 @@
+"""Delivery status notifications: one outcome a recipient, from the fields of its own group (RFC 3464, RFC 6533)."""
+
+from __future__ import annotations
+
+import re
+
+from domain.replies import classify
+from domain.reports import mime, plain
+from domain.reports.model import Action, Outcome
+
+TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+
+#: More recipients than this in one report are not sent by any mail system.
+MOST_RECIPIENTS = 1_000
+
+_ACTIONS = {**{action.value: action for action in Action}, **dict.fromkeys(("failure", "fail", "error"), Action.FAILED)}
+_BLANK = re.compile(r"\n[ \t]*\n")
+_STATUS = re.compile(r"([245])\.\d{1,3}\.\d{1,3}")
+_ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_XTEXT = re.compile(r"\+([0-9A-F]{2})")
+
+
+def outcomes(status: mime.Entity, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
+    """Outcomes of all recipients that a status part names."""
+    groups = [mime.fields(group) for group in _BLANK.split(status.text().strip("\n"))[: MOST_RECIPIENTS + 1]]
+    whole: mime.Headers = {}
+    found: list[Outcome] = []
+    explained: list[str] = []
+    for group in groups:
+        if not ("final-recipient" in group or "original-recipient" in group or "action" in group):
+            whole |= group
+            continue
+        if not explained:
+            explained = [plain.first_text(parts)]
+        found.append(_outcome(group, whole, explained[0], alone=len(groups) <= 2))
+    return tuple(found)
+
+
+def _outcome(group: mime.Headers, whole: mime.Headers, explanation: str, *, alone: bool) -> Outcome:
+    recipient = address(_one(group, "final-recipient")) or address(_one(group, "original-recipient"))
+    status = _STATUS.search(_one(group, "status"))
+    action = _action(_one(group, "action"), status[1] if status else "")
+    told = group.get("diagnostic-code", [])
+    # Of several codes the remote server's own counts; the last is nearest to it.
+    diagnostic = next((one for one in told if one.lower().lstrip().startswith("smtp")), told[-1] if told else "")
+    text = _words(diagnostic)
+    if not text:
+        text = plain.about(explanation, recipient, alone=alone) or _one(group, "status")
+    remote = _type_and_value(_one(group, "remote-mta"))[1] or _type_and_value(_one(whole, "reporting-mta"))[1]
+    reply = classify(f"{status[0]} {text}" if status else text, host=remote.partition(":")[0])
+    if action is not Action.FAILED and reply.hard:
+        reply = reply.model_copy(update={"hard": False})
+    return Outcome(
+        recipient=recipient,
+        original=address(_one(group, "original-recipient")),
+        action=action,
+        text=text[:1_000],
+        reply=reply,
+        at=_one(group, "last-attempt-date")[:100],
+    )
+
+
+def _one(group: mime.Headers, name: str) -> str:
+    return (group.get(name) or [""])[0]
+
+
+def _words(diagnostic: str) -> str:
+    """The reply in a Diagnostic-Code; its type stays only where it tells that no server spoke."""
+    kind, value = _type_and_value(diagnostic)
+    return value if kind in ("smtp", "") else diagnostic.strip()
+
+
+def _type_and_value(value: str) -> tuple[str, str]:
+    """``smtp; 550 ...`` as its two halves; a value without a type is all value."""
+    kind, semicolon, rest = value.partition(";")
+    if semicolon and re.fullmatch(r"\s*[A-Za-z][A-Za-z0-9.-]{0,30}\s*", kind):
+        return kind.strip().lower(), rest.strip()
+    return "", value.strip()
+
+
+def _action(told: str, digit: str) -> Action:
+    """The action as told; when it is missing or no action, what the status says, else delayed: no bounce is made up."""
+    word = told.partition("(")[0].strip().lower()
+    return _ACTIONS.get(word) or {"5": Action.FAILED, "2": Action.DELIVERED}.get(digit, Action.DELAYED)
+
+
+def address(value: str) -> str:
+    """The address in a recipient field of any type, in lower case (RFC 3464, RFC 6533)."""
+    kind, found = _type_and_value(value)
+    found = found.strip().strip("<>").strip()
+    if kind == "utf-8":
+        found = _ESCAPED.sub(lambda code: _character(code[1]), found)
+    elif kind == "rfc822" and "+" in found and "=" not in found:
+        found = _XTEXT.sub(lambda code: chr(int(code[1], 16)) if code[1] in ("2B", "3D") else code[0], found)
+    return found[:320].lower()
+
+
+def _character(code: str) -> str:
+    number = int(code, 16)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\ufffd"

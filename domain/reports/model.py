@@ -1,0 +1,82 @@
+"""What a report by mail says, whatever format it came in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.replies import Reply
+
+
+class Format(StrEnum):
+    """What kind of mail it was. Only the first three report on mail that was sent."""
+
+    DSN = "dsn"
+    BOUNCE = "bounce"
+    ARF = "arf"
+    AUTO_REPLY = "auto_reply"
+    RECEIPT = "receipt"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """What happened to a recipient (RFC 3464, 2.3.3). Only ``failed`` is final and bad."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    EXPANDED = "expanded"
+
+
+class Outcome(BaseModel):
+    """What a report says of one recipient."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipient: str = Field(description="The final recipient, in lower case; empty when the report names none.")
+    original: str = Field("", description="The recipient as it was addressed, if told.")
+    action: Action
+    text: str = Field("", description="The reply in the reporter's words.")
+    reply: Reply
+    at: str = Field("", description="When it was tried last, as the report writes it.")
+
+
+class Original(BaseModel):
+    """What is known of the mail that the report is about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message_id: str = ""
+    sender: str = Field("", description="Envelope sender, if told.")
+    date: str = Field("", description="Date header as written: when it was sent.")
+    source: str = Field("", description="Value of X-Warmpath-Source.")
+    received: str = Field("", description="Topmost Received header: how the reporter got it.")
+
+
+class Feedback(BaseModel):
+    """A report of a recipient's opinion (RFC 5965, RFC 6591)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(description="Feedback-Type in lower case; empty when missing.")
+    complaint: bool = Field(description="Whether it counts as a complaint.")
+    source_ip: str = ""
+    arrival: str = Field("", description="Arrival-Date or Received-Date: when the mail was taken.")
+    reported_domain: str = ""
+
+
+class Report(BaseModel):
+    """One mail that came back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Format
+    message_id: str = Field("", description="Of the report itself.")
+    to: str = Field("", description="Where the report was sent: may be a VERP address.")
+    date: str = ""
+    original: Original = Original()
+    outcomes: tuple[Outcome, ...] = ()
+    feedback: Feedback | None = None
+    recipients: tuple[str, ...] = Field((), description="Of a feedback report: who complained.")
