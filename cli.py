@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import settings as configuration
+from commands import bounce, reply
 from domain.words import Role
 
 # Each command imports what it needs when it runs: `make up` calls two of them, and all together take seconds.
@@ -24,6 +25,8 @@ app.add_typer(db_app, name="db")
 app.add_typer(token_app, name="token")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(worker_app, name="worker")
+app.add_typer(reply.app, name="reply")
+app.add_typer(bounce.app, name="bounce")
 
 
 @db_app.command("upgrade")

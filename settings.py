@@ -208,6 +208,14 @@ class Settings(BaseSettings):
         None, description="Secret of the generic webhook (Standard Webhooks, `whsec_...`)."
     )
 
+    reply_rules_dir: Path | None = Field(
+        None,
+        description=(
+            "Folder with rule files (`*.toml`) of this installation for reading SMTP replies, taken before the shipped "
+            "ones; see docs/guide/replies.md."
+        ),
+    )
+
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(
         1_200, gt=0, description="Requests a minute per token, webhooks and gate leases not counted."

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "sandbox": {"sandbox", "providers", "store", "domain", "settings"},
     "api": {"api", "workflows", "activities", "providers", "store", "domain", "settings"},
     "ui": {"ui"},
+    "commands": {"commands", "api", "gate", "workflows", "activities", "providers", "store", "domain", "settings"},
 }
 """What each room may import of ours."""
 

@@ -15,9 +15,13 @@ __all__ = ["Action", "Feedback", "Format", "Original", "Outcome", "Report", "rea
 
 _ANGLE = re.compile(r"<([^<>\s]{1,320})>")
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()]{1,64}@[^\s<>@,;:\"()]{1,255}")
+_USUAL = frozenset(
+    {"from", "to", "date", "subject", "message-id", "received", "return-path", "content-type", "mime-version"}
+)
 _AUTO_SUBJECT = re.compile(
     r"^(?:re: ?)?(?:auto(?:mati(?:c|sche|que|ca|co|sk)\w*)?[ -:]{0,3}(?:re(?:ply|sponse|spuesta)|antwort|svar)|"
-    r"autoreply|out of (?:the )?office|abwesen|vacation|absence|ooo\b|i am (?:away|on)|on holiday|r(?:é|e)ponse automatique|"
+    r"autoreply|out of (?:the )?office|abwesen|vacation|absence|ooo\b|i am (?:away|on)|on holiday|"
+    r"r(?:é|e)ponse automatique|"
     r"fuera de (?:la )?oficina|assente|自動)",
     re.IGNORECASE,
 )
@@ -30,6 +34,8 @@ def read(raw: bytes) -> Report:
         raw: the mail as it came, with its headers.
     """
     mail = mime.read(raw)
+    if not mail.headers.keys() & _USUAL:
+        return Report(format=Format.UNREADABLE, reason="is no mail: none of the usual headers is there")
     parts = list(mail.walk())
     kinds = {part.type for part in parts}
     common = {
@@ -53,7 +59,11 @@ def read(raw: bytes) -> Report:
         outcomes = plain.outcomes(mail, parts)
         if outcomes:
             return Report(format=Format.BOUNCE, outcomes=outcomes, **common)
-    return Report(format=Format.AUTO_REPLY if _automatic(mail) else Format.OTHER, **common)
+    if _automatic(mail):
+        return Report(format=Format.AUTO_REPLY, **common)
+    if mail.type == "multipart/report":
+        return Report(format=Format.UNREADABLE, reason="is a report whose part with the facts is missing", **common)
+    return Report(format=Format.OTHER, **common)
 
 
 def _automatic(mail: mime.Entity) -> bool:

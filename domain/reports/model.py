@@ -15,9 +15,10 @@ class Format(StrEnum):
     DSN = "dsn"
     BOUNCE = "bounce"
     ARF = "arf"
-    AUTO_REPLY = "auto_reply"
+    AUTO_REPLY = "autoreply"
     RECEIPT = "receipt"
     OTHER = "other"
+    UNREADABLE = "unreadable"
 
 
 class Action(StrEnum):
@@ -79,4 +80,5 @@ class Report(BaseModel):
     original: Original = Original()
     outcomes: tuple[Outcome, ...] = ()
     feedback: Feedback | None = None
+    reason: str = Field("", description="Why it is unreadable.")
     recipients: tuple[str, ...] = Field((), description="Of a feedback report: who complained.")

@@ -23,7 +23,8 @@ _DAEMON = re.compile(
 )
 _SUBJECT = re.compile(
     r"undeliver|returned (?:mail|to sender)|failure notice|"
-    r"delivery (?:status|failure|failed|notification|problem|error|report)|delivery .{0,20}fail|could ?n[o']t be delivered|"
+    r"delivery (?:status|failure|failed|notification|problem|error|report)|delivery .{0,20}fail|"
+    r"could ?n[o']t be delivered|"
     r"mail (?:delivery )?(?:failed|failure|error|system error)|non(?:-| )?deliver|not delivered|unzustellbar|"
     r"warning: (?:could not send|message .{0,40}delayed)|message (?:not delivered|delayed|undeliver)|"
     r"unable to deliver|no se puede entregar|mail could not be|bounce|returned mail|delivery delayed|rejected mail|"

@@ -1,0 +1,1 @@
+"""Commands of `warmpath`, one file a noun; ``cli.py`` registers them."""
