@@ -391,13 +391,13 @@ class PurchaseActivities:
 
     @activity.defn(name="purchase_escalate")
     async def escalate(self, trouble: Trouble) -> None:
-        """Open an incident of kind ``purchase``: money or an address is where it should not be."""
+        """Open an incident: money or an address is where it should not be."""
+        titles = {"payment": "A paid order lost its payment"}
+        title = titles.get(trouble.kind, "A purchase could not be undone")
         detail = f"Order {trouble.order_id}: {' '.join(trouble.failed)} Put it right at the provider by hand."
         async with self._context.db.write() as session:
             for address in trouble.addresses:
-                await incidents.open_incident(
-                    session, "purchase", address, Severity.CRITICAL, "A purchase could not be undone", detail
-                )
+                await incidents.open_incident(session, trouble.kind, address, Severity.CRITICAL, title, detail)
 
     async def _paid(self, order_id: str, paid: Payment) -> None:
         shown = {"id": paid.ref, "status": paid.status, "amount": f"{paid.amount:.2f}", "currency": paid.currency}

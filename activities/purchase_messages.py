@@ -34,12 +34,13 @@ class Step(BaseModel):
 
 
 class Trouble(BaseModel):
-    """What could not be undone; an operator has to."""
+    """What could not be undone, or a payment lost at the very end (kind ``payment``); an operator has to act."""
 
     order_id: str
     addresses: list[str]
     failed: list[str]
     """One sentence an undo that failed."""
+    kind: str = "purchase"
 
 
 class Mark(BaseModel):

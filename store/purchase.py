@@ -8,10 +8,11 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.purchase import PaymentEvent as PaymentNotice
 from domain.refusals import Conflict, NotFound
 from store.database import now, upsert
 from store.tables.ips import Ip
-from store.tables.purchase import Order, Reservation
+from store.tables.purchase import Order, PaymentDeadLetter, PaymentEvent, Reservation
 
 
 async def create(session: AsyncSession, dialect: str, order: Order) -> tuple[Order, bool]:
@@ -56,9 +57,31 @@ async def change(session: AsyncSession, order_id: str, **values: Any) -> Order: 
     return row
 
 
-async def list_page(
-    session: AsyncSession, *, after: str | None, limit: int
-) -> tuple[Sequence[Order], str | None]:
+async def by_payment(session: AsyncSession, ref: str) -> Order | None:
+    """The order that a payment of the provider belongs to."""
+    return (await session.exec(select(Order).where(col(Order.payment_ref) == ref).with_for_update())).first()
+
+
+async def add_payment_event(session: AsyncSession, dialect: str, order_id: str, event: PaymentNotice) -> bool:
+    """Keep an event of the payment provider; False when it was kept before."""
+    insert = upsert(dialect, PaymentEvent).values(
+        event_id=event.event_id, order_id=order_id, kind=event.kind, detail=event.detail, at=now()
+    )
+    kept = await session.exec(insert.on_conflict_do_nothing().returning(col(PaymentEvent.event_id)))
+    return kept.first() is not None
+
+
+async def dead_letter(session: AsyncSession, dialect: str, event: PaymentNotice, ref: str, why: str) -> None:
+    """Keep an event that names no order of ours; the same again only counts."""
+    insert = upsert(dialect, PaymentDeadLetter).values(
+        event_id=event.event_id, kind=event.kind, payment_ref=ref, why=why, received=1, at=now()
+    )
+    await session.exec(
+        insert.on_conflict_do_update(index_elements=["event_id"], set_={"received": PaymentDeadLetter.received + 1})
+    )
+
+
+async def list_page(session: AsyncSession, *, after: str | None, limit: int) -> tuple[Sequence[Order], str | None]:
     """Orders, newest first, and the cursor of the next page (ids grow with time)."""
     query = select(Order).order_by(col(Order.id).desc()).limit(limit + 1)
     if after:

@@ -200,6 +200,9 @@ class Purchase:
             await self._end_badly(failure)
             return
         await self._start_lives(start, chosen)
+        if self._lost is not None:
+            # It came while the last step ran: the IPs are handed over, and a person must settle the payment.
+            await self._escalate([payment_reason(self._lost)], kind="payment")
         self._state.status = OrderStatus.PURCHASED
         self._tell(f"Purchased: {', '.join(chosen)}.")
 
@@ -274,11 +277,11 @@ class Purchase:
             **self._vendor,
         )
 
-    async def _escalate(self, failed: list[str]) -> None:
+    async def _escalate(self, failed: list[str], kind: str = "purchase") -> None:
         await workflow.execute_activity_method(
             PurchaseActivities.escalate,
-            Trouble(order_id=self._order, addresses=self._state.addresses, failed=failed),
-            summary="Open an incident: an undo failed",
+            Trouble(order_id=self._order, addresses=self._state.addresses, failed=failed, kind=kind),
+            summary=f"Open an incident of kind {kind}",
             **options.QUICK,
         )
 

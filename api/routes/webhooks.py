@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.deps import AppSettings, Store
 from api.problems import FieldError, problem
-from api.webhooks import intake
+from api.webhooks import intake, stripe
 from api.webhooks.reading import Rejected
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -21,6 +21,21 @@ class Taken(BaseModel):
 
     received: int
     new: int
+
+
+@router.post("/stripe", response_model=Taken)
+async def take_stripe(request: Request, db: Store, settings: AppSettings) -> Taken | Response:
+    """Events of the payment provider, signed by it: each acts once on the order of its payment."""
+    try:
+        notice = stripe.read(await request.body(), request.headers.get("stripe-signature", ""), settings)
+        new, urgent = await stripe.store(db, notice) if notice else (False, False)
+    except Rejected as refusal:
+        named = [FieldError(field=refusal.field, message=refusal.detail, code=refusal.code)]
+        return problem(refusal.status, "Webhook refused", refusal.detail, named)
+    relay = getattr(request.app.state, "relay", None)
+    if urgent and relay is not None:
+        relay.kick()
+    return Taken(received=1, new=int(new))
 
 
 @router.post("/{source}", response_model=Taken)

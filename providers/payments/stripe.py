@@ -22,6 +22,9 @@ STATUS = {
     "canceled": PaymentStatus.CANCELLED,
 }
 
+#: Seconds that a signed webhook may be old, as Stripe's own libraries have it.
+WEBHOOK_TOLERANCE = 300
+
 
 class StripePayments:
     """Stripe over its own library; retries are Temporal's, so the library makes none."""
@@ -107,6 +110,7 @@ def verify_webhook(body: bytes, signature: str, secret: str) -> None:
         PaymentRefused: forged, or too old.
     """
     try:
-        stripe.WebhookSignature.verify_header(body.decode(), signature, secret, 300)
-    except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
-        raise PaymentRefused("The webhook is not signed by Stripe.") from error
+        stripe.WebhookSignature.verify_header(body.decode(), signature, secret, WEBHOOK_TOLERANCE)
+    # TypeError: the library compares texts, and a signature outside of ASCII is none.
+    except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError) as error:
+        raise PaymentRefused("The webhook is not signed by Stripe, or it is stale.") from error

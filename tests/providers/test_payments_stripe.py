@@ -21,11 +21,15 @@ from fastapi import FastAPI, Request, Response
 from providers.payments.port import PaymentRefused, PaymentStatus, PaymentUnavailable
 from providers.payments.stripe import StripePayments, verify_webhook
 
+#: A test card that can be named and whose charges are declined.
+DECLINED = "4000000000000341"
+
 
 class Front:
     """Answers a repeated Idempotency-Key from memory, and can lose an answer after the effect."""
 
     def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
         self.lose = 0
         self._answers: dict[str, tuple[int, bytes]] = {}
         self.app = FastAPI()
@@ -89,33 +93,62 @@ async def front() -> AsyncIterator[tuple[Front, StripePayments]]:
 
 async def test_a_payment_is_held_taken_and_given_back(front: tuple[Front, StripePayments]) -> None:
     _, stripe = front
-    held = await stripe.authorise("o1", Decimal("8.00"), "USD", "pm_card_visa", "o1:authorise")
+    opened = await stripe.open("o1", Decimal("8.00"), "USD", "pm_card_visa", "o1:open")
+    assert opened.status is PaymentStatus.OPEN, "no money is held yet"
+    held = await stripe.authorise(opened.ref, "o1:authorise")
     assert (held.status, held.amount, held.currency) == (PaymentStatus.AUTHORISED, Decimal("8"), "USD")
     taken = await stripe.capture(held.ref, "o1:capture")
     assert taken.status is PaymentStatus.CAPTURED
     assert (await stripe.refund(held.ref, "o1:refund")).status is PaymentStatus.REFUNDED
+    assert (await stripe.look(held.ref)).status is PaymentStatus.REFUNDED
 
 
 async def test_a_held_payment_is_let_go(front: tuple[Front, StripePayments]) -> None:
     _, stripe = front
-    held = await stripe.authorise("o2", Decimal("8.00"), "USD", "pm_card_visa", "o2:authorise")
+    opened = await stripe.open("o2", Decimal("8.00"), "USD", "pm_card_visa", "o2:open")
+    held = await stripe.authorise(opened.ref, "o2:authorise")
     assert (await stripe.cancel(held.ref, "o2:cancel")).status is PaymentStatus.CANCELLED
-    assert [one.status for one in await stripe.find("o2")] == [PaymentStatus.CANCELLED]
+    assert (await stripe.look(held.ref)).status is PaymentStatus.CANCELLED
 
 
-async def test_a_declined_card_is_refused(front: tuple[Front, StripePayments]) -> None:
+async def test_a_cancelled_payment_takes_no_late_authorisation(front: tuple[Front, StripePayments]) -> None:
     _, stripe = front
+    opened = await stripe.open("o5", Decimal("8.00"), "USD", "pm_card_visa", "o5:open")
+    await stripe.cancel(opened.ref, "o5:cancel")
     with pytest.raises(PaymentRefused):
-        await stripe.authorise("o3", Decimal("8.00"), "USD", "pm_card_chargeDeclined", "o3:authorise")
+        await stripe.authorise(opened.ref, "o5:authorise")
 
 
-async def test_a_lost_answer_is_one_payment(front: tuple[Front, StripePayments]) -> None:
+async def card(url: str, number: str) -> str:
+    """The token of a test card, as the payment provider's own page would make it."""
+    shown = {"number": number, "cvc": "123", "exp_month": "12", "exp_year": "2040"}
+    form = {"type": "card", **{f"card[{name}]": value for name, value in shown.items()}}
+    async with httpx.AsyncClient(base_url=url, auth=("sk_test_12345", "")) as client:
+        return str((await client.post("/v1/payment_methods", data=form)).raise_for_status().json()["id"])
+
+
+async def test_a_declined_card_is_refused_and_nothing_is_held(front: tuple[Front, StripePayments]) -> None:
+    before, stripe = front
+    method = await card(before.upstream, DECLINED)
+    opened = await stripe.open("o3", Decimal("8.00"), "USD", method, "o3:open")
+    with pytest.raises(PaymentRefused):
+        await stripe.authorise(opened.ref, "o3:authorise")
+    assert (await stripe.look(opened.ref)).status is PaymentStatus.OPEN
+
+
+async def test_a_lost_answer_is_one_payment_held_once(front: tuple[Front, StripePayments]) -> None:
     before, stripe = front
     before.lose = 1
     with pytest.raises(PaymentUnavailable):
-        await stripe.authorise("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:authorise")
-    await stripe.authorise("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:authorise")
-    assert len(await stripe.find("o4")) == 1
+        await stripe.open("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:open")
+    opened = await stripe.open("o4", Decimal("8.00"), "USD", "pm_card_visa", "o4:open")
+    before.lose = 1
+    with pytest.raises(PaymentUnavailable):
+        await stripe.authorise(opened.ref, "o4:authorise")
+    assert (await stripe.look(opened.ref)).status is PaymentStatus.AUTHORISED, "held, though nobody was told"
+    assert (await stripe.authorise(opened.ref, "o4:authorise")).ref == opened.ref
+    listed = await stripe._call(stripe._client.v1.payment_intents.list)
+    assert len(listed.data) == 1
 
 
 def test_a_forged_or_old_webhook_is_refused() -> None:

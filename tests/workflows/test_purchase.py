@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+import stripe
 import uvicorn
+from pydantic import SecretStr
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import Worker
@@ -21,6 +24,7 @@ from temporalio.worker import Worker
 from activities.context import Context
 from activities.purchase import PurchaseActivities
 from activities.purchase_messages import Step
+from api.app import create
 from domain.lifecycle import LifecycleInput
 from domain.purchase import (
     Cancel,
@@ -240,8 +244,9 @@ class Stand:
 
 @pytest.fixture
 async def stand(tmp_path: Path, temporal_server: str) -> AsyncIterator[Stand]:
-    keys = Keyring.parse([new_key()])
-    settings = Settings(var_dir=tmp_path, waitlist_hours=1)
+    key = new_key()
+    keys = Keyring.parse([key])
+    settings = Settings(var_dir=tmp_path, waitlist_hours=1, secret_keys=(SecretStr(key),))
     db = Database.open(f"sqlite:///{tmp_path}/test.sqlite", synchronous="normal")
     await db.create_all()
     context = Context(settings=settings, db=db, secrets=Secrets(db, keys))
@@ -508,6 +513,35 @@ async def test_a_payment_that_ends_by_itself_stops_the_order_and_undoes_it(
     stand.effects._vendors["sandbox"].provision = down  # type: ignore[method-assign]
     assert result.status is OrderStatus.FAILED
     assert ("expired" if kind is PaymentEventKind.CANCELLED else "disputed") in result.reason
+    assert await stand.payments(order) == ["cancelled"]
+    assert (await stand.bought()) == {"orders": {}, "bought": {}}
+
+
+async def test_a_signed_webhook_stops_the_order_of_its_payment(stand: Stand) -> None:
+    """Over HTTP: the event is kept with its signal in one transaction, and the relay delivers it."""
+    secret = "whsec_of_this_test"
+    order = await stand.quoted()
+    handle = stand.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
+    stand.effects._vendors["sandbox"].provision = unreachable  # type: ignore[method-assign]
+    await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+    async with asyncio.timeout(20):
+        while (await handle.query(Purchase.state)).step != "provision":
+            await asyncio.sleep(0.05)
+    ref = (await stand.row(order)).payment_ref
+    subject = {"id": ref, "cancellation_reason": "void"}
+    body = json.dumps({"id": "evt_9", "type": "payment_intent.canceled", "data": {"object": subject}})
+    signature = stripe.WebhookSignature.generate_signature_header(body, secret)
+    settings = stand.context.settings.model_copy(update={"stripe_webhook_secret": SecretStr(secret)})
+    app = create(settings, stand.context.db, stand.client)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://warmpath.test") as client,
+    ):
+        answer = await client.post("/v1/webhooks/stripe", content=body, headers={"Stripe-Signature": signature})
+        assert answer.json() == {"received": 1, "new": 1}
+        result = await asyncio.wait_for(handle.result(), 30)
+    assert result.status is OrderStatus.FAILED
+    assert "Stripe says: void." in result.reason
     assert await stand.payments(order) == ["cancelled"]
     assert (await stand.bought()) == {"orders": {}, "bought": {}}
 
