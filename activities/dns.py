@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.context import Context
-from activities.dns_checks import INCIDENT_DEADLINE, DnsChecks, details
+from activities.dns_checks import DnsChecks
 from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
-from domain import dkim, propagation, spf
+from domain import dkim, dns_findings, propagation, spf
 from domain import dns as rules
+from domain.dns_options import DnsOptions, checked
 from domain.refusals import Refused
-from domain.words import Actor, Severity, Stage
+from domain.words import Actor, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
 from providers.dns.port import Changed, Publisher, PublishFailed
 from providers.dns.registry import publisher
 from store import dns as setups
-from store import incidents, ips
+from store import ips
 from store.database import now
-from store.tables.dns import DnsSetup
+from store.tables.dns import DnsDomain, DnsSetup
 from store.tables.ips import Ip
+from store.tables.purchase import Order
 
 #: An address that no SPF record authorises, so that an evaluation walks through every term.
 NOBODY = "192.0.2.255"
@@ -67,14 +71,16 @@ class DnsActivities:
         try:
             return await self._prepare(wanted)
         except Refused as refusal:
-            await self._refused(wanted.address, refusal.detail)
-            return Prepared(refused=refusal.detail)
+            # A change that is refused leaves what was verified as it is.
+            if not wanted.reopened:
+                await self._refused(wanted.address, refusal.detail)
+            return Prepared(refused=refusal.detail, field=refusal.field)
 
     @activity.defn(name="dns_await")
     async def await_records(self, look: Look) -> Outcome:
         """One look; fails benignly with the time of the next until everything is verified."""
         outcome = await self._checks.check_now(look.address)
-        if outcome.verified:
+        if outcome.verified or outcome.retired:
             return outcome
         raise ApplicationError(
             "; ".join(outcome.findings[:3]) or "DNS is not verified yet",
@@ -91,51 +97,33 @@ class DnsActivities:
     @activity.defn(name="dns_escalate")
     async def escalate(self, wanted: Escalate) -> None:
         """Open an incident for support; the evidence is kept by every look already."""
-        async with self._context.db.write() as session:
-            row = await setups.find(session, wanted.address)
-            if row is not None and row.state == rules.SetupState.VERIFIED:
-                return
-            if row is not None and row.state != rules.SetupState.REFUSED:
-                row.state = rules.SetupState.ESCALATED
-                await setups.save(session, row)
-            why = "past its deadline" if wanted.past_deadline else "handed to support by an operator"
-            detail = "\n".join(filter(None, [wanted.message, *(details(row) if row else [])]))
-            await incidents.open_incident(
-                session, INCIDENT_DEADLINE, wanted.address, Severity.WARNING, f"DNS set-up is {why}", detail
-            )
-            await ips.set_stage(
-                session,
-                wanted.address,
-                Stage.AWAITING_DNS,
-                waiting_for=f"DNS records; the set-up is {why}, and goes on when they appear",
-                waiting_on=Actor.REGISTRAR,
-            )
+        await self._checks.hand_over(wanted.address, wanted.message, past_deadline=wanted.past_deadline)
 
     async def _prepare(self, wanted: Prepare) -> Prepared:
         async with self._context.db.read() as session:
             ip, row = await ips.get(session, wanted.address), await setups.find(session, wanted.address)
         domain, host = ip.domain.lower().rstrip("."), ip.hostname.lower().rstrip(".")
         if not domain or not host:
-            raise Refused(
-                f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain"
-            )
+            raise Refused(f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain")
         row = row or await self._begin(ip)
         zone = await self._observer.zone(domain)
-        existing = rules.Existing(
-            txt=await self._observer.values(domain, "TXT", zone),
-            mx=await self._observer.values(domain, "MX", zone),
-            dmarc=await self._observer.values(f"_dmarc.{domain}", "TXT", zone),
-        )
-        overrides = {**row.overrides, **(wanted.overrides or {})}
-        overrides = {key: values for key, values in overrides.items() if values}
+        shared = await self._begin_domain(ip, domain)
+        existing = await self._checks.existing(domain, zone)
+        mine, ours = _split({**row.overrides, **shared.overrides, **(wanted.overrides or {})})
+        options = checked(wanted.options or DnsOptions.model_validate(shared.options))
+        async with self._context.db.read() as session:
+            others = [other.address for other in await setups.siblings(session, domain, ip.address)]
         wish = rules.Wish(
             address=ip.address,
             hostname=host,
             domain=domain,
+            dkim_selector=shared.dkim_selector,
+            dkim_record=shared.dkim_record if _signs(row) else None,
+            siblings=others,
+            known_mx=shared.mx,
             mx=ip.mx,
-            dkim_selector=row.dkim_selector,
-            dkim_record=row.dkim_record,
-            overrides=overrides,
+            options=options,
+            overrides={**mine, **ours},
             ttl=self._context.settings.dns_record_ttl,
         )
         records = rules.render(wish, existing)
@@ -143,7 +131,9 @@ class DnsActivities:
         verdict = await spf.evaluate(domain, NOBODY, self._fetch_around(zone), record=merged)
         spf.check_limits(verdict, domain)
         automatic, problems = await self._publish(ip, records)
-        return await self._handed_out(wanted, records, overrides, automatic=automatic, problems=problems)
+        shared.options, shared.overrides = options.model_dump(mode="json"), ours
+        row.overrides = mine
+        return await self._handed_out(wanted, row, shared, records, automatic=automatic, problems=problems)
 
     def _fetch_around(self, zone: Zone) -> spf.Fetch:
         """Resolvers for the names of others, the authoritative servers for the domain's own.
@@ -163,7 +153,31 @@ class DnsActivities:
         return fetch
 
     async def _begin(self, ip: Ip) -> DnsSetup:
-        """The set-up row with a fresh DKIM key pair; a second try finds the first one's."""
+        """The set-up row; a second try finds the first one's."""
+        async with self._context.db.write() as session:
+            present = await setups.find(session, ip.address)
+            if present is None:
+                present = DnsSetup(address=ip.address)
+                await setups.save(session, present)
+        return present
+
+    async def _begin_domain(self, ip: Ip, domain: str) -> DnsDomain:
+        """What the domain's IPs share, with a fresh DKIM key pair if this is the first; repeatable.
+
+        The wishes of the IP's order come in once, when its own set-up has not been handed out yet.
+        """
+        async with self._context.db.read() as session:
+            present = await setups.domain(session, domain)
+            row = await setups.find(session, ip.address)
+            order = await session.get(Order, ip.order_id) if ip.order_id else None
+        if present is None:
+            present = await self._new_domain(domain)
+        if order is not None and order.dns and not (row and row.records):
+            wishes = {key: value for key, value in order.dns.items() if value is not None}
+            present.options = {**present.options, **wishes}
+        return present
+
+    async def _new_domain(self, domain: str) -> DnsDomain:
         key = rsa.generate_private_key(public_exponent=65537, key_size=dkim.RSA_BITS)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -171,21 +185,15 @@ class DnsActivities:
         public = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        ref = await self._context.secrets.put(f"dkim:{ip.address}", pem.decode())
-        # One selector an IP: several IPs of one domain must not overwrite each other's key.
-        selector = f"{dkim.SELECTOR}-{ip.address.replace('.', '-').replace(':', '-')}"
+        made = DnsDomain(
+            domain=domain,
+            # A selector for each key: another installation, or the next key, never overwrites this one.
+            dkim_selector=f"{dkim.SELECTOR}-{hashlib.sha256(public).hexdigest()[:8]}",
+            dkim_record=dkim.record(base64.b64encode(public).decode()),
+            dkim_secret=await self._context.secrets.put(f"dkim:{domain}", pem.decode()),
+        )
         async with self._context.db.write() as session:
-            present = await setups.find(session, ip.address)
-            if present is not None:
-                return present
-            row = DnsSetup(
-                address=ip.address,
-                dkim_selector=selector,
-                dkim_record=dkim.record(base64.b64encode(public).decode()),
-                dkim_secret=ref,
-            )
-            await setups.save(session, row)
-        return row
+            return await setups.begin_domain(session, self._context.db.dialect, made)
 
     async def _publish(self, ip: Ip, records: list[rules.Record]) -> tuple[bool, list[str]]:
         problems: list[str] = []
@@ -199,10 +207,8 @@ class DnsActivities:
                 elif target.automatic:
                     zone = await self._observer.zone(record.zone_hint, field="hostname")
                     present = await self._observer.values(record.name, record.type, zone)
-                    if record.key == "spf" and len(rules.relevant(record, present)) > 1:
-                        problems.append(
-                            f"{record.name} has several SPF records; a person must choose what goes."
-                        )
+                    if record.key == "spf" and len(dns_findings.relevant(record, present)) > 1:
+                        problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
                         continue
                     record.serial = await target.publish(record, zone.apex, present)
             except PublishFailed as error:
@@ -219,8 +225,9 @@ class DnsActivities:
     async def _handed_out(
         self,
         wanted: Prepare,
+        prepared: DnsSetup,
+        shared: DnsDomain,
         records: list[rules.Record],
-        overrides: dict[str, list[str]],
         *,
         automatic: bool,
         problems: list[str],
@@ -229,29 +236,54 @@ class DnsActivities:
         given = wanted.deadline_hours
         seconds = given * 3_600 if given else await self._deadline_seconds(records)
         async with self._context.db.write() as session:
+            domain = await setups.domain(session, shared.domain, lock=True)
+            assert domain is not None
+            domain.options, domain.overrides, domain.updated_at = shared.options, shared.overrides, now()
+            domain.mx = next(record.expected for record in records if record.key == "mx")
+            session.add(domain)
             row = await setups.get(session, wanted.address)
-            if row.deadline is None or wanted.overrides is not None:
+            changed = wanted.overrides is not None or wanted.options is not None
+            if row.deadline is None or changed:
                 row.rendered_at, row.deadline = now(), now() + dt.timedelta(seconds=seconds)
+            records = await self._share(session, shared.domain, wanted.address, records)
             row.records = [record.model_dump(mode="json") for record in records]
-            row.overrides, row.reason = overrides, "; ".join(problems)
-            row.state = rules.SetupState.WAITING
+            row.overrides, row.reason = prepared.overrides, "; ".join(problems)
+            row.state, row.verified_at = rules.SetupState.WAITING, None
             await setups.save(session, row)
-            await ips.set_stage(
-                session,
-                wanted.address,
-                Stage.AWAITING_DNS,
-                waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
-                waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
-            )
+            if (await ips.get(session, wanted.address)).stage in rules.BEFORE_ACTIVE:
+                await ips.set_stage(
+                    session,
+                    wanted.address,
+                    Stage.AWAITING_DNS,
+                    waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
+                    waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
+                )
         left = (row.deadline - now()).total_seconds() if row.deadline else 0.0
         return Prepared(
-            domain=records[2].name,
+            domain=shared.domain,
             automatic=automatic,
             records=len(records),
             keys=[record.key for record in records],
             seconds_left=max(left, 0.0),
             problems=problems,
         )
+
+    async def _share(
+        self, session: AsyncSession, domain: str, address: str, records: list[rules.Record]
+    ) -> list[rules.Record]:
+        """Give the domain's other IPs the records that they share with this one; returns this one's.
+
+        An IP whose set-up began since these were rendered is named in the one SPF record all the same.
+        """
+        others = await setups.siblings(session, domain, address)
+        records = rules.with_siblings(records, [other.address for other in others])
+        for other in others:
+            held = [rules.Record.model_validate(item) for item in other.records]
+            taken = rules.adopt(held, records, other.address, verified=other.verified_at is not None)
+            if held:
+                other.records = [record.model_dump(mode="json") for record in taken]
+                await setups.save(session, other)
+        return records
 
     async def _deadline_seconds(self, records: list[rules.Record]) -> float:
         """The configured hours, or longer where caches may keep what the servers say now for longer."""
@@ -275,9 +307,19 @@ class DnsActivities:
             if row is not None:
                 row.state, row.reason = rules.SetupState.REFUSED, why
                 await setups.save(session, row)
-            await ips.set_stage(
-                session, address, Stage.AWAITING_DNS, waiting_for=why, waiting_on=Actor.OPERATOR
-            )
+            await ips.set_stage(session, address, Stage.AWAITING_DNS, waiting_for=why, waiting_on=Actor.OPERATOR)
+
+
+def _split(overrides: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The IP's own overrides and its domain's; empty ones are dropped."""
+    given = {key: values for key, values in overrides.items() if values}
+    ours = {key: values for key, values in given.items() if key in rules.DOMAIN_KEYS}
+    return {key: values for key, values in given.items() if key not in ours}, ours
+
+
+def _signs(row: DnsSetup) -> bool:
+    """Whether our key is watched: an imported IP signs with its own, which nobody told us."""
+    return not row.records or any(record["key"] == "dkim" for record in row.records)
 
 
 def build(context: Context) -> DnsActivities:

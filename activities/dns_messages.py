@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from domain.dns_options import DnsOptions
+
 
 class Prepare(BaseModel):
     """Render and publish the records of an IP."""
@@ -11,6 +13,8 @@ class Prepare(BaseModel):
     address: str
     deadline_hours: float | None = None
     overrides: dict[str, list[str]] | None = None
+    options: DnsOptions | None = None
+    reopened: bool = False
 
 
 class Prepared(BaseModel):
@@ -23,6 +27,7 @@ class Prepared(BaseModel):
     seconds_left: float = 0.0
     problems: list[str] = []
     refused: str | None = None
+    field: str | None = None
 
 
 class Look(BaseModel):
@@ -43,6 +48,7 @@ class Outcome(BaseModel):
     """One look: whether all is verified, whether what was verified no longer is, and why."""
 
     verified: bool
+    retired: bool = False
     drifted: bool = False
     findings: list[str] = []
     next_seconds: float = 0.0

@@ -7,7 +7,12 @@ from typing import Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -24,11 +29,13 @@ async def command(
     update: Any,  # noqa: ANN401 - a workflow's update method or its name
     arg: BaseModel,
     key: str | None = None,
+    start: WithStartWorkflowOperation[Any, Any] | None = None,
 ) -> Any:  # noqa: ANN401 - the result of the update
     """Send an update and wait for what it answers.
 
     Args:
         key: the request's idempotency key, used as update id: the same key acts once.
+        start: start this journey if none is open.
 
     Raises:
         Refused: the journey refuses the input (422), Conflict: refuses it now (409),
@@ -37,6 +44,10 @@ async def command(
     """
     handle = client.get_workflow_handle(workflow_id)
     try:
+        if start is not None:
+            return await client.execute_update_with_start_workflow(
+                update, arg, id=key, start_workflow_operation=start, rpc_timeout=PATIENCE
+            )
         return await handle.execute_update(update, arg, id=key, rpc_timeout=PATIENCE)
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error

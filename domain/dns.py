@@ -1,28 +1,24 @@
-"""The DNS of a sending IP: its record set, what servers say about it, and what to do about it."""
+"""The DNS of a sending IP: its record set, and the words for what is found (judged in ``dns_findings``)."""
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import math
 from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
 from domain import dkim, spf
-from domain.propagation import serial_reached
+from domain.dns_options import DnsOptions, sts_policy, texts
 from domain.refusals import Refused
+from domain.words import Stage
 
 #: TTL of records that Warmpath writes, seconds: short enough to correct a mistake within minutes.
 TTL = 300
 
-
-class DnsInput(BaseModel):
-    """What the DNS set-up of an IP starts from."""
-
-    address: str
-    deadline_hours: float | None = Field(None, gt=0, description="None: the installation's setting.")
+#: Records that belong to the sending domain and are the same for every IP of it; the others are the IP's own.
+DOMAIN_KEYS = ("mx", "spf", "dkim", "dmarc", "mta_sts", "tls_rpt", "bimi")
 
 
 class DnsResult(BaseModel):
@@ -45,10 +41,26 @@ class ContactSupport(BaseModel):
     message: str = ""
 
 
-class ChangeRecords(BaseModel):
-    """New expected values by record key (``mx``, ``dmarc`` ...); an empty list drops an override."""
+#: Stages in which the set-up decides where the IP stands; later ones are the business of other journeys.
+BEFORE_ACTIVE = (Stage.SELECTED, Stage.PURCHASING, Stage.AWAITING_DNS)
 
-    values: dict[str, list[str]]
+
+class ChangeRecords(BaseModel):
+    """New expected values by record key (``mx``, ``dmarc`` ...); an empty list drops an override.
+
+    ``options`` replace all options of the domain; None leaves them as they are.
+    """
+
+    values: dict[str, list[str]] = {}
+    options: DnsOptions | None = None
+
+
+class DnsInput(BaseModel):
+    """What the DNS set-up of an IP starts from."""
+
+    address: str
+    deadline_hours: float | None = Field(None, gt=0, description="None: the installation's setting.")
+    reopened: bool = Field(False, description="Verified before; begins with a change by ``change_records``.")
 
 
 class RecordState(StrEnum):
@@ -61,9 +73,6 @@ class RecordState(StrEnum):
     EXTRA = "extra"
     PUBLISHED = "published"
     VISIBLE = "visible"
-
-
-WORST_FIRST = list(RecordState)
 
 
 class SetupState(StrEnum):
@@ -88,13 +97,32 @@ class Record(BaseModel):
     ttl: int = TTL
     zone_hint: str = Field(description="A name that exists at or above the record; asked to find its zone.")
     serial: int | None = Field(None, description="Zone serial that first held the record, if we wrote it.")
+    others: list[str] = Field([], description="Other IPs of the domain; SPF without them is no fault of this IP.")
+    previous: list[str] = Field(
+        [], description="What was expected before another IP's change; as good until the new values appear."
+    )
+
+
+class Outcome(StrEnum):
+    """How one server reacted to one question."""
+
+    ANSWER = "answer"
+    NODATA = "nodata"
+    NXDOMAIN = "nxdomain"
+    TIMEOUT = "timeout"
+    #: SERVFAIL and other failures.
+    SERVER_FAILURE = "server_failure"
+    #: It does not serve the zone: REFUSED, NOTAUTH, or a pointer to other servers.
+    LAME = "lame"
+    #: It answered without the AA flag: out of a cache, or from a zone that has run out.
+    NO_AUTHORITY = "no_authority"
 
 
 class Answer(BaseModel):
     """What one server said to one question, as evidence."""
 
     server: str
-    outcome: str = Field(description="answer, nodata, nxdomain, timeout, server_failure or lame")
+    outcome: str = Field(description="see :class:`Outcome`")
     values: list[str] = []
     ttl: int | None = Field(None, description="Seconds left of the answer, or of the negative answer.")
     serial: int | None = None
@@ -109,6 +137,8 @@ class RecordView(BaseModel):
     visible: RecordState | None = Field(None, description="None: resolvers have not been asked yet.")
     servers: list[Answer] = []
     resolvers: list[Answer] = []
+    parent_ns: list[str] = Field([], description="Delegation at the parent, where it differs from the zone's.")
+    zone_ns: list[str] = Field([], description="The zone's own NS set, where the parent's differs.")
 
     @property
     def state(self) -> RecordState:
@@ -134,6 +164,8 @@ class Check(BaseModel):
     name: str
     ok: bool
     detail: str
+    fix: str = ""
+    blocking: bool = Field(True, description="False: of an optional record; never holds the set-up up.")
 
 
 class Existing(BaseModel):
@@ -152,10 +184,11 @@ class Wish(BaseModel):
     domain: str
     mx: str | None = Field(None, description="Host that was named for the domain's mail; None: none was.")
     dkim_selector: str = dkim.SELECTOR
-    dkim_record: str
+    dkim_record: str | None = Field(description="None: the key is not ours (an imported IP) and is not watched.")
     report_address: str | None = None
-    mta_sts_id: str | None = Field(None, description="Id of the MTA-STS policy; None leaves it out.")
-    tls_rpt: str | None = Field(None, description="Address for TLS reports; None leaves it out.")
+    siblings: list[str] = Field([], description="Other IPs of the domain, which the one SPF record names too.")
+    known_mx: list[str] = Field([], description="MX that an IP of the domain was set up with before.")
+    options: DnsOptions = DnsOptions()
     overrides: dict[str, list[str]] = {}
     ttl: int = TTL
 
@@ -171,13 +204,6 @@ def reverse_hint(address: str) -> str:
     return ".".join(labels[1:] if ipaddress.ip_address(address).version == 4 else labels[16:])
 
 
-def _mx(wanted: str | None, present: list[str]) -> list[str]:
-    """The MX that was named for the domain; what is published stays when none was, or when it is there already."""
-    if wanted is None or any(value.split()[-1].rstrip(".").lower() == wanted for value in present):
-        return present
-    return [f"10 {wanted}"]
-
-
 def render(wish: Wish, existing: Existing) -> list[Record]:
     """The record set of an IP, keeping what the domain already publishes.
 
@@ -185,13 +211,13 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
     DMARC has no ``pct``, ``rf`` or ``ri`` (RFC 9989 drops them).
 
     Raises:
-        Refused: an override names no record of the set.
+        Refused: an override names no record of the set, or the options contradict each other.
     """
     host, domain = wish.hostname.lower().rstrip("."), wish.domain.lower().rstrip(".")
     inside = host == domain or host.endswith("." + domain)
     host_hint = domain if inside else host.partition(".")[2]
     rdtype = "A" if ipaddress.ip_address(wish.address).version == 4 else "AAAA"
-    own_mx = f"10 {host}"
+    mx = wish.overrides.get("mx") or wish.options.mx or _mx(wish, existing, host)
     policy = next((text for text in existing.dmarc if dmarc_problem(text) is None), None)
     reports = f"; rua=mailto:{wish.report_address}" if wish.report_address else ""
     records = [
@@ -203,20 +229,14 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
             expected=[host],
             zone_hint=reverse_hint(wish.address),
         ),
-        Record(key="mx", name=domain, type="MX", expected=_mx(wish.mx, existing.mx) or [own_mx], zone_hint=domain),
+        Record(key="mx", name=domain, type="MX", expected=mx, zone_hint=domain),
         Record(
             key="spf",
             name=domain,
             type="TXT",
-            expected=[spf.merge(existing.txt, wish.address)],
+            expected=[_spf(wish, existing)],
             zone_hint=domain,
-        ),
-        Record(
-            key="dkim",
-            name=dkim.name(wish.dkim_selector, domain),
-            type="TXT",
-            expected=[wish.dkim_record],
-            zone_hint=domain,
+            others=wish.siblings,
         ),
         Record(
             key="dmarc",
@@ -226,18 +246,76 @@ def render(wish: Wish, existing: Existing) -> list[Record]:
             zone_hint=domain,
         ),
     ]
-    optional = (
-        ("mta_sts", f"_mta-sts.{domain}", wish.mta_sts_id, "v=STSv1; id={}"),
-        ("tls_rpt", f"_smtp._tls.{domain}", wish.tls_rpt, "v=TLSRPTv1; rua=mailto:{}"),
-    )
-    for key, name, value, shape in optional:
-        if value:
-            text = shape.format(value)
-            records.append(
-                Record(key=key, name=name, type="TXT", expected=[text], required=False, zone_hint=domain)
-            )
+    if wish.dkim_record is not None:
+        name = dkim.name(wish.dkim_selector, domain)
+        records.insert(4, Record(key="dkim", name=name, type="TXT", expected=[wish.dkim_record], zone_hint=domain))
+    for key, name, text in texts(wish.options, domain, sts_policy(wish.options, mx)):
+        records.append(Record(key=key, name=name, type="TXT", expected=[text], required=False, zone_hint=domain))
     check_overrides([record.key for record in records], wish.overrides)
     return [_overridden(record, wish) for record in records]
+
+
+def _mx(wish: Wish, existing: Existing, host: str) -> list[str]:
+    """The MX that was named for the domain; what is published stays when none was, or when it is there already."""
+    held = existing.mx or wish.known_mx
+    wanted = (wish.mx or ("" if held else host)).lower().rstrip(".")
+    if not wanted or any(value.split()[-1].rstrip(".").lower() == wanted for value in held):
+        return held
+    return [f"10 {wanted}"]
+
+
+def _spf(wish: Wish, existing: Existing) -> str:
+    """One record for every IP of the domain, out of what was typed or what is there."""
+    texts_ = wish.overrides.get("spf") or existing.txt
+    merged = spf.merge(texts_, wish.address)
+    for sibling in wish.siblings:
+        merged = spf.merge([merged], sibling)
+    return merged
+
+
+def with_siblings(records: Sequence[Record], siblings: Sequence[str]) -> list[Record]:
+    """The records with every other IP of the domain in the one SPF record."""
+
+    def named(record: Record) -> Record:
+        text = record.expected[0]
+        for sibling in siblings:
+            text = spf.merge([text], sibling)
+        return record.model_copy(update={"expected": [text], "others": list(siblings)})
+
+    return [named(record) if record.key == "spf" else record for record in records]
+
+
+def adopt(held: Sequence[Record], shared: Sequence[Record], address: str, *, verified: bool) -> list[Record]:
+    """The record set of another IP of the domain after one IP's set-up changed what they share.
+
+    Args:
+        held: the other IP's records now.
+        shared: the records of the IP whose set-up changed; those of :data:`DOMAIN_KEYS` are taken over.
+        address: the other IP.
+        verified: its set-up is verified: what was right until now stays right until the new values appear,
+            since a change that is still on its way is no drift.
+    """
+    domain = [record for record in shared if record.key in DOMAIN_KEYS]
+    before = {record.key: record for record in held}
+    everyone = [*next((r.others for r in domain if r.key == "spf"), []), *_own_addresses(shared)]
+    taken: list[Record] = []
+    for record in domain:
+        old = before.get(record.key)
+        previous: list[str] = []
+        if verified and old is not None and old.name == record.name:
+            previous = old.previous
+            if old.expected != record.expected:
+                previous = old.previous or old.expected
+        others = [one for one in everyone if one != address] if record.key == "spf" else []
+        taken.append(record.model_copy(update={"previous": previous, "others": others}))
+    # A key that an imported IP does not sign with is not watched for it.
+    if held and "dkim" not in before:
+        taken = [record for record in taken if record.key != "dkim"]
+    return [record for record in held if record.key not in DOMAIN_KEYS] + taken
+
+
+def _own_addresses(records: Sequence[Record]) -> list[str]:
+    return [value for record in records if record.key in ("a", "aaaa") for value in record.expected]
 
 
 def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> None:
@@ -257,7 +335,7 @@ def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> No
         if key in ("a", "aaaa") and values:
             raise Refused("The address record is the IP itself; it cannot be changed.", field=field)
         for value in values:
-            problem = dmarc_problem(value) if key == "dmarc" else None
+            problem = _typed_dmarc_problem(value) if key == "dmarc" else None
             if key == "spf" and not spf.is_spf(value):
                 problem = "it does not begin with v=spf1"
             if problem:
@@ -267,7 +345,9 @@ def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> No
 
 
 def _overridden(record: Record, wish: Wish) -> Record:
-    expected = wish.overrides.get(record.key) or record.expected
+    # SPF has the typed value in it already, with every IP of the domain merged in.
+    typed = None if record.key == "spf" else wish.overrides.get(record.key)
+    expected = typed or record.expected
     return record.model_copy(update={"expected": expected, "ttl": wish.ttl})
 
 
@@ -281,145 +361,15 @@ def dmarc_problem(text: str) -> str | None:
     return None
 
 
-def relevant(record: Record, values: Sequence[str]) -> list[str]:
-    """The values at a name that speak about this record; a TXT set is shared with others."""
-    if record.key == "spf":
-        return [value for value in values if spf.is_spf(value)]
-    starts = {"dmarc": "v=dmarc1", "mta_sts": "v=stsv1", "tls_rpt": "v=tlsrptv1"}.get(record.key)
-    if starts:
-        return [value for value in values if value.replace(" ", "").lower().startswith(starts)]
-    return list(values)
+#: Tags that RFC 9989 took away; receivers ignore them, and they are never written.
+DMARC_GONE = ("pct", "rf", "ri")
 
 
-def judge(record: Record, answer: Answer) -> RecordState:
-    """What one server's answer says about one record; ``published`` is the good one."""
-    if answer.outcome == "timeout":
-        return RecordState.TIMEOUT
-    if answer.outcome in ("server_failure", "lame"):
-        return RecordState.SERVER_FAILURE
-    found = relevant(record, answer.values)
-    if not found:
-        return RecordState.MISSING
-    right = [value for value in found if any(_same(record, wanted, value) for wanted in record.expected)]
-    if not right:
-        return RecordState.WRONG
-    if record.type == "MX":
-        held = all(any(_same(record, wanted, value) for value in found) for wanted in record.expected)
-        return RecordState.PUBLISHED if held else RecordState.WRONG
-    return RecordState.EXTRA if len(found) > len(record.expected) else RecordState.PUBLISHED
-
-
-def _same(record: Record, wanted: str, found: str) -> bool:
-    if record.key == "dkim":
-        return dkim.same_key(wanted, found)
-    if record.key == "spf":
-        return spf.holds(wanted, found)
-    if record.type in ("A", "AAAA"):
-        return ipaddress.ip_address(wanted) == ipaddress.ip_address(found)
-    if record.type in ("PTR", "MX"):
-        return wanted.lower().rstrip(".") == found.lower().rstrip(".")
-    return " ".join(wanted.split()) == " ".join(found.split())
-
-
-def published_state(record: Record, answers: Sequence[Answer]) -> RecordState:
-    """Published when every authoritative server has it, at the serial that first held it or a newer one."""
-    if not answers:
-        return RecordState.SERVER_FAILURE
-    states = [judge(record, answer) for answer in answers]
-    worst = min(states, key=WORST_FIRST.index)
-    if worst is RecordState.PUBLISHED and not all(serial_reached(a.serial, record.serial) for a in answers):
-        return RecordState.MISSING
-    return worst
-
-
-def visible_state(record: Record, answers: Sequence[Answer], quorum: float) -> RecordState:
-    """Visible when a quorum of resolvers has it; else the worst of what they say."""
-    if not answers:
-        return RecordState.SERVER_FAILURE
-    states = [judge(record, answer) for answer in answers]
-    if states.count(RecordState.PUBLISHED) >= math.ceil(quorum * len(states)):
-        return RecordState.VISIBLE
-    return min(states, key=WORST_FIRST.index)
-
-
-def findings(view: RecordView) -> list[Finding]:
-    """What is wrong with one record, and the fix of each; harmless notes are not blocking."""
-    record = view.record
-    found = [_trouble(record, view)] if view.published is not RecordState.PUBLISHED else []
-    if not found and view.visible not in (None, RecordState.VISIBLE):
-        found = [_not_visible(view)]
-    if record.key == "spf":
-        others = sorted({v for a in view.servers for v in a.values if not spf.is_spf(v)})
-        if others:
-            found.append(
-                Finding(
-                    code="foreign_txt",
-                    record=record.key,
-                    detail=f"{record.name} also has {len(others)} TXT value(s) of somebody else.",
-                    fix="Leave them; they do no harm and Warmpath does not touch them.",
-                    blocking=False,
-                )
-            )
-    return found
-
-
-def _where(view: RecordView, state: RecordState) -> str:
-    record = view.record
-    at = [a for a in view.servers if judge(record, a) is state] or view.servers
-    said = "; ".join(f"{a.server}: {', '.join(relevant(record, a.values)) or a.outcome}" for a in at[:6])
-    return said or "no server answered"
-
-
-def _trouble(record: Record, view: RecordView) -> Finding:
-    state, expected = view.published, " + ".join(record.expected)
-    what, where = f"{record.type} {record.name}", _where(view, view.published)
-    vendor = "Ask the IP's vendor to set" if record.key == "ptr" else "Add at the DNS of your domain"
-    code, fix = state.value, ""
-    if state is RecordState.MISSING:
-        code = "missing_ptr" if record.key == "ptr" else "missing"
-        lagging = any(judge(record, a) is RecordState.PUBLISHED for a in view.servers)
-        code = "stale_server" if lagging else code
-        fix = f"{vendor} {what} = {expected}."
-        if lagging:
-            fix = "One name server still serves an older zone: wait for its transfer, or check it."
-    elif state is RecordState.WRONG:
-        code = "wrong_ptr" if record.key == "ptr" else "wrong"
-        fix = f"Change {what} to {expected}."
-        if record.key == "ptr":
-            fix = f"Ask the IP's vendor to change the PTR of {record.name} to {expected}."
-    elif state is RecordState.EXTRA:
-        code = {"spf": "second_spf", "ptr": "second_ptr"}.get(record.key, "extra")
-        fix = f"Remove the other value(s) at {what}; keep {expected}."
-        if record.key == "spf":
-            fix = f"Keep one SPF record, which holds all that the others did; remove the rest: {expected}"
-    elif state is RecordState.TIMEOUT:
-        code, fix = "server_timeout", "Bring the name server back, or take it out of the zone's NS set."
-    else:
-        code, fix = (
-            "server_failure",
-            "The server does not serve the zone properly: check it and its NS entry.",
-        )
-    return Finding(
-        code=code, record=record.key, detail=f"{what}: expected {expected}; found {where}.", fix=fix,
-        blocking=record.required,
-    )  # fmt: skip
-
-
-def _not_visible(view: RecordView) -> Finding:
-    left = max((a.ttl or 0 for a in view.resolvers), default=0)
-    said = "; ".join(f"{a.server}: {', '.join(a.values) or a.outcome}" for a in view.resolvers[:6])
-    return Finding(
-        code="not_visible",
-        record=view.record.key,
-        detail=f"{view.record.type} {view.record.name} is published, but resolvers still say {said}.",
-        fix=f"Wait: what they hold runs out in at most {left} s.",
-        blocking=view.record.required,
-    )
-
-
-def ready(views: Sequence[RecordView]) -> bool:
-    """Whether every required record is published and visible."""
-    return all(v.state is RecordState.VISIBLE for v in views if v.record.required)
+def _typed_dmarc_problem(text: str) -> str | None:
+    gone = [tag for tag in DMARC_GONE if tag in dkim.tags(text)]
+    if gone:
+        return f"RFC 9989 knows no {', '.join(gone)} any more; leave it out"
+    return dmarc_problem(text)
 
 
 def quoted(text: str) -> str:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import BaseModel, Field, SecretStr
 
 from domain.addresses import neighbourhood
+from domain.dns_options import DnsOptions, checked
 from domain.refusals import Refused
 from domain.words import IpType, OrderStatus
 
@@ -54,6 +55,7 @@ class OrderInput(BaseModel):
     domain: str = Field(max_length=253)
     hostname: str = Field(max_length=253)
     mx: str | None = Field(None, max_length=253)
+    dns: DnsOptions | None = Field(None, description="Optional records of the sending domain.")
     sender: str | None = Field(None, max_length=120)
     smtp: SmtpInput | None = None
 
@@ -81,7 +83,8 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
     for field, name in names.items():
         if not (_HOST.match(name) or (field == "mx" and not name)):
             raise Refused(f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name")
-    return order.model_copy(update={**names, "mx": names["mx"] or None, "region": region})
+    wishes = checked(order.dns, "dns") if order.dns is not None else None
+    return order.model_copy(update={**names, "mx": names["mx"] or None, "region": region, "dns": wishes})
 
 
 def hostname_for(hostname: str, index: int) -> str:

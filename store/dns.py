@@ -9,8 +9,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
-from store.database import now
-from store.tables.dns import DnsEvidence, DnsSetup
+from domain.words import Stage
+from store.database import now, upsert
+from store.tables.dns import DnsDomain, DnsEvidence, DnsSetup
+from store.tables.ips import Ip
 
 #: Looks kept per IP: two days at the longest pause, and then some.
 KEPT = 300
@@ -37,6 +39,34 @@ async def save(session: AsyncSession, row: DnsSetup) -> None:
     """Write a set-up."""
     session.add(row)
     await session.flush()
+
+
+async def domain(session: AsyncSession, name: str, *, lock: bool = False) -> DnsDomain | None:
+    """What the IPs of a domain share; ``lock`` keeps others from changing it until the transaction ends."""
+    return await session.get(DnsDomain, name, with_for_update=lock or None)
+
+
+async def begin_domain(session: AsyncSession, dialect: str, row: DnsDomain) -> DnsDomain:
+    """Add a domain; the row that is there already wins, so that two IPs at once get one key."""
+    await session.exec(upsert(dialect, DnsDomain).values(**row.model_dump()).on_conflict_do_nothing())
+    found = await domain(session, row.domain)
+    assert found is not None
+    return found
+
+
+async def siblings(session: AsyncSession, name: str, address: str) -> Sequence[DnsSetup]:
+    """The set-ups of the other living IPs of a domain, by address."""
+    query = (
+        select(DnsSetup)
+        .join(Ip, col(Ip.address) == col(DnsSetup.address))
+        .where(
+            sa.func.lower(col(Ip.domain)) == name,
+            col(Ip.stage) != Stage.RETIRED,
+            col(DnsSetup.address) != address,
+        )
+        .order_by(col(DnsSetup.address))
+    )
+    return (await session.exec(query)).all()
 
 
 async def add_evidence(session: AsyncSession, row: DnsSetup) -> None:

@@ -13,7 +13,8 @@ from store.database import now
 from store.tables.incidents import Incident
 
 
-async def _open(session: AsyncSession, kind: str, address: str) -> Incident | None:
+async def find_open(session: AsyncSession, kind: str, address: str) -> Incident | None:
+    """The open incident of a kind for an address."""
     query = select(Incident).where(
         col(Incident.kind) == kind, col(Incident.address) == address, col(Incident.closed_at).is_(None)
     )
@@ -24,7 +25,7 @@ async def open_incident(
     session: AsyncSession, kind: str, address: str, severity: Severity, title: str, detail: str = ""
 ) -> tuple[Incident, bool]:
     """Open an incident, or bring the open one of its kind up to date; True when it is new."""
-    incident = await _open(session, kind, address)
+    incident = await find_open(session, kind, address)
     new = incident is None
     if incident is None:
         incident = Incident(
@@ -38,7 +39,7 @@ async def open_incident(
 
 async def close_incident(session: AsyncSession, kind: str, address: str, why: str) -> bool:
     """Close the open incident of a kind; False when none was open."""
-    incident = await _open(session, kind, address)
+    incident = await find_open(session, kind, address)
     if incident is None:
         return False
     incident.closed_at, incident.closed_why = now(), why

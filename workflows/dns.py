@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.dns import DnsActivities
     from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
     from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Reverify, check_overrides
+    from domain.dns_options import DnsOptions, checked
     from domain.refusals import Refused
     from workflows import options
 
@@ -35,6 +36,8 @@ class DnsPropagation:
     refused waits for ``change_records`` or ``reverify``. Updates: ``reverify`` (look now),
     ``contact_support`` (hand over the evidence), ``change_records`` (other expected values). Signal:
     ``records_published`` (look now). Without a time limit: past the deadline it escalates and keeps waiting.
+    A set-up that was verified is opened again by ``change_records`` with start (``reopened``); a change that is
+    refused then ends the run. A retired IP is waited for no longer.
     Actions: start, prepare, deadline timer, and one a look.
     """
 
@@ -43,21 +46,30 @@ class DnsPropagation:
         """Messages may come before ``run``."""
         self._address = start.address
         self._deadline_hours = start.deadline_hours
-        self._overrides: dict[str, list[str]] | None = None
+        self._reopened = start.reopened
+        self._change: ChangeRecords | None = None
         self._support: ContactSupport | None = None
         self._prepared = Prepared()
         self._wanted = 0
         self._done = 0
         self._escalated = False
         self._verified = False
+        self._retired = False
 
     @workflow.run
     async def run(self, start: DnsInput) -> DnsResult:
         """Prepare, then wait; every message leads back to one of the two."""
+        if self._reopened:
+            await workflow.wait_condition(lambda: self._wanted > 0)
         await self._prepare()
+        if self._reopened and self._prepared.refused:
+            # What was verified stays as it is; the command answers with the refusal.
+            self._done = self._wanted
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return DnsResult(address=self._address)
         deadline = self._start_deadline()
         try:
-            while not self._verified:
+            while not self._verified and not self._retired:
                 await self._wait_for_the_world_or_a_message(deadline)
                 await self._act_on_messages()
                 await self._act_on_deadline(deadline)
@@ -65,9 +77,11 @@ class DnsPropagation:
             deadline.cancel()
         workflow.set_current_details(
             "Every record is **verified**; DNS is re-verified by the sweep from here on."
+            if self._verified
+            else "The IP is retired; its DNS is not waited for any more."
         )
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return DnsResult(address=self._address, escalated=self._escalated)
+        return DnsResult(address=self._address, verified=self._verified, escalated=self._escalated)
 
     @workflow.update
     async def reverify(self, command: Reverify) -> bool:
@@ -87,19 +101,20 @@ class DnsPropagation:
     @workflow.update
     async def change_records(self, command: ChangeRecords) -> bool:
         """Expect other values; answers when they are handed out, refuses what cannot be expected."""
-        self._overrides = command.values
+        self._change = command
         self._wanted += 1
         await self._acted(self._wanted)
         if self._prepared.refused:
-            raise ApplicationError(self._prepared.refused, type="Refused", non_retryable=True)
+            raise ApplicationError(self._prepared.refused, self._prepared.field, type="Refused", non_retryable=True)
         return self._verified
 
     @change_records.validator
     def _check_change(self, command: ChangeRecords) -> None:
         self._check_open()
-        if not command.values:
-            raise ApplicationError("Name at least one record to change.", type="Refused")
+        if not command.values and command.options is None:
+            raise ApplicationError("Name at least one record or option to change.", type="Refused")
         try:
+            checked(command.options or DnsOptions())
             check_overrides(self._prepared.keys or list(command.values), command.values)
         except Refused as refusal:
             raise ApplicationError(refusal.detail, refusal.field, type="Refused") from refusal
@@ -127,13 +142,19 @@ class DnsPropagation:
             raise ApplicationError("This DNS set-up is verified and closed.", type="Conflict")
 
     async def _acted(self, number: int) -> None:
-        await workflow.wait_condition(lambda: self._done >= number or self._verified)
+        await workflow.wait_condition(lambda: self._done >= number or self._verified or self._retired)
 
     async def _prepare(self) -> None:
-        overrides, self._overrides = self._overrides, None
+        change, self._change = self._change, None
         self._prepared = await workflow.execute_activity_method(
             DnsActivities.prepare,
-            Prepare(address=self._address, deadline_hours=self._deadline_hours, overrides=overrides),
+            Prepare(
+                address=self._address,
+                deadline_hours=self._deadline_hours,
+                overrides=change.values if change else None,
+                options=change.options if change else None,
+                reopened=self._reopened,
+            ),
             **_titled(options.DNS_WAIT, f"Render and publish the records of {self._address}"),
         )
         self._tell()
@@ -145,11 +166,7 @@ class DnsPropagation:
         elif self._escalated:
             text = "**Past the deadline**, handed to support; goes on when the records appear."
         else:
-            who = (
-                "the records to spread"
-                if prepared.automatic
-                else "the records to be entered at the registrar"
-            )
+            who = "the records to spread" if prepared.automatic else "the records to be entered at the registrar"
             text = f"Waits for {who} ({prepared.records} records of {prepared.domain})."
             text += "".join(f"\n- {problem}" for problem in prepared.problems)
         workflow.set_current_details(text)
@@ -179,10 +196,10 @@ class DnsPropagation:
             looking.cancel()
 
     async def _act_on_messages(self) -> None:
-        if self._done >= self._wanted or self._verified:
+        if self._done >= self._wanted or self._verified or self._retired:
             return
         upto = self._wanted
-        if self._overrides is not None or self._prepared.refused or self._prepared.problems:
+        if self._change is not None or self._prepared.refused or self._prepared.problems:
             await self._prepare()
         support, self._support = self._support, None
         if support is not None:
@@ -197,7 +214,7 @@ class DnsPropagation:
         self._done = upto
 
     async def _act_on_deadline(self, deadline: asyncio.Task[None]) -> None:
-        if deadline.done() and not self._escalated and not self._verified:
+        if deadline.done() and not self._escalated and not self._verified and not self._retired:
             self._escalated = True
             await self._escalate("", past_deadline=True)
             self._tell()
@@ -211,3 +228,4 @@ class DnsPropagation:
 
     def _note(self, outcome: Outcome) -> None:
         self._verified = self._verified or outcome.verified
+        self._retired = self._retired or outcome.retired

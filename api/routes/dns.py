@@ -8,16 +8,23 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
+from temporalio.client import WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
 
-from activities.dns_checks import check_now
+from activities import dns_checks
 from api import audit
 from api.deps import AppSettings, Keyed, Operator, Store, Temporal, Viewer
-from api.journeys import command
+from api.journeys import command, link
 from domain import dns as rules
-from domain.refusals import Conflict, NotFound
+from domain import dns_findings, mta_sts
+from domain.dns_options import DnsOptions, checked, sts_policy
+from domain.refusals import Conflict, NotFound, Refused
+from domain.words import Stage
+from providers.dns.registry import publisher_name
 from store import dns as setups
 from store import ips
 from store.tables.dns import DnsSetup
+from workflows import search_attributes
 from workflows.dns import DnsPropagation
 from workflows.ids import dns_id
 
@@ -53,6 +60,14 @@ class RecordOut(BaseModel):
     fix: str = Field(description="What to do, empty when nothing is.")
 
 
+class PolicyOut(BaseModel):
+    """The MTA-STS policy to host: the text, where it has to be found, and the id in the record."""
+
+    url: str
+    id: str
+    text: str
+
+
 class DnsOut(BaseModel):
     """The DNS set-up of an IP."""
 
@@ -64,6 +79,12 @@ class DnsOut(BaseModel):
     verified_at: dt.datetime | None
     records: list[RecordOut]
     checks: list[rules.Check]
+    publisher: str = Field(description="Who enters the records: `manual`, `rfc2136` or `route53`.")
+    domain: str
+    siblings: list[str] = Field(description="Other IPs of the domain; they share all but address, PTR.")
+    options: DnsOptions
+    mta_sts: PolicyOut | None = Field(description="The policy to host, where MTA-STS is asked for.")
+    workflow: dict[str, str | None]
 
 
 class Why(BaseModel):
@@ -79,27 +100,27 @@ class SupportIn(BaseModel):
 
 
 class ChangeIn(BaseModel):
-    """New expected values by record key; an empty list goes back to the default."""
+    """New expected values by record key, an empty list goes back to the default; options of the domain, null drops one.
 
-    values: dict[str, list[str]]
+    Of ``options`` only what is named changes.
+    """
+
+    values: dict[str, list[str]] = {}
+    options: DnsOptions | None = None
     reason: str = Field("", max_length=500)
 
 
-async def _shown(db: Store, address: str) -> DnsOut:
+async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
     async with db.read() as session:
-        await ips.get(session, address)
+        ip = await ips.get(session, address)
         row = await setups.find(session, address)
-    if row is None:
-        return DnsOut(
-            address=address, state=rules.SetupState.WAITING, reason="The set-up has not begun yet.",
-            deadline=None, checked_at=None, verified_at=None, records=[], checks=[],
-        )  # fmt: skip
-    return _out(row)
-
-
-def _out(row: DnsSetup) -> DnsOut:
+        domain = ip.domain.lower().rstrip(".")
+        shared = await setups.domain(session, domain)
+        siblings = [other.address for other in await setups.siblings(session, domain, address)]
+    row = row or DnsSetup(address=address, reason="The set-up has not begun yet.")
     views = {view["record"]["key"]: rules.RecordView.model_validate(view) for view in row.views}
     records = [rules.Record.model_validate(item) for item in row.records]
+    options = DnsOptions.model_validate(shared.options if shared else {})
     return DnsOut(
         address=row.address,
         state=rules.SetupState(row.state),
@@ -107,14 +128,35 @@ def _out(row: DnsSetup) -> DnsOut:
         deadline=row.deadline,
         checked_at=row.checked_at,
         verified_at=row.verified_at,
-        records=[_record_out(record, views.get(record.key)) for record in records],
+        records=[_record_out(record, views.get(record.key), settings.dns_quorum) for record in records],
         checks=[rules.Check.model_validate(item) for item in row.checks],
+        publisher=publisher_name(settings, domain),
+        domain=domain,
+        siblings=siblings,
+        options=options,
+        mta_sts=_policy_out(domain, options, records),
+        workflow=link(settings, dns_id(address)),
     )
 
 
-def _record_out(record: rules.Record, view: rules.RecordView | None) -> RecordOut:
+def _policy_out(domain: str, options: DnsOptions, records: list[rules.Record]) -> PolicyOut | None:
+    mx = next((record.expected for record in records if record.key == "mx"), None)
+    policy = sts_policy(options, mx) if mx is not None else None
+    return None if policy is None else PolicyOut(url=mta_sts.url(domain), id=policy.id(), text=policy.text())
+
+
+def _record_out(record: rules.Record, view: rules.RecordView | None, quorum: float) -> RecordOut:
+    if view is not None and view.record.name != record.name:
+        view = None
     seen = view or rules.RecordView(record=record)
-    found = rules.findings(seen) if view else []
+    if seen.record != record:
+        # Another value is expected now; the answers that are kept say how it stands.
+        seen = seen.model_copy(update={"record": record})
+        seen.published = dns_findings.published_state(record, seen.servers)
+        seen.visible = None
+        if seen.published is rules.RecordState.PUBLISHED and seen.resolvers:
+            seen.visible = dns_findings.visible_state(record, seen.resolvers, quorum)
+    found = dns_findings.findings(seen) if view else []
     blocking = [finding.fix for finding in found if finding.blocking]
     return RecordOut(
         **record.model_dump(include={"key", "name", "type", "expected", "required", "ttl"}),
@@ -126,9 +168,9 @@ def _record_out(record: rules.Record, view: rules.RecordView | None) -> RecordOu
 
 
 @router.get("")
-async def show(address: str, db: Store, _: Viewer) -> DnsOut:
+async def show(address: str, db: Store, settings: AppSettings, _: Viewer) -> DnsOut:
     """The records to enter and the state of each."""
-    return await _shown(db, address)
+    return await _shown(db, settings, address)
 
 
 @router.get("/zonefile", response_class=PlainTextResponse)
@@ -139,6 +181,18 @@ async def zone_file(address: str, db: Store, _: Viewer) -> PlainTextResponse:
     text = rules.zone_file([rules.Record.model_validate(item) for item in row.records])
     headers = {"Content-Disposition": f'attachment; filename="{_file_name(address)}.zone"'}
     return PlainTextResponse(text, headers=headers)
+
+
+@router.get("/mta-sts.txt", response_class=PlainTextResponse)
+async def policy(address: str, db: Store, settings: AppSettings, _: Viewer) -> PlainTextResponse:
+    """The MTA-STS policy, ready to host; 404 where the domain has none."""
+    shown = await _shown(db, settings, address)
+    if shown.mta_sts is None:
+        raise NotFound(
+            f"{shown.domain or address} has no MTA-STS policy; ask for one by its options.", code="no_policy"
+        )
+    headers = {"Content-Disposition": 'attachment; filename="mta-sts.txt"'}
+    return PlainTextResponse(shown.mta_sts.text, headers=headers)
 
 
 @router.post("/verify")
@@ -153,31 +207,70 @@ async def verify(
 ) -> DnsOut:
     """Ask every server now; answers with what they said."""
     reason = body.reason if body else ""
-    before = await _shown(db, address)
+    before = await _shown(db, settings, address)
     try:
         await command(client, dns_id(address), DnsPropagation.reverify, rules.Reverify(reason=reason), key)
     except (Conflict, NotFound):
         # The journey ended when all was verified; looking again needs no journey.
-        await check_now(settings, db, address)
-    after = await _shown(db, address)
-    await audit.record(
-        db, principal, "dns.verify", address, reason, {"state": before.state}, {"state": after.state}
-    )
+        await dns_checks.verify(settings, db, address)
+    after = await _shown(db, settings, address)
+    await audit.record(db, principal, "dns.verify", address, reason, {"state": before.state}, {"state": after.state})
     return after
 
 
 @router.patch("")
 async def change(
-    address: str, body: ChangeIn, db: Store, client: Temporal, principal: Operator, key: Keyed = None
+    address: str,
+    body: ChangeIn,
+    db: Store,
+    client: Temporal,
+    settings: AppSettings,
+    principal: Operator,
+    key: Keyed = None,
 ) -> DnsOut:
-    """Expect other values."""
-    before = await _shown(db, address)
+    """Expect other values, or ask for optional records of the domain; a set-up that was verified opens again."""
+    before = await _shown(db, settings, address)
+    if not body.values and body.options is None:
+        raise Refused("Name at least one record in `values`, or one of `options`.", field="values")
+    options = None
+    if body.options is not None:
+        options = before.options.model_copy(
+            update={name: getattr(body.options, name) for name in body.options.model_fields_set}
+        )
+    wanted = rules.ChangeRecords(values=body.values, options=options)
     await command(
-        client, dns_id(address), DnsPropagation.change_records, rules.ChangeRecords(values=body.values), key
+        client, dns_id(address), DnsPropagation.change_records, wanted, key, await _opened(db, settings, before, body)
     )
-    was = {record.key: record.expected for record in before.records if record.key in body.values}
-    await audit.record(db, principal, "dns.change", address, body.reason, was, dict(body.values))
-    return await _shown(db, address)
+    was: dict[str, Any] = {record.key: record.expected for record in before.records if record.key in body.values}
+    now: dict[str, Any] = dict(body.values)
+    if options is not None:
+        was["options"], now["options"] = before.options.model_dump(mode="json"), options.model_dump(mode="json")
+    await audit.record(db, principal, "dns.change", address, body.reason, was, now)
+    return await _shown(db, settings, address)
+
+
+async def _opened(
+    db: Store, settings: AppSettings, before: DnsOut, body: ChangeIn
+) -> WithStartWorkflowOperation[DnsPropagation, rules.DnsResult] | None:
+    """The start of a journey for a set-up that has ended, or None where one must be open."""
+    async with db.read() as session:
+        ip = await ips.get(session, before.address)
+    if ip.stage in (*rules.BEFORE_ACTIVE, Stage.RETIRED):
+        return None
+    # A journey that is not open checks nothing by itself; the record set says what may be changed.
+    checked(body.options or DnsOptions())
+    rules.check_overrides([record.key for record in before.records] or list(rules.DOMAIN_KEYS), body.values)
+    return WithStartWorkflowOperation(
+        DnsPropagation.run,
+        rules.DnsInput(address=before.address, reopened=True),
+        id=dns_id(before.address),
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"DNS of {before.address}, changed",
+        search_attributes=search_attributes.of(
+            address=before.address, pool=ip.pool, sender=ip.sender, stage=Stage(ip.stage)
+        ),
+    )
 
 
 @router.post("/support")
@@ -185,24 +278,31 @@ async def support(
     address: str,
     db: Store,
     client: Temporal,
+    settings: AppSettings,
     principal: Operator,
     key: Keyed = None,
     body: SupportIn | None = None,
 ) -> DnsOut:
-    """Hand the set-up to support with its evidence."""
+    """Hand the set-up to support with its evidence; pressed again it adds to the one case."""
     message = body.message if body else ""
-    await _shown(db, address)
-    await command(
-        client, dns_id(address), DnsPropagation.contact_support, rules.ContactSupport(message=message), key
-    )
+    before = await _shown(db, settings, address)
+    try:
+        await command(
+            client, dns_id(address), DnsPropagation.contact_support, rules.ContactSupport(message=message), key
+        )
+    except (Conflict, NotFound):
+        # The journey has ended; a case needs none. Before it began there is nothing to hand over.
+        if not before.records:
+            raise
+        await dns_checks.hand_over(settings, db, address, message)
     await audit.record(db, principal, "dns.support", address, message, None, None)
-    return await _shown(db, address)
+    return await _shown(db, settings, address)
 
 
 @router.get("/support/bundle")
-async def bundle(address: str, db: Store, _: Viewer) -> JSONResponse:
+async def bundle(address: str, db: Store, settings: AppSettings, _: Viewer) -> JSONResponse:
     """Every kept answer of every server, with times, as a file for support."""
-    shown = await _shown(db, address)
+    shown = await _shown(db, settings, address)
     async with db.read() as session:
         looks = await setups.evidence(session, address)
     content: dict[str, Any] = {

@@ -7,6 +7,7 @@ thing that is waited for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import dns.rdata
 import dns.rdatatype
 import dns.resolver
 from domain import dns as rules
+from domain import dns_findings
 from domain.propagation import negative_ttl
 from domain.refusals import Refused
 from providers.dns.endpoint import Endpoint
@@ -29,6 +31,8 @@ from settings import Settings
 
 #: Seconds a server gets for one question, over UDP with a fall back to TCP.
 TIMEOUT = 2.0
+#: Delegations followed from the servers that the settings name down to a zone.
+MOST_REFERRALS = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,14 @@ class Zone:
     delegation_ok: bool = True
     parent_ns: tuple[str, ...] = ()
     own_ns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """What a parent says about a zone: its name servers, and the addresses given with them (glue)."""
+
+    names: frozenset[str]
+    glue: tuple[tuple[str, str], ...] = ()
 
 
 class ZoneNotFound(Exception):
@@ -92,23 +104,24 @@ class Observer:
             Refused: the name does not exist.
             ZoneNotFound: nobody answers for it now.
         """
-        apex, start = await self._apex(hint, field)
+        apex, start, delegation = await self._apex(hint, field)
         own: set[str] = set()
         for endpoint in start:
             reply = await self._ask(endpoint, apex, "NS", recurse=False)
-            own = set(_values(reply, apex, "NS")) if reply else set()
+            own = set(_values(reply, apex, "NS")) if reply and reply.flags & dns.flags.AA else set()
             if own:
                 break
         if not own:
             raise ZoneNotFound(f"no server answers with the name servers of {apex}")
-        found = await asyncio.gather(*(self._addresses(name, start) for name in sorted(own)))
+        if delegation is None:
+            delegation = await self._delegation(apex)
+        parent = set(delegation.names) if delegation else own
+        glue = delegation.glue if delegation else ()
+        found = await asyncio.gather(*(self._addresses(name, start, glue) for name in sorted(own | parent)))
         servers = _paired(found)
         if not servers:
             raise ZoneNotFound(f"the name servers of {apex} have no address")
-        parent = await self._parent_ns(apex)
-        return Zone(
-            apex, servers, parent is None or parent == own, tuple(sorted(parent or ())), tuple(sorted(own))
-        )
+        return Zone(apex, servers, parent == own, tuple(sorted(parent)), tuple(sorted(own)))
 
     async def authoritative(self, record: rules.Record, zone: Zone) -> list[rules.Answer]:
         """What every address of every authoritative server says, without recursion."""
@@ -151,41 +164,65 @@ class Observer:
     async def _look(self, record: rules.Record, zone: Zone | None) -> rules.RecordView:
         answers = await self.authoritative(record, zone) if zone else []
         view = rules.RecordView(record=record, servers=answers)
-        view.published = rules.published_state(record, answers)
+        if zone and not zone.delegation_ok:
+            view.parent_ns, view.zone_ns = list(zone.parent_ns), list(zone.own_ns)
+        view.published = dns_findings.published_state(record, answers)
         if view.published is rules.RecordState.PUBLISHED and not (zone and zone.delegation_ok):
             view.published = rules.RecordState.SERVER_FAILURE
         if view.published is not rules.RecordState.PUBLISHED:
             return view
         for _round in range(2):
             view.resolvers = await self.recursive(record)
-            view.visible = rules.visible_state(record, view.resolvers, self._quorum)
+            view.visible = dns_findings.visible_state(record, view.resolvers, self._quorum)
             if view.visible is not rules.RecordState.VISIBLE:
                 break
         return view
 
-    async def _apex(self, hint: str, field: str) -> tuple[str, list[Endpoint]]:
-        """Apex of the zone around a name and servers to begin with."""
+    async def _apex(self, hint: str, field: str) -> tuple[str, list[Endpoint], Delegation | None]:
+        """Apex of the zone around a name, its servers to begin with, and the delegation if one was seen."""
         nobody = Refused(
             f"{hint} does not exist in DNS; register it or correct the spelling.",
             field=field,
             code="no_domain",
         )
         if not self._servers:
-            return await self._apex_by_resolver(hint, nobody)
-        lame = 0
-        for endpoint in self._servers:
-            reply = await self._ask(endpoint, hint, "SOA", recurse=False)
-            if reply is None or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                lame += reply is None or reply.rcode() != dns.rcode.REFUSED
-                continue
-            # An empty corner of a reverse zone has no name yet, but a zone around it.
-            if reply.rcode() == dns.rcode.NXDOMAIN and not hint.endswith(".arpa"):
-                raise nobody
-            for rrset in [*reply.answer, *reply.authority]:
-                if rrset.rdtype in (dns.rdatatype.SOA, dns.rdatatype.NS):
-                    apex = rrset.name.to_text(omit_final_dot=True).lower()
-                    return apex, [endpoint, *(e for e in self._servers if e != endpoint)]
-        if lame:
+            apex, found = await self._apex_by_resolver(hint, nobody)
+            return apex, found, None
+        return await self._descend(hint, nobody)
+
+    async def _descend(
+        self, hint: str, nobody: Refused, depth: int = 0
+    ) -> tuple[str, list[Endpoint], Delegation | None]:
+        """Follow the delegations from the servers of the settings, as a resolver does."""
+        ask, delegation, silent = list(self._servers), None, False
+        for _ in range(MOST_REFERRALS):
+            seen: Delegation | None = None
+            for endpoint in ask:
+                reply = await self._ask(endpoint, hint, "SOA", recurse=False)
+                if reply is None or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                    # A server refuses what it does not serve; below a delegation that is a lame server.
+                    silent |= reply is None or reply.rcode() != dns.rcode.REFUSED or delegation is not None
+                    continue
+                if not reply.flags & dns.flags.AA:
+                    seen = _referral(reply, hint)
+                    if seen is not None:
+                        break
+                    silent = True
+                    continue
+                # An empty corner of a reverse zone has no name yet, but a zone around it.
+                if reply.rcode() == dns.rcode.NXDOMAIN and not hint.endswith(".arpa"):
+                    raise nobody
+                apex = next((r.name for r in [*reply.answer, *reply.authority] if r.rdtype == dns.rdatatype.SOA), None)
+                if apex is not None:
+                    text = apex.to_text(omit_final_dot=True).lower()
+                    return text, [endpoint, *(e for e in ask if e != endpoint)], delegation
+            if seen is None:
+                break
+            found = await asyncio.gather(
+                *(self._addresses(name, [], seen.glue, depth + 1) for name in sorted(seen.names))
+            )
+            delegation, ask = seen, list(dict.fromkeys(s.endpoint for group in found for s in group))
+        if silent or delegation is not None:
             raise ZoneNotFound(f"no name server answers for {hint}")
         raise nobody
 
@@ -198,7 +235,7 @@ class Observer:
             names = [str(item.target) for item in answer]
             found: list[Endpoint] = []
             for name in names:
-                found += [server.endpoint for server in await self._addresses(name, [])]
+                found += [server.endpoint for server in await self._addresses(name, [], ())]
         except (dns.resolver.NXDOMAIN, dns.resolver.NoRootSOA):
             raise nobody from None
         except dns.exception.DNSException as error:
@@ -210,48 +247,66 @@ class Observer:
                 raise nobody
         return apex, found
 
-    async def _addresses(self, name: str, start: Sequence[Endpoint]) -> list[Server]:
-        """Every address of a name server; a configured port of that address wins over the general one."""
+    async def _addresses(
+        self, name: str, start: Sequence[Endpoint], glue: Sequence[tuple[str, str]], depth: int = 0
+    ) -> list[Server]:
+        """Every address of a name server, those that the parent gives with it included.
+
+        A configured port of an address wins over the general one.
+        """
         found: list[str] = []
         for rdtype in ("A", "AAAA"):
             if self._servers:
-                for endpoint in start:
-                    reply = await self._ask(endpoint, name, rdtype, recurse=False)
-                    values = _values(reply, name, rdtype) if reply else []
-                    if values:
-                        found += values
-                        break
+                found += await self._authoritative_values(name, rdtype, start, depth)
             else:
-                try:
+                with contextlib.suppress(dns.exception.DNSException):
                     found += [str(item) for item in await dns.asyncresolver.resolve(name, rdtype)]
-                except dns.exception.DNSException:
-                    continue
+        found += [address for owner, address in glue if owner == name]
         servers: list[Server] = []
-        for address in found:
+        for address in dict.fromkeys(found):
             known = [e for e in self._servers if e.address == address]
             servers += [Server(name.rstrip("."), e) for e in known or [Endpoint(address, self._port)]]
         return servers
 
-    async def _parent_ns(self, apex: str) -> set[str] | None:
-        """The NS set at the parent, or None when the parent cannot be asked."""
+    async def _authoritative_values(self, name: str, rdtype: str, start: Sequence[Endpoint], depth: int) -> list[str]:
+        """Values from servers at hand, else from those that a descent from the settings' servers finds."""
+        for endpoint in start:
+            reply = await self._ask(endpoint, name, rdtype, recurse=False)
+            values = _values(reply, name, rdtype) if reply else []
+            if values:
+                return values
+        if depth > 2:
+            return []
+        try:
+            _, endpoints, _ = await self._descend(name, Refused(name), depth + 1)
+        except (Refused, ZoneNotFound):
+            return []
+        for endpoint in endpoints:
+            reply = await self._ask(endpoint, name, rdtype, recurse=False)
+            if reply is not None:
+                return _values(reply, name, rdtype)
+        return []
+
+    async def _delegation(self, apex: str) -> Delegation | None:
+        """The delegation at the parent, asked of the parent's own servers; None when it cannot be asked.
+
+        Without servers in the settings the resolver of the machine names the parent's servers. Servers of
+        the settings that led to the zone without a delegation serve parent and zone alike.
+        """
         parent = apex.partition(".")[2]
-        if not parent:
+        if not parent or self._servers:
             return None
-        if self._servers:
-            ask = list(self._servers)
-        else:
-            try:
-                zone = await dns.asyncresolver.zone_for_name(parent)
-                names = [str(item.target) for item in await dns.asyncresolver.resolve(zone, "NS")][:3]
-            except dns.exception.DNSException:
-                return None
-            ask = [s.endpoint for name in names for s in await self._addresses(name, [])]
-        for endpoint in ask:
-            reply = await self._ask(endpoint, apex, "NS", recurse=False)
+        try:
+            zone = await dns.asyncresolver.zone_for_name(parent)
+            names = [str(item.target) for item in await dns.asyncresolver.resolve(zone, "NS")][:3]
+        except dns.exception.DNSException:
+            return None
+        for server in [s for name in names for s in await self._addresses(name, [], ())]:
+            reply = await self._ask(server.endpoint, apex, "NS", recurse=False)
             if reply is not None and not reply.flags & dns.flags.AA:
-                values = _values(reply, apex, "NS", section="authority")
-                if values:
-                    return set(values)
+                seen = _referral(reply, apex)
+                if seen is not None:
+                    return seen
         return None
 
     async def _authoritative(self, server: Server, record: rules.Record, apex: str) -> rules.Answer:
@@ -260,22 +315,19 @@ class Observer:
             self._ask(server.endpoint, apex, "SOA", recurse=False),
         )
         answer = _answer(str(server), record, reply)
-        if reply is not None and not reply.flags & dns.flags.AA and answer.outcome != "server_failure":
-            answer.outcome = "lame"
+        if reply is not None and reply.rcode() in (dns.rcode.REFUSED, dns.rcode.NOTAUTH):
+            answer.outcome = rules.Outcome.LAME
+        elif reply is not None and not reply.flags & dns.flags.AA and answer.outcome != "server_failure":
+            pointed = _referral(reply, record.name) is not None or not (reply.answer or reply.authority)
+            answer.outcome = rules.Outcome.LAME if pointed else rules.Outcome.NO_AUTHORITY
         if soa is not None:
-            answer.serial = next(
-                (int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None
-            )
+            answer.serial = next((int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None)
         return answer
 
     async def _recursive(self, endpoint: Endpoint, record: rules.Record) -> rules.Answer:
-        return _answer(
-            str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True)
-        )
+        return _answer(str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True))
 
-    async def _ask(
-        self, endpoint: Endpoint, name: str, rdtype: str, *, recurse: bool
-    ) -> dns.message.Message | None:
+    async def _ask(self, endpoint: Endpoint, name: str, rdtype: str, *, recurse: bool) -> dns.message.Message | None:
         query = dns.message.make_query(name, rdtype, use_edns=0, payload=1232)
         if not recurse:
             query.flags &= ~dns.flags.RD
@@ -290,9 +342,7 @@ class Observer:
 
 def _paired(found: Sequence[Sequence[Server]]) -> tuple[Server, ...]:
     """Every endpoint once. Where names share several ports of one address, each name gets its own in turn."""
-    shared = len(found) > 1 and all(
-        [s.endpoint for s in group] == [s.endpoint for s in found[0]] for group in found
-    )
+    shared = len(found) > 1 and all([s.endpoint for s in group] == [s.endpoint for s in found[0]] for group in found)
     if shared and len(found) == len(found[0]):
         return tuple(group[number] for number, group in enumerate(found))
     first: dict[Endpoint, Server] = {}
@@ -318,11 +368,26 @@ def _answer(server: str, record: rules.Record, reply: dns.message.Message | None
     return rules.Answer(server=server, outcome=outcome, ttl=left, at=at)
 
 
-def _values(reply: dns.message.Message, name: str, rdtype: str, *, section: str = "answer") -> list[str]:
+def _referral(reply: dns.message.Message, name: str) -> Delegation | None:
+    """The delegation that an answer without authority points to, if it leads towards the name."""
+    wanted = dns.name.from_text(name)
+    for rrset in reply.authority:
+        if rrset.rdtype == dns.rdatatype.NS and wanted.is_subdomain(rrset.name) and not reply.answer:
+            names = frozenset(_text(item) for item in rrset)
+            glue = tuple(
+                (extra.name.to_text(omit_final_dot=True).lower(), item.to_text())
+                for extra in reply.additional
+                if extra.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
+                for item in extra
+            )
+            return Delegation(names, glue)
+    return None
+
+
+def _values(reply: dns.message.Message, name: str, rdtype: str) -> list[str]:
     """Values of the asked type, through CNAMEs; TXT strings joined without space."""
     kind = dns.rdatatype.from_text(rdtype)
-    rrsets = reply.answer if section == "answer" else reply.authority
-    return [_text(item) for rrset in rrsets if rrset.rdtype == kind for item in rrset]
+    return [_text(item) for rrset in reply.answer if rrset.rdtype == kind for item in rrset]
 
 
 def _text(item: dns.rdata.Rdata) -> str:

@@ -13,7 +13,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.tsig
 import dns.update
-from domain.dns import Record, relevant, zone_value
+from domain.dns import Record, zone_value
+from domain.dns_findings import relevant
 from providers.dns.endpoint import Endpoint
 from providers.dns.port import Changed, PublishFailed
 from settings import Settings

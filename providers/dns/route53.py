@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.dns import Record, relevant, zone_value
+from domain.dns import Record, zone_value
+from domain.dns_findings import relevant
 from providers.dns.port import PublishFailed
 from settings import Settings
 

@@ -1,4 +1,4 @@
-"""The DNS set-up of an IP: what it should publish, what was seen last, and the evidence."""
+"""The DNS set-up of an IP, what it shares with the other IPs of its domain, and the evidence."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ class DnsSetup(SQLModel, table=True):
     address: str = Field(primary_key=True)
     state: str = Field(default="waiting")
     reason: str = Field(default="", description="Why the set-up is refused or drifted, in words.")
-    dkim_selector: str = Field("warmpath")
-    dkim_record: str = Field(description="The public key as it is published.")
-    dkim_secret: str = Field(description="Reference of the encrypted private key (PEM).")
     overrides: dict[str, list[str]] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     records: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     views: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
@@ -30,6 +27,21 @@ class DnsSetup(SQLModel, table=True):
     deadline: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     checked_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     verified_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class DnsDomain(SQLModel, table=True):
+    """What the IPs of one sending domain share: one key, one SPF, one policy. A domain has one row, in lower case."""
+
+    __tablename__ = "dns_domain"
+
+    domain: str = Field(primary_key=True)
+    dkim_selector: str
+    dkim_record: str = Field(description="The public key as it is published.")
+    dkim_secret: str = Field(description="Reference of the encrypted private key (PEM).")
+    overrides: dict[str, list[str]] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    options: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    mx: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    updated_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class DnsEvidence(SQLModel, table=True):

@@ -27,6 +27,7 @@ class Order(SQLModel, table=True):
     domain: str
     hostname: str
     mx: str | None = None
+    dns: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON), description="Wishes for DNS.")
     smtp_secret: str | None = Field(default=None, description="Reference of the encrypted credentials.")
     smtp_login: str | None = Field(default=None, description="HOST:PORT and user; never the password.")
     status: str = Field(OrderStatus.QUOTING, index=True)

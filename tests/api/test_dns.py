@@ -156,4 +156,4 @@ async def test_a_viewer_may_look_and_not_ask(stand: Stand) -> None:
     assert (await stand.http.get(BASE, headers=stand.viewer)).status_code == 200
     assert (await stand.http.post(f"{BASE}/verify", headers=stand.viewer)).status_code == 403
     assert (await stand.http.get("/v1/ips/203.0.113.77/dns")).status_code == 404
-    assert (await stand.http.post(f"{BASE}/verify")).status_code == 404
+    assert (await stand.http.post(f"{BASE}/verify")).status_code == 409, "its set-up has not begun"

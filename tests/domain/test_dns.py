@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from domain import dns, propagation
+from domain import dns, dns_findings, propagation
 from domain.refusals import Refused
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -57,7 +57,9 @@ def test_an_override_of_no_record_is_refused() -> None:
         ("ptr", answer("other.test."), dns.RecordState.WRONG, "wrong_ptr"),
         ("ptr", answer("mail.shop.test.", "b.test."), dns.RecordState.EXTRA, "second_ptr"),
         ("a", answer(outcome="timeout"), dns.RecordState.TIMEOUT, "server_timeout"),
-        ("a", answer(outcome="lame"), dns.RecordState.SERVER_FAILURE, "server_failure"),
+        ("a", answer(outcome="lame"), dns.RecordState.SERVER_FAILURE, "lame_server"),
+        ("a", answer("203.0.113.9", outcome="no_authority"), dns.RecordState.SERVER_FAILURE, "not_authoritative"),
+        ("a", answer(outcome="server_failure"), dns.RecordState.SERVER_FAILURE, "server_failure"),
         ("spf", answer("v=spf1 ip4:203.0.113.9 ~all", "v=spf1 -all"), dns.RecordState.EXTRA, "second_spf"),
         ("dkim", answer("v=DKIM1; p=BBBB"), dns.RecordState.WRONG, "wrong"),
     ],
@@ -66,9 +68,9 @@ def test_each_trouble_has_its_finding_and_fix(
     key: str, given: dns.Answer, state: dns.RecordState, code: str
 ) -> None:
     wanted = record(key)
-    assert dns.judge(wanted, given) is state
-    view = dns.RecordView(record=wanted, servers=[given], published=dns.published_state(wanted, [given]))
-    (finding,) = dns.findings(view)
+    assert dns_findings.judge(wanted, given) is state
+    view = dns.RecordView(record=wanted, servers=[given], published=dns_findings.published_state(wanted, [given]))
+    (finding,) = dns_findings.findings(view)
     assert finding.code == code
     assert finding.fix
     assert finding.blocking
@@ -76,23 +78,23 @@ def test_each_trouble_has_its_finding_and_fix(
 
 def test_somebody_elses_txt_is_noted_and_does_not_block() -> None:
     given = answer("v=spf1 ip4:203.0.113.9 ~all", "site-verification=1")
-    view = dns.RecordView(record=record("spf"), servers=[given], published=dns.judge(record("spf"), given))
-    (finding,) = dns.findings(view)
+    view = dns.RecordView(record=record("spf"), servers=[given], published=dns_findings.judge(record("spf"), given))
+    (finding,) = dns_findings.findings(view)
     assert (finding.code, finding.blocking) == ("foreign_txt", False)
 
 
 def test_an_older_serial_is_not_published() -> None:
     wanted = record("a").model_copy(update={"serial": 7})
     answers = [answer("203.0.113.9", serial=7), answer("203.0.113.9", serial=6)]
-    assert dns.published_state(wanted, answers) is dns.RecordState.MISSING
+    assert dns_findings.published_state(wanted, answers) is dns.RecordState.MISSING
     answers[1].serial = 8
-    assert dns.published_state(wanted, answers) is dns.RecordState.PUBLISHED
+    assert dns_findings.published_state(wanted, answers) is dns.RecordState.PUBLISHED
 
 
 def test_visible_needs_the_quorum() -> None:
     three = [answer("203.0.113.9")] * 3 + [answer(outcome="nxdomain")]
-    assert dns.visible_state(record("a"), three, 0.75) is dns.RecordState.VISIBLE
-    assert dns.visible_state(record("a"), three[1:], 0.75) is dns.RecordState.MISSING
+    assert dns_findings.visible_state(record("a"), three, 0.75) is dns.RecordState.VISIBLE
+    assert dns_findings.visible_state(record("a"), three[1:], 0.75) is dns.RecordState.MISSING
 
 
 def test_long_txt_is_cut_at_255_bytes() -> None:

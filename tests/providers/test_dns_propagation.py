@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from domain import dns as rules
+from domain import dns_findings
 from domain.dns import RecordState as State
 from domain.refusals import Refused
 from providers.dns.port import Changed, PublishFailed
@@ -50,7 +51,7 @@ async def publish(on: Neighbours, record: rules.Record) -> None:
 
 
 def codes(view: rules.RecordView) -> set[str]:
-    return {finding.code for finding in rules.findings(view)}
+    return {finding.code for finding in dns_findings.findings(view)}
 
 
 async def test_every_record_becomes_visible(neighbours: Neighbours) -> None:  # noqa: F811
@@ -112,7 +113,7 @@ async def test_a_missing_and_a_wrong_ptr(neighbours: Neighbours) -> None:  # noq
     await publish(neighbours, ptr.model_copy(update={"expected": ["other.test"]}))
     view, _ = await until(10, lambda: look(neighbours, "ptr", ptr), State.WRONG)
     assert codes(view) == {"wrong_ptr"}
-    (finding,) = rules.findings(view)
+    (finding,) = dns_findings.findings(view)
     assert "other.test" in finding.detail
     assert "vendor" in finding.fix
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain import dns as rules
+from domain import dns_findings
 from domain.refusals import Refused
 from providers.dns.endpoint import Endpoint
 from providers.dns.observer import Observer
@@ -41,7 +42,7 @@ async def test_records_travel_from_the_primary_to_every_resolver(tmp_path: Path)
                 record, zone.apex, await observer.values(record.name, record.type, zone)
             )
         limit = time.monotonic() + 10
-        while not rules.ready(views := await observer.look(records, {DOMAIN: zone})):
+        while not dns_findings.ready(views := await observer.look(records, {DOMAIN: zone})):
             assert time.monotonic() < limit, views
             await asyncio.sleep(0.05)
         ptr = next(r for r in rules.render(WISH, rules.Existing()) if r.type == "PTR")

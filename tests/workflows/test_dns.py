@@ -157,7 +157,10 @@ async def test_records_are_published_and_the_ip_becomes_active(stand: Stand) -> 
     assert {check["name"]: check["ok"] for check in row.checks} == dict.fromkeys(
         ["fcrdns", "helo", "spf", "dkim", "dmarc"], True
     )
-    assert "PRIVATE KEY" in await stand.context.secrets.get(row.dkim_secret)
+    async with stand.context.db.read() as session:
+        shared = await setups.domain(session, DOMAIN)
+    assert shared is not None
+    assert "PRIVATE KEY" in await stand.context.secrets.get(shared.dkim_secret)
     history = await handle.fetch_history()
     scheduled = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
     assert len(scheduled) == 2, "prepare, and one wait however often it looks"

@@ -43,6 +43,8 @@ def _cell(one: dict[str, Any], kind: str, expected: JsonValue) -> str:
     if outcome == "answer":
         wanted = expected if isinstance(expected, list) else [expected]
         return kind if _plain(wanted) <= _plain(one.get("values") or []) else "wrong"
+    if outcome in ("lame", "no_authority"):
+        return "server_failure"
     return outcome if outcome in ("timeout", "server_failure") else "unknown"
 
 
