@@ -54,6 +54,14 @@ async def _make(name: str, role: Role) -> str:
     return text
 
 
+@app.command("gate")
+def run_gate() -> None:
+    """Answer mail systems before each mail: policy delegation and socketmap. SIGTERM drains."""
+    from gate import service  # the other commands need no event loop of its kind
+
+    raise typer.Exit(service.main())
+
+
 @token_app.command("create")
 def create(name: str, role: Annotated[Role, typer.Option()] = Role.VIEWER) -> None:
     """Make a token and print it; it is shown only now."""

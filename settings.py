@@ -215,6 +215,32 @@ class Settings(BaseSettings):
             "ones; see docs/guide/replies.md."
         ),
     )
+    gate_host: str = Field("127.0.0.1", description="Address the gate listens on.")
+    gate_policy_port: int = Field(10040, description="Port of the gate for Postfix policy delegation.")
+    gate_socketmap_port: int = Field(10041, description="Port of the gate for Postfix socketmap look-ups.")
+    gate_http_port: int = Field(10042, description="Port of the gate for `/healthz`, `/readyz` and `/metrics`.")
+    gate_filter: bool = Field(
+        True, description="Answer a granted mail with `FILTER wp-ADDRESS:`, its transport; else with `DUNNO`."
+    )
+    gate_default_pool: str = Field(
+        "", description="Pool for mail whose sender is not known; empty: such mail is deferred."
+    )
+    gate_resolver: str | None = Field(
+        None, description="Resolver for the MX of recipients, ADDRESS[@PORT]; empty: the one of the machine."
+    )
+    gate_mx_seconds: float = Field(
+        0.5, gt=0, description="Longest time an answer waits for an MX; the mail then counts as `other`."
+    )
+    gate_answer_seconds: float = Field(
+        3.0, gt=0, description="Longest time an answer waits for the ledger; the mail is then deferred."
+    )
+    gate_block_most: int = Field(
+        1000, gt=0, description="Largest block a gate leases at once: what a crash can lose per IP and provider."
+    )
+    gate_connections: int = Field(2000, gt=0, description="Most connections to each port of the gate.")
+    gate_reconcile_seconds: float = Field(
+        300.0, gt=0, description="Interval at which a gate compares what was granted with what was sent."
+    )
 
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(

@@ -23,7 +23,7 @@ from store.tables.ledger import LedgerWindow
 from store.tables.senders import Pool, Sender
 
 #: The row of an address that covers no time and remembers the pause.
-_MARK = 0
+MARK = 0
 #: Hours of a window, whatever its length.
 HOURS = 24
 #: Stages whose IPs send: a window exists while warming, and is made on demand at full capacity.
@@ -40,6 +40,16 @@ class Grant:
     expires_ms: int
 
 
+@dataclass(frozen=True)
+class Booking:
+    """What one spend booked, and where: the window by its start, and the part of it that is counted."""
+
+    count: int
+    ends_ms: int
+    starts_ms: int
+    hour: int
+
+
 @dataclass
 class Lease:
     """What was granted of a request, what was not, and why not."""
@@ -53,7 +63,10 @@ def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
     least, greatest = (
         ("LEAST", "GREATEST") if dialect == "postgresql" else ("MIN", "MAX")
     )
-    hour = f"CAST((:at - starts_ms) / {greatest}(1, (ends_ms - starts_ms) / {HOURS}) AS INTEGER)"
+    by_clock = f"CAST((:at - starts_ms) / {greatest}(1, (ends_ms - starts_ms) / {HOURS}) AS INTEGER)"
+    # A spender whose clock is behind, or who waited for the lock, must not open a closed hour again: the
+    # next one after it would find the present hour empty.
+    hour = f"{greatest}(hour, {by_clock})"
     this_hour = f"(CASE WHEN hour = {hour} THEN hour_granted ELSE 0 END)"
     hourly = f"(CASE WHEN hourly_cap > 0 THEN hourly_cap - {this_hour} ELSE cap END)"
     own = f"(COALESCE(cap_{provider}, cap) - granted_{provider})"
@@ -65,7 +78,7 @@ def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
         f"hour_granted = {this_hour} + {grant}, hour = {hour}, last_grant = {grant} "
         "WHERE address = :address AND starts_ms = (SELECT MAX(newest.starts_ms) FROM ledger_window newest "
         "WHERE newest.address = :address AND newest.starts_ms <= :at AND newest.ends_ms > :at) "
-        f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms"
+        f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms, starts_ms, hour"
     )
 
 
@@ -96,7 +109,7 @@ async def set_window(
         await session.exec(
             select(LedgerWindow.paused, LedgerWindow.reason).where(
                 col(LedgerWindow.address) == address,
-                col(LedgerWindow.starts_ms) == _MARK,
+                col(LedgerWindow.starts_ms) == MARK,
             )
         )
     ).first()
@@ -125,7 +138,7 @@ async def set_paused(
     said = reason if paused else ""
     empty = {f"granted_{provider}": 0 for provider in MailboxProvider}
     statement = upsert(dialect, LedgerWindow).values(
-        address=address, starts_ms=_MARK, ends_ms=0, cap=0, granted=0, hourly_cap=0, hour=-1, hour_granted=0,
+        address=address, starts_ms=MARK, ends_ms=0, cap=0, granted=0, hourly_cap=0, hour=-1, hour_granted=0,
         last_grant=0, paused=paused, reason=said, **empty,
     )  # fmt: skip
     await (await session.connection()).execute(statement.on_conflict_do_nothing())
@@ -170,6 +183,19 @@ async def windows(session: AsyncSession, addresses: Sequence[str], at_ms: int) -
     return {address: (cap, granted) for address, cap, granted in rows}
 
 
+async def book(
+    session: AsyncSession, address: str, provider: MailboxProvider, count: int, at_ms: int
+) -> Booking | None:
+    """Book up to ``count`` mails with one statement; None when nothing is granted."""
+    dialect = session.get_bind().dialect.name
+    row = (
+        await (await session.connection()).execute(
+            _SPEND[dialect, provider], {"address": address, "count": count, "at": at_ms}
+        )
+    ).first()
+    return Booking(*(int(one) for one in row)) if row else None
+
+
 async def spend(
     session: AsyncSession,
     address: str,
@@ -178,13 +204,31 @@ async def spend(
     at_ms: int,
 ) -> tuple[int, int]:
     """Book up to ``count`` mails; answers how many were granted and until when (0, 0 for none)."""
-    dialect = session.get_bind().dialect.name
-    row = (
-        await (await session.connection()).execute(
-            _SPEND[dialect, provider], {"address": address, "count": count, "at": at_ms}
-        )
-    ).first()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
+    booked = await book(session, address, provider, count, at_ms)
+    return (booked.count, booked.ends_ms) if booked else (0, 0)
+
+
+async def book_opening(
+    session: AsyncSession,
+    address: str,
+    safe_limit: int | None,
+    provider: MailboxProvider,
+    count: int,
+    at_ms: int,
+    day_seconds: float,
+) -> Booking | None:
+    """:func:`book`, and make the day's window of an IP at full capacity when it has none yet.
+
+    Args:
+        safe_limit: cap of that window; None for an IP whose windows its warm-up writes.
+    """
+    booked = await book(session, address, provider, count, at_ms)
+    if booked or safe_limit is None or await window(session, address, at_ms) is not None:
+        return booked
+    length = max(HOURS, int(day_seconds * 1000))
+    starts = at_ms - at_ms % length
+    await set_window(session, address, starts, starts + length, safe_limit, {}, 0)
+    return await book(session, address, provider, count, at_ms)
 
 
 async def lease(
@@ -246,18 +290,9 @@ async def _grant(
     day_seconds: float,
     reasons: list[str] | None,
 ) -> None:
-    got, ends = await spend(session, member.address, provider, count, at_ms)
-    if (
-        not got
-        and member.stage == Stage.FULL_CAPACITY
-        and await window(session, member.address, at_ms) is None
-    ):
-        length = max(HOURS, int(day_seconds * 1000))
-        starts = at_ms - at_ms % length
-        await set_window(
-            session, member.address, starts, starts + length, member.safe_limit, {}, 0
-        )
-        got, ends = await spend(session, member.address, provider, count, at_ms)
+    limit = member.safe_limit if member.stage == Stage.FULL_CAPACITY else None
+    booked = await book_opening(session, member.address, limit, provider, count, at_ms, day_seconds)
+    got, ends = (booked.count, booked.ends_ms) if booked else (0, 0)
     if got:
         answer.deferred -= got
         answer.grants.append(
@@ -265,7 +300,7 @@ async def _grant(
         )
     if got < count and reasons is not None:
         reasons.append(
-            _why(
+            why(
                 member.address,
                 provider,
                 await window(session, member.address, at_ms),
@@ -274,7 +309,7 @@ async def _grant(
         )
 
 
-def _why(
+def why(
     address: str, provider: MailboxProvider, found: LedgerWindow | None, at_ms: int
 ) -> str:
     """The limit that was met, in words."""

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from store.database import async_url
+from store.tables.routes import statements
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -47,3 +48,8 @@ def upgrade(url: str) -> None:
             "WARMPATH_DATABASE_URL."
         )
     command.upgrade(config, "head")
+    engine = sa.create_engine(target)
+    with engine.begin() as connection:
+        for statement in statements(connection.dialect.name):
+            connection.exec_driver_sql(statement)
+    engine.dispose()

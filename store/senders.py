@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound, Refused
-from store.tables.senders import Pool, Sender
+from store.tables.senders import Campaign, Pool, Sender, SenderMatch
 
 
 async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Pool:
@@ -43,12 +43,15 @@ async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Po
     return row
 
 
-async def add_sender(session: AsyncSession, name: str, pool: str) -> Sender:
-    """Make a sender; the same again changes nothing.
+async def add_sender(session: AsyncSession, name: str, pool: str, matches: Sequence[str] | None = None) -> Sender:
+    """Make a sender, or change how its mail is known; the same again changes nothing.
+
+    Args:
+        matches: logins, addresses and domains of its mail, all of them; None leaves them as they are.
 
     Raises:
         NotFound: there is no such pool.
-        Conflict: the sender uses another pool.
+        Conflict: the sender uses another pool, or a match belongs to another sender.
     """
     if await session.get(Pool, pool) is None:
         raise NotFound(
@@ -65,8 +68,53 @@ async def add_sender(session: AsyncSession, name: str, pool: str) -> Sender:
         )
     row = row or Sender(name=name, pool=pool)
     session.add(row)
+    if matches is not None:
+        await _set_matches(session, name, {one.strip().lower() for one in matches})
     await session.flush()
     return row
+
+
+async def _set_matches(session: AsyncSession, name: str, wanted: set[str]) -> None:
+    for row in await matches_of(session, name):
+        if row not in wanted:
+            await session.delete(await session.get(SenderMatch, row))
+    for match in sorted(wanted):
+        known = await session.get(SenderMatch, match)
+        if known is None:
+            session.add(SenderMatch(match=match, sender=name))
+        elif known.sender != name:
+            raise Conflict(
+                f"{match!r} already tells mail of sender {known.sender!r}.", field="matches", code="duplicate"
+            )
+
+
+async def matches_of(session: AsyncSession, name: str) -> Sequence[str]:
+    """The logins, addresses and domains of a sender, in order."""
+    query = select(SenderMatch.match).where(col(SenderMatch.sender) == name).order_by(col(SenderMatch.match))
+    return (await session.exec(query)).all()
+
+
+async def add_campaign(session: AsyncSession, name: str, sender: str) -> Campaign:
+    """Make a campaign; the same again changes nothing.
+
+    Raises:
+        NotFound: there is no such sender.
+        Conflict: the campaign belongs to another sender.
+    """
+    if await session.get(Sender, sender) is None:
+        raise NotFound(f"There is no sender {sender!r}; make it first.", field="sender", code="unknown_sender")
+    row = await session.get(Campaign, name)
+    if row is not None and row.sender != sender:
+        raise Conflict(f"Campaign {name!r} already belongs to sender {row.sender!r}.", field="name", code="duplicate")
+    row = row or Campaign(name=name, sender=sender)
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def campaigns(session: AsyncSession) -> Sequence[Campaign]:
+    """Every campaign by name."""
+    return (await session.exec(select(Campaign).order_by(col(Campaign.name)))).all()
 
 
 async def pools(session: AsyncSession) -> Sequence[Pool]:

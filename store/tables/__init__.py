@@ -10,6 +10,7 @@ from store.tables import (
     outbox,
     purchase,
     reputation,
+    routes,
     senders,
     warmup,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "outbox",
     "purchase",
     "reputation",
+    "routes",
     "senders",
     "warmup",
 ]

@@ -27,3 +27,33 @@ class Sender(SQLModel, table=True):
     name: str = Field(primary_key=True)
     pool: str = Field(index=True)
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class SenderMatch(SQLModel, table=True):
+    """How mail is known to be of a sender: a login, an address or a domain, lower case."""
+
+    __tablename__ = "sender_match"
+
+    match: str = Field(primary_key=True)
+    sender: str = Field(index=True)
+
+
+class Campaign(SQLModel, table=True):
+    """A campaign of a sender; its mail names it as the extension of the sender's address."""
+
+    __tablename__ = "campaign"
+
+    name: str = Field(primary_key=True)
+    sender: str = Field(index=True)
+    created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class MailPause(SQLModel, table=True):
+    """What an operator has paused; the row of all mail has an empty name."""
+
+    __tablename__ = "mail_pause"
+
+    scope: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    reason: str = ""
+    since: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -1,0 +1,178 @@
+"""Which IPs may send whose mail, in which order, and what stands in the way.
+
+Pure: a :class:`Routes` is one consistent reading of the store; the gate asks it for every mail.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+#: Characters of an address that a Postfix service name does not carry.
+_DASHES = str.maketrans(".:", "--")
+
+
+def transport_name(address: str) -> str:
+    """The Postfix transport that sends from an IP: ``wp-198-51-100-7``, ``wp-2001-db8--7``.
+
+    The gate answers it and the Postfix fragments define it; both take it from here.
+    """
+    return "wp-" + address.lower().translate(_DASHES)
+
+
+class Scope(enum.StrEnum):
+    """What an operator's pause covers."""
+
+    ALL = "all"
+    IP = "ip"
+    POOL = "pool"
+    SENDER = "sender"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """An IP that sends: warming or at full capacity (``warm``)."""
+
+    address: str
+    pool: str = "default"
+    sender: str | None = None
+    domain: str = ""
+    warm: bool = False
+    safe_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Whose mail it is. ``sender`` is None for mail known by the domain of an IP, or by nothing but a pool."""
+
+    sender: str | None = None
+    domain: str | None = None
+    pool: str | None = None
+    campaign: str | None = None
+
+
+def campaign_of(login: str, mail_from: str) -> str | None:
+    """The campaign that an address names: the first extension of its local part.
+
+    ``news+spring@acme.example`` and ``bounce+spring+ann=example.org@acme.example`` are of campaign
+    ``spring``. The envelope sender counts before the login.
+    """
+    for text in (mail_from, login):
+        local = text.partition("@")[0]
+        _, plus, extension = local.partition("+")
+        word = extension.partition("+")[0]
+        if plus and word:
+            return word.lower()
+    return None
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Inventory, assignments and pauses at one instant.
+
+    Attributes:
+        exits: by address; only IPs that send.
+        overflow: pool to the pool that takes what it cannot.
+        senders: sender to its pool.
+        matches: login, address or domain (lower case) to sender.
+        campaigns: campaign to sender.
+        pauses: (scope, name) to the reason; the name of ``all`` is empty.
+        held: IP whose ledger is paused, by its warm-up or an alert, to the reason.
+        default_pool: pool for mail whose sender is not known; empty for none.
+    """
+
+    exits: Mapping[str, Exit] = field(default_factory=dict)
+    overflow: Mapping[str, str | None] = field(default_factory=dict)
+    senders: Mapping[str, str] = field(default_factory=dict)
+    matches: Mapping[str, str] = field(default_factory=dict)
+    campaigns: Mapping[str, str] = field(default_factory=dict)
+    pauses: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+    default_pool: str = ""
+
+    def party(self, login: str, mail_from: str) -> Party | None:
+        """Whose mail this is: by login, then by address, then by domain; None when nobody knows it."""
+        login, mail_from = login.strip().lower(), mail_from.strip().lower()
+        domain = mail_from.rpartition("@")[2]
+        for key in (login, plain(login), mail_from, plain(mail_from), domain):
+            sender = self.matches.get(key) or (key if key in self.senders else None)
+            if key and sender:
+                campaign = campaign_of(login, mail_from)
+                return Party(sender=sender, campaign=campaign if self.campaigns.get(campaign or "") == sender else None)
+        if domain and any(one.domain == domain for one in self.exits.values()):
+            return Party(domain=domain)
+        return Party(pool=self.default_pool) if self.default_pool else None
+
+    def stopped(self, party: Party) -> str:
+        """Why nothing of this party may be sent; empty when it may."""
+        asked = ((Scope.ALL, ""), (Scope.SENDER, party.sender), (Scope.CAMPAIGN, party.campaign))
+        for scope, name in asked:
+            if name is not None and (reason := self.pauses.get((scope, name))) is not None:
+                return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
+        return ""
+
+    def closed(self, address: str) -> str:
+        """Why nothing may leave by an IP; empty when it may."""
+        found = self.exits.get(address)
+        if found is None:
+            return f"{address} is neither warming nor at full capacity"
+        for scope, name in ((Scope.IP, address), (Scope.POOL, found.pool)):
+            if (reason := self.pauses.get((scope, name))) is not None:
+                return _paused(address if scope is Scope.IP else f"pool {name}", reason)
+        if (reason := self.held.get(address)) is not None:
+            return _paused(address, reason)
+        return ""
+
+    def tiers(self, party: Party) -> tuple[tuple[str, ...], ...]:
+        """The IPs to try, one group after the other: own ones, the pool's shared ones, then the overflow.
+
+        Paused IPs are in it; :meth:`closed` says so. In an overflow pool warm IPs come before warming
+        ones, as a group of their own. A circle of pools ends where it began.
+        """
+        found: list[tuple[str, ...]] = []
+        if party.sender is not None:
+            own = [one for one in self.exits.values() if one.sender == party.sender]
+            first = self.senders.get(party.sender) or (own[0].pool if own else None)
+        elif party.domain is not None:
+            own = [one for one in self.exits.values() if one.domain == party.domain]
+            # Its siblings in the pool belong to other domains: only the overflow helps out.
+            first = self.overflow.get(own[0].pool) if own else None
+        else:
+            own, first = [], party.pool
+        found.append(_addresses(own))
+        seen: set[str] = set()
+        step, spills = first, party.domain is not None
+        while step is not None and step not in seen:
+            seen.add(step)
+            shared = [one for one in self.exits.values() if one.pool == step and one.sender is None]
+            shared = [one for one in shared if one not in own]
+            if spills:
+                found.append(_addresses(one for one in shared if one.warm))
+                found.append(_addresses(one for one in shared if not one.warm))
+            else:
+                found.append(_addresses(shared))
+            step, spills = self.overflow.get(step), True
+        return tuple(tier for tier in found if tier)
+
+
+def plain(address: str) -> str:
+    """An address without its extension: ``news+spring@acme.example`` is ``news@acme.example``."""
+    local, at, domain = address.partition("@")
+    return local.partition("+")[0] + at + domain
+
+
+def name_of(party: Party) -> str:
+    """A party as a reason names it."""
+    if party.sender is not None:
+        return f"sender {party.sender}"
+    return f"domain {party.domain}" if party.domain is not None else f"pool {party.pool}"
+
+
+def _addresses(exits: Iterable[Exit]) -> tuple[str, ...]:
+    return tuple(sorted(one.address for one in exits))
+
+
+def _paused(what: str, reason: str) -> str:
+    return f"{what} is paused: {reason}" if reason else f"{what} is paused"

@@ -1,0 +1,125 @@
+"""The policy service of a gate: caps hold to the mail, whoever asks, and the answer says why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from domain.words import MailboxProvider
+from gate.service import Gate
+from settings import Settings
+from store import ledger, senders
+from store.database import Database
+from tests.gate.conftest import Client, granted, inventory
+
+Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
+FIRST, SECOND = "198.51.100.7", "198.51.100.8"
+
+
+@pytest.fixture
+async def acme(db: Database) -> None:
+    """The sender acme of the pool main, known by the domain acme.example."""
+    async with db.write() as session:
+        await senders.put_pool(session, "main", None)
+        await senders.add_sender(session, "acme", "main", ["acme.example"])
+
+
+@pytest.mark.usefixtures("acme")
+async def test_two_gates_and_sixteen_clients_hold_each_cap_to_the_mail(db: Database, start: Start) -> None:
+    caps = {FIRST: 300, SECOND: 150}
+    await inventory(db, caps, by_provider={MailboxProvider.GMAIL: 100})
+    gates = [await start() for _ in range(2)]
+    sent: Counter[tuple[str, str]] = Counter()
+
+    async def client(number: int) -> None:
+        asked = await Client.to(gates[number % 2][1].gate_policy_port)
+        for turn in range(60):
+            domain = "gmail.com" if turn % 2 else "yahoo.com"
+            said = await asked.ask(f"a{number}.{turn}@{domain}", instance=f"{number}.{turn}")
+            if said.startswith("FILTER wp-"):
+                sent[said, domain] += 1
+            else:
+                assert said.startswith("DEFER 4.7.1 ")
+                assert "cap of" in said
+        asked.close()
+
+    await asyncio.gather(*(client(number) for number in range(16)))
+    for address, cap in caps.items():
+        transport = f"FILTER wp-{address.replace('.', '-')}:"
+        assert sent[transport, "gmail.com"] == 100
+        # Each of 480 questions for yahoo met what the day still had.
+        assert sent[transport, "yahoo.com"] + sent[transport, "gmail.com"] == cap
+    for gate, _ in gates:
+        await gate.stop()
+    assert {address: await granted(db, address) for address in caps} == caps
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_deferral_says_which_cap_and_until_when(db: Database, start: Start) -> None:
+    await inventory(db, {FIRST: 5}, by_provider={MailboxProvider.GMAIL: 2})
+    _, chosen = await start()
+    client = await Client.to(chosen.gate_policy_port)
+    said = [await client.ask(f"a{one}@gmail.com", instance=str(one)) for one in range(3)]
+    assert said[:2] == ["FILTER wp-198-51-100-7:"] * 2
+    assert said[2] == f"DEFER 4.7.1 daily cap of {FIRST} for gmail reached, 2 of 2; resumes 00:00 UTC"
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_recipient_asked_for_twice_counts_once_and_a_message_leaves_by_one_ip(
+    db: Database, start: Start
+) -> None:
+    await inventory(db, {FIRST: 50, SECOND: 50})
+    gate, chosen = await start()
+    client = await Client.to(chosen.gate_policy_port)
+    once = await client.ask("a@gmail.com", instance="m1")
+    assert {await client.ask("a@gmail.com", instance="m1") for _ in range(5)} == {once}
+    assert {await client.ask(f"b{one}@yahoo.com", instance="m1") for one in range(10)} == {once}
+    await gate.stop()
+    assert await granted(db, FIRST) + await granted(db, SECOND) == 11
+
+
+@pytest.mark.usefixtures("acme")
+async def test_a_pause_and_a_cut_reach_a_gate_that_holds_a_block_within_a_second(db: Database, start: Start) -> None:
+    await inventory(db, {FIRST: 1000})
+    gate, chosen = await start()
+    client = await Client.to(chosen.gate_policy_port)
+    for one in range(30):
+        assert (await client.ask(f"a{one}@gmail.com", instance=str(one))).startswith("FILTER")
+    assert any(block.left for block in gate.desk.blocks.values())
+    async with db.write() as session:
+        await ledger.set_paused(session, FIRST, True, "listed")
+    began, number = time.monotonic(), 30
+    while (said := await client.ask("a@gmail.com", instance=str(number := number + 1))).startswith("FILTER"):
+        assert time.monotonic() - began < 1
+    assert said == f"DEFER 4.7.1 {FIRST} is paused: listed"
+    async with db.write() as session:
+        await ledger.set_paused(session, FIRST, False, "")
+    began = time.monotonic()
+    while not (await client.ask("b@gmail.com", instance=str(number := number + 1))).startswith("FILTER"):
+        assert time.monotonic() - began < 1
+    # What was granted is no more than the new cap: the block in memory goes back, and nothing more passes.
+    now = int(time.time() * 1000)
+    async with db.write() as session:
+        row = await ledger.window(session, FIRST, now)
+        assert row is not None
+        await ledger.set_window(session, FIRST, row.starts_ms, row.ends_ms, 10, {}, 0)
+    began = time.monotonic()
+    while (said := await client.ask("c@gmail.com", instance=str(number := number + 1))).startswith("FILTER"):
+        assert time.monotonic() - began < 1
+    assert f"daily cap of {FIRST} reached" in said
+
+
+@pytest.mark.usefixtures("acme")
+async def test_only_rcpt_is_counted_and_strangers_wait(db: Database, start: Start) -> None:
+    await inventory(db, {FIRST: 50})
+    gate, chosen = await start()
+    client = await Client.to(chosen.gate_policy_port)
+    assert await client.ask("a@gmail.com", state="DATA", instance="1") == "DUNNO"
+    said = await client.ask("a@gmail.com", sender="x@elsewhere.example", instance="2")
+    assert said == "DEFER 4.7.1 no sender is known for sender x@elsewhere.example; name its login or domain in Warmpath"
+    await gate.stop()
+    assert await granted(db, FIRST) == 0
