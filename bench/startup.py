@@ -22,6 +22,7 @@ WAIT_SECONDS, AIM_SECONDS = 120.0, 10.0
 #: What tells a process of the sandbox by its command line, and its name here.
 NAMES = (
     ("worker.py", "worker"),
+    ("-m gate", "gate"),
     ("api.app", "API"),
     ("streamlit", "console"),
     ("api.codec_server", "codec server"),
@@ -37,17 +38,20 @@ NAMES = (
 
 def _environment(var: Path) -> dict[str, str]:
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(9)]
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(12)]
         free = [one.getsockname()[1] for one in held]
-    names = ("API", "CONSOLE", "CODEC", "TEMPORAL", "TEMPORAL_UI", "SMTP", "SANDBOX_SENDERS")
+    names = (
+        "API", "CONSOLE", "CODEC", "TEMPORAL", "TEMPORAL_UI", "SMTP", "SANDBOX_SENDERS", "GATE_POLICY",
+        "GATE_SOCKETMAP", "GATE_HTTP",
+    )  # fmt: skip
     ports = {f"WARMPATH_{name}_PORT": str(port) for name, port in zip(names, free, strict=False)}
     return {
         **os.environ,
         **ports,
         "WARMPATH_SANDBOX_DNS_PORT": str(_five_in_a_row()),
         "WARMPATH_VAR_DIR": str(var),
-        "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{free[7]}",
-        "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{free[8]}",
+        "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{free[10]}",
+        "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{free[11]}",
         "PYTHONUNBUFFERED": "1",
     }
 

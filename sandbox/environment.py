@@ -34,6 +34,9 @@ class Ports:
     vendor: int
     payments: int
     senders: int
+    gate_policy: int
+    gate_socketmap: int
+    gate_http: int
 
     @classmethod
     def of(cls, settings: Settings) -> Ports:
@@ -49,6 +52,9 @@ class Ports:
             vendor=_port_of(settings.sandbox_vendor_url),
             payments=_port_of(settings.sandbox_payments_url),
             senders=settings.sandbox_senders_port,
+            gate_policy=settings.gate_policy_port,
+            gate_socketmap=settings.gate_socketmap_port,
+            gate_http=settings.gate_http_port,
         )
 
 
@@ -107,6 +113,7 @@ def prepare(settings: Settings) -> dict[str, str]:
         "WARMPATH_DNS_TSIG_NAME": "warmpath",
         "WARMPATH_DNS_TSIG_SECRET": keys["warmpath"],
         "WARMPATH_BLOCKLIST_RESOLVER": f"127.0.0.1@{dns_port + 2}",
+        "WARMPATH_GATE_RESOLVER": f"127.0.0.1@{dns_port + 2}",
         "WARMPATH_BLOCKLIST_SUFFIX": zones.BLOCKLIST_SUFFIX,
         "WARMPATH_SWEEP_MINUTES": "1",
         "WARMPATH_DNS_SWEEP_MINUTES": "5",

@@ -146,6 +146,13 @@ def product(ports: Ports, settings: Settings) -> list[Part]:
             10,
         ),
         Part(
+            "gate",
+            _module("gate"),
+            answers(f"http://{HOST}:{ports.gate_http}/readyz"),
+            f"{HOST}:{ports.gate_policy} policy, :{ports.gate_socketmap} socketmap, for Postfix",
+            15,
+        ),
+        Part(
             "codec", _module("api.codec_server"), listens(ports.codec), "lets the Temporal UI decode payloads"
         ),
         Part(

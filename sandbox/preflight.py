@@ -82,7 +82,8 @@ def free_ports(ports: Ports) -> None:
         "api": "WARMPATH_API_PORT", "console": "WARMPATH_CONSOLE_PORT", "codec": "WARMPATH_CODEC_PORT",
         "dns": "WARMPATH_SANDBOX_DNS_PORT", "smtp": "WARMPATH_SMTP_PORT",
         "vendor": "WARMPATH_SANDBOX_VENDOR_URL", "payments": "WARMPATH_SANDBOX_PAYMENTS_URL",
-        "senders": "WARMPATH_SANDBOX_SENDERS_PORT",
+        "senders": "WARMPATH_SANDBOX_SENDERS_PORT", "gate_policy": "WARMPATH_GATE_POLICY_PORT",
+        "gate_socketmap": "WARMPATH_GATE_SOCKETMAP_PORT", "gate_http": "WARMPATH_GATE_HTTP_PORT",
     }  # fmt: skip
     claimed: dict[int, str] = {}
     for name, port in asdict(ports).items():

@@ -79,7 +79,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     var = tmp_path_factory.mktemp("var")
     (var / "sandbox").mkdir()
     (var / "sandbox" / "seeded").touch()
-    api, console, codec, temporal, temporal_ui, smtp, vendor, payments = free_ports(8)
+    api, console, codec, temporal, temporal_ui, smtp, vendor, payments, policy, maps, status = free_ports(11)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")} | {
         "WARMPATH_VAR_DIR": str(var),
         "WARMPATH_API_PORT": str(api),
@@ -91,6 +91,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         "WARMPATH_SMTP_PORT": str(smtp),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
+        "WARMPATH_GATE_POLICY_PORT": str(policy),
+        "WARMPATH_GATE_SOCKETMAP_PORT": str(maps),
+        "WARMPATH_GATE_HTTP_PORT": str(status),
         "WARMPATH_DAY_SECONDS": "5",
     }
     log = var / "up.log"

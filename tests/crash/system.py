@@ -48,7 +48,7 @@ def free_port(following: int = 0) -> int:
 def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
     """Settings of one system: its folder, its ports, its store, short days, and no sweep in between."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
-    api, temporal, ui, vendor, payments, console, codec, mail = (free_port() for _ in range(8))
+    api, temporal, ui, vendor, payments, console, codec, mail, policy, maps, status = (free_port() for _ in range(11))
     store = {"WARMPATH_DATABASE_URL": database_url} if database_url else {}
     return clean | store | {
         "WARMPATH_VAR_DIR": str(folder),
@@ -59,6 +59,9 @@ def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
         "WARMPATH_CODEC_PORT": str(codec),
         "WARMPATH_SANDBOX_DNS_PORT": str(free_port(following=4)),
         "WARMPATH_SMTP_PORT": str(mail),
+        "WARMPATH_GATE_POLICY_PORT": str(policy),
+        "WARMPATH_GATE_SOCKETMAP_PORT": str(maps),
+        "WARMPATH_GATE_HTTP_PORT": str(status),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
         "WARMPATH_DRAIN_SECONDS": "2",

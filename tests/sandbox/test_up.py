@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = {"api", "console", "codec", "dns", "payments", "senders", "smtp", "temporal", "vendor", "worker"}
+PARTS = {"api", "console", "codec", "dns", "gate", "payments", "senders", "smtp", "temporal", "vendor", "worker"}
 SECONDS = 120.0
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
@@ -42,7 +42,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def surroundings(tmp_path: Path) -> dict[str, str]:
     """An environment of its own: folder and ports."""
-    api, console, codec, temporal, ui, names, smtp, vendor, payments, senders = map(str, free_ports(10))
+    api, console, codec, temporal, ui, names, smtp, vendor, payments, senders, gate = map(str, free_ports(11))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
     return {
         **clean,
@@ -55,6 +55,9 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
         "WARMPATH_SANDBOX_DNS_PORT": names,
         "WARMPATH_SMTP_PORT": smtp,
         "WARMPATH_SANDBOX_SENDERS_PORT": senders,
+        "WARMPATH_GATE_POLICY_PORT": gate,
+        "WARMPATH_GATE_SOCKETMAP_PORT": str(int(gate) + 1),
+        "WARMPATH_GATE_HTTP_PORT": str(int(gate) + 2),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
     }
