@@ -140,6 +140,8 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--ip", "127.0.0.1", "--port", str(port), "--log-level", "error",
         "--db-filename", str(folder / "temporal.sqlite"), "--sqlite-pragma", "journal_mode=wal",
         "--sqlite-pragma", "synchronous=normal",
+        # By default timers fire up to a second late, for the sake of clusters whose clocks differ.
+        "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',
     ]  # fmt: skip
     for attribute in search_attributes.ALL:
         command += ["--search-attribute", f"{attribute.name}=Keyword"]

@@ -172,14 +172,20 @@ class System:
         await self.kill(*victims)
         await self.start(*victims)
 
-    async def insist(self, method: str, path: str, body: object = None, key: str = "", seconds: float = 90) -> Json:
-        """A call repeated with the same key until it is answered, as a client does whose server died."""
-        end = time.monotonic() + seconds
+    async def insist(
+        self, method: str, path: str, body: object = None, key: str = "", allowed: tuple[int, ...] = ()
+    ) -> Json:
+        """A call repeated with the same key until it is answered, as a client does whose server died.
+
+        Args:
+            allowed: refusals that are an answer too.
+        """
+        end = time.monotonic() + 90
         while True:
             with contextlib.suppress(httpx.TransportError):
                 reply = await self.api(method, path, body, key)
                 if reply.status_code < 500:
-                    assert reply.is_success, reply.text
+                    assert reply.is_success or reply.status_code in allowed, reply.text
                     answer: Json = reply.json()
                     return answer
             assert time.monotonic() < end, f"{method} {path} was not answered"

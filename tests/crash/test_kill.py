@@ -17,8 +17,10 @@ import pytest
 import pytest_asyncio
 
 from tests.crash import purchase as purchases
+from tests.crash.dns import Setup
 from tests.crash.purchase import Purchase
 from tests.crash.system import KILLABLE, System, reached, running
+from tests.crash.warmup import Warming
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
@@ -36,6 +38,16 @@ PURCHASE = [
 ]  # fmt: skip
 #: Run by `make test`: money is held and nothing delivered; half is delivered; taken, and not handed over.
 AT_ONCE = [("authorised", ALL), ("half provisioned", ("worker",))]
+DNS = [
+    ("begun", ("worker",)), ("first record", ("worker",)), ("first record", ALL),
+    ("published", ("temporal",)), ("published", ALL), ("looked at", ("worker",)), ("looked at", ("api",)),
+    ("looked at", ALL),
+]  # fmt: skip
+#: Who is killed around the ticks of consecutive days, and how far from the tick (seconds).
+TICKS = [
+    (("worker",), -0.03), (("worker",), 0.01), (("temporal",), 0.03), (ALL, 0.02), (("api",), 0.0), (ALL, -0.02),
+    (("worker",), 0.06), (("temporal",), -0.05),
+]  # fmt: skip
 
 
 def cases(every: list[tuple[str, tuple[str, ...]]], quick: list[tuple[str, tuple[str, ...]]]) -> list[Any]:
@@ -102,6 +114,52 @@ async def test_pressed_twenty_times_at_once_with_one_key(system: System) -> None
     await purchases.hold(system, purchase)
     await system.insist("POST", pay, {"payment_method": "tok_visa"}, f"{key}-third-press")
     await purchases.hold(system, purchase)
+
+
+@pytest.mark.parametrize(("point", "victims"), cases(DNS, [("first record", ALL)]))
+async def test_dns(system: System, point: str, victims: tuple[str, ...]) -> None:
+    setup = Setup(system)
+    await setup.begin()
+    await system.killed(setup.at(point), victims)
+    await setup.active()
+    await setup.hold(support=0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victims", [("worker",), ("api",), ("temporal",), ALL], ids="+".join)
+async def test_contact_support_killed_while_it_is_pressed(system: System, victims: tuple[str, ...]) -> None:
+    setup = Setup(system)
+    await setup.begin()
+    await reached(setup.at("published"))
+    pressing = asyncio.create_task(setup.ask_support())
+    await asyncio.sleep(0.02)
+    await system.kill(*victims)
+    await system.start(*victims)
+    await pressing
+    await setup.active()
+    await setup.hold(support=1)
+
+
+@pytest.mark.parametrize(
+    "ticks", [pytest.param(TICKS[1:4:2], id="two ticks"), pytest.param(TICKS, id="eight ticks", marks=pytest.mark.long)]
+)
+async def test_warmup_killed_around_its_ticks(system: System, ticks: list[tuple[tuple[str, ...], float]]) -> None:
+    """Senders go on leasing and reporting while the day is closed, killed, and closed again."""
+    warming = Warming(system)
+    await warming.begin()
+    async with warming.under_senders():
+        await warming.closed(1)
+        for victims, offset in ticks:
+            before = len((await warming.kept())[0])
+            await warming.near_tick(offset)
+            await system.kill(*victims)
+            await system.start(*victims)
+            await warming.closed(before + 2)
+            await warming.hold()
+        await warming.closed(len((await warming.kept())[0]) + 1)
+    await warming.hold()
+    path = f"/v1/ips/{warming.address}/retire"
+    await system.insist("POST", path, {"reason": "the test is over"}, f"retire-{warming.address}")
 
 
 @pytest.mark.long
