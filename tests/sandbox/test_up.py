@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -134,3 +136,18 @@ def test_a_busy_port_is_one_sentence(surroundings: dict[str, str], tmp_path: Pat
         f"Port {surroundings['WARMPATH_API_PORT']} (for api) is used by another program; "
         "stop it or set WARMPATH_API_PORT.\n"
     )
+
+
+def test_a_database_of_a_newer_version_is_one_sentence(surroundings: dict[str, str], tmp_path: Path) -> None:
+    var = Path(surroundings["WARMPATH_VAR_DIR"])
+    var.mkdir()
+    with contextlib.closing(sqlite3.connect(var / "warmpath.sqlite")) as newer:
+        newer.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        newer.execute("INSERT INTO alembic_version VALUES ('9999')")
+        newer.commit()
+    process = start(surroundings, tmp_path / "up.log")
+    assert process.wait(timeout=120) == 1
+    said = (tmp_path / "up.log").read_text().splitlines()
+    assert said[0].startswith("The database belongs to a newer Warmpath; ")
+    assert said[1:] == ["Everything has stopped; `make up` goes on where it stood."]
+    assert left_behind(str(var)) == []
