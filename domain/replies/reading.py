@@ -16,7 +16,8 @@ class Parts(NamedTuple):
     case on one line, with every IP address as ``<ip>`` and every mail address as ``<addr>``, and without round
     brackets. ``before`` is
     what a relay wrote before it quoted the other side: it names the host that speaks. ``domain`` is that of
-    the first mail address in the text.
+    the first mail address in the text. When the command is known that was answered, the words end in
+    ``<at mail from>``, ``<at rcpt to>`` or the like.
     """
 
     code: str
@@ -35,10 +36,10 @@ class Parts(NamedTuple):
 _SPACE = re.compile(r"\s+")
 _TYPE = re.compile(r"^[\s\"'<(]*(?:diagnostic-code:\s*)?(?:x-)?[a-z][a-z0-9-]{1,15}\s?;\s*", re.IGNORECASE)
 _LEADING_STATUS = re.compile(r"^([245])\.(\d{1,3})\.(\d{1,3})(?=[\s;:(-])")
-_AT_START = re.compile(r"^[\s\"'<(#]*([2345]\d\d)(?=[\s-]|$)")
+_AT_START = re.compile(r"^[\s\"'<(#]*(2(?:00|11|14|2[01]|35|5[0-2])|3[35]4|[45]\d\d)(?=[\s-]|$)")
 #: What relays write before they quote the other side.
 _QUOTED = re.compile(
-    r"(?:\]|said|says|replied|responded|response|reply|reason|answered|error|reports|returned|"
+    r"(?:\]|said|says|replied|responded|response|reply|reason|answered|error|reports|returned|was|"
     r"[a-z]+ command|remote server|<[^<>]{0,200}>(?: size=\d+)?|smtp)\s?[:;(]\s{0,3}[\"'<]?([45]\d\d)(?=[\s-])",
     re.IGNORECASE,
 )
@@ -47,8 +48,12 @@ _ANYWHERE = re.compile(r"(?:^|[\s:;,(<\"'#])([45][0-5]\d)(?=[\s-][^\d])")
 _STATUS = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?!\.?\d)")
 #: The code that starts each line of a longer reply, seen again after lines were joined.
 _CONTINUED = re.compile(r"(?<=\s)([245]\d\d)[ -](?:[245]\.\d{1,3}\.\d{1,3}\s)?")
-#: What Postfix adds to a reply.
-_COMMAND = re.compile(r" ?\(in reply to [a-z ]{1,60} command\)", re.IGNORECASE)
+#: What Postfix adds to a reply, and where Exim and qmail say the same before they quote it.
+_COMMAND = re.compile(r" ?\(in reply to (?:end of )?([a-z ]{1,40}?)(?: command)?\)", re.IGNORECASE)
+_AFTER = re.compile(
+    r"(?:after|reply to|in response to) (mail from|rcpt to|end of data|data|ehlo|helo|initial)", re.IGNORECASE
+)
+_QUERY = re.compile(r"(https?://[^\s<>\"?]{1,200})\?(?!p=)[^\s<>\"]*", re.IGNORECASE)
 #: Brackets stand for groups in phrases and carry no meaning in replies.
 _PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
 _URL = re.compile(r"https?://([^\s<>\"')\]]+)")
@@ -76,7 +81,11 @@ def take_apart(text: str) -> Parts:
         text = text[told.end() :].lstrip(" ;:-")
     stripped = _TYPE.sub("", text, count=1)
     code, start = _code(stripped)
-    before, said = stripped[:start], _COMMAND.sub("", stripped[start:])
+    before, said = stripped[:start], stripped[start:]
+    command = _COMMAND.search(said) or _AFTER.search(before)
+    said = _QUERY.sub(r"\1", _COMMAND.sub("", said))
+    if command:
+        said = f"{said} <at {command[1]}>"
     found = _STATUS.search(said) or _STATUS.search(before)
     if found:
         status = _numbers(found)

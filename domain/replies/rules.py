@@ -137,12 +137,12 @@ class Rules:
     def __init__(self, files: Iterable[Path]) -> None:
         self.all: list[Rule] = []
         self._marks: list[tuple[str, tuple[str, ...]]] = []
-        self._hosts: list[tuple[str, str]] = []
+        self._hosts: dict[str, str] = {}
         names: set[str] = set()
         for file in files:
             for name, marks in (read := _read(file)).providers.items():
                 self._marks.append((name, tuple(mark.lower() for mark in (*marks.text, *marks.hosts))))
-                self._hosts += [(host.lower(), name) for host in marks.hosts]
+                self._hosts |= dict.fromkeys((host.lower() for host in marks.hosts), name)
             for given in read.rule:
                 if given.id in names:
                     raise BadRules(f"{file.name}: rule {given.id!r} is there twice.", field=given.id)
@@ -173,8 +173,12 @@ class Rules:
 
     def provider_of_host(self, host: str) -> str:
         """The provider of a host name, empty when no file knows it."""
-        name = "." + host.rstrip(".").lower()
-        return next((provider for end, provider in self._hosts if name.endswith("." + end)), "")
+        name = host.rstrip(".").lower()
+        while name:
+            if name in self._hosts:
+                return self._hosts[name]
+            name = name.partition(".")[2]
+        return ""
 
     def first(self, parts: Parts, provider: str) -> Rule | None:
         """The first rule that fits."""

@@ -53,8 +53,15 @@ def read(raw: bytes) -> Report:
     if feedback is not None:
         opinion, recipients = arf.feedback(feedback, parts)
         return Report(format=Format.ARF, feedback=opinion, recipients=recipients, **common)
+    complained = arf.junk_mail_report(mail, parts)
+    if complained is not None:
+        return Report(format=Format.ARF, feedback=complained[0], recipients=complained[1], **common)
     if any("disposition-notification" in kind for kind in kinds):
         return Report(format=Format.RECEIPT, **common)
+    if mail.type == "multipart/report":
+        outcomes = next(filter(None, (dsn.inline(text, parts) for text in _texts(mail, parts))), ())
+        if outcomes:
+            return Report(format=Format.DSN, outcomes=outcomes, **common)
     if plain.is_bounce(mail, _automatic(mail)):
         outcomes = plain.outcomes(mail, parts)
         if outcomes:
@@ -64,6 +71,10 @@ def read(raw: bytes) -> Report:
     if mail.type == "multipart/report":
         return Report(format=Format.UNREADABLE, reason="is a report whose part with the facts is missing", **common)
     return Report(format=Format.OTHER, **common)
+
+
+def _texts(mail: mime.Entity, parts: list[mime.Entity]) -> list[str]:
+    return [part.text()[:100_000] for part in parts if part.type == "text/plain"] or [mail.text()[:100_000]]
 
 
 def _automatic(mail: mime.Entity) -> bool:

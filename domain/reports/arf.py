@@ -35,6 +35,22 @@ def feedback(report: mime.Entity, parts: list[mime.Entity]) -> tuple[Feedback, t
     )
 
 
+_JUNK_SUBJECT = re.compile(r"complaint about message from \[?([0-9a-f.:]{3,45})", re.IGNORECASE)
+
+
+def junk_mail_report(mail: mime.Entity, parts: list[mime.Entity]) -> tuple[Feedback, tuple[str, ...]] | None:
+    """Outlook.com's complaint of the older shape: the mail itself, with the recipient in a header; else None."""
+    for part in parts:
+        if part.type == "message/rfc822":
+            headers = mime.fields(mime.decoded(part.content()[:60_000].partition(b"\n\n")[0]))
+            told = headers.get("x-hmxmroriginalrecipient")
+            if told:
+                sender = _JUNK_SUBJECT.search(mail.header("subject")[:200])
+                opinion = Feedback(type="abuse", complaint=True, source_ip=_ip(sender[1]) if sender else "")
+                return opinion, tuple(one[0].lower() for one in _ADDRESS.finditer(told[0][:400]))
+    return None
+
+
 def _recipients(told: mime.Headers, parts: list[mime.Entity]) -> tuple[str, ...]:
     """Original-Rcpt-To; reporters that hide it leave Removal-Recipient or the header of the mail."""
     for name in ("original-rcpt-to", "removal-recipient"):

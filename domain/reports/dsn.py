@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from domain.replies import classify
 from domain.reports import mime, plain
 from domain.reports.model import Action, Outcome
 
@@ -14,6 +13,7 @@ TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 MOST_RECIPIENTS = 1_000
 
 _ACTIONS = {**{action.value: action for action in Action}, **dict.fromkeys(("failure", "fail", "error"), Action.FAILED)}
+_GROUP = re.compile(r"^(?:final-recipient|action|reporting-mta) ?:", re.IGNORECASE | re.MULTILINE)
 _BLANK = re.compile(r"\n[ \t]*\n")
 _STATUS = re.compile(r"([245])\.\d{1,3}\.\d{1,3}")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
@@ -22,12 +22,22 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 def outcomes(status: mime.Entity, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
     """Outcomes of all recipients that a status part names."""
-    groups = [mime.fields(group) for group in _BLANK.split(status.text().strip("\n"))[: MOST_RECIPIENTS + 1]]
+    return _outcomes(status.text(), parts)
+
+
+def inline(text: str, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
+    """Outcomes of fields that stand in a text without a part of their own: a relay took the boundaries out."""
+    start = _GROUP.search(text)
+    return _outcomes(text[start.start() :], parts) if start else ()
+
+
+def _outcomes(text: str, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
+    groups = [mime.fields(group) for group in _BLANK.split(text.strip("\n"))[: MOST_RECIPIENTS + 1]]
     whole: mime.Headers = {}
     found: list[Outcome] = []
     explained: list[str] = []
     for group in groups:
-        if not ("final-recipient" in group or "original-recipient" in group or "action" in group):
+        if "final-recipient" not in group and "original-recipient" not in group and "action" not in group:
             whole |= group
             continue
         if not explained:
@@ -44,10 +54,11 @@ def _outcome(group: mime.Headers, whole: mime.Headers, explanation: str, *, alon
     # Of several codes the remote server's own counts; the last is nearest to it.
     diagnostic = next((one for one in told if one.lower().lstrip().startswith("smtp")), told[-1] if told else "")
     text = _words(diagnostic)
-    if not text:
-        text = plain.about(explanation, recipient, alone=alone) or _one(group, "status")
     remote = _type_and_value(_one(group, "remote-mta"))[1] or _type_and_value(_one(whole, "reporting-mta"))[1]
-    reply = classify(f"{status[0]} {text}" if status else text, host=remote.partition(":")[0])
+    told_by = [text] if text else plain.about(explanation, recipient, alone=alone)
+    text, reply = plain.decide(
+        told_by or [_one(group, "status")], status[0] if status else "", remote.partition(":")[0]
+    )
     if action is not Action.FAILED and reply.hard:
         reply = reply.model_copy(update={"hard": False})
     return Outcome(
