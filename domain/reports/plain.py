@@ -36,7 +36,8 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _NOT_DELIVERED = re.compile(
-    r"(?:could not|couldn't|cannot|not) be delivered|undeliverable|delivery (?:has )?failed|failed to deliver|unable to deliver",
+    r"(?:could not|couldn't|cannot|not) be delivered|undeliverable|delivery (?:has )?failed|"
+    r"(?:failed|unable) to deliver",
     re.IGNORECASE,
 )
 _DELAY = re.compile(
