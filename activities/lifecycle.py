@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import Context
+from domain.lifecycle import Disposal, disposed
 from domain.words import Actor, Severity, Stage
+from providers.ip_vendors.port import IpVendor, VendorError, VendorFault
 from store import incidents, ips, ledger
+from store import purchase as orders
+
+#: Seconds that one attempt follows a workflow of somebody else, and from one sign of life to the next.
+FOLLOW_SECONDS, FOLLOW_LOOK = 3_000.0, 20.0
 
 
 class StageReached(BaseModel):
@@ -30,6 +41,7 @@ class Trouble(BaseModel):
     critical: bool
     source: str
     recovered: bool = Field(False, description="The trouble is over; only a person lets mail go again.")
+    kind: str = "reputation"
 
 
 class Assignment(BaseModel):
@@ -40,11 +52,32 @@ class Assignment(BaseModel):
     sender: str | None = None
 
 
-class LifecycleActivities:
-    """Read model of the life of an IP."""
+class GiveBack(BaseModel):
+    """A retired IP whose address goes back to its vendor, unless it is kept."""
 
-    def __init__(self, context: Context) -> None:
+    address: str
+    keep: bool = False
+
+
+class Follow(BaseModel):
+    """A workflow that runs under the id of a child, started by somebody else."""
+
+    workflow_id: str
+
+
+class Followed(BaseModel):
+    """How it ended: ``outcome`` as its result says, or why it ``failed``."""
+
+    outcome: str = ""
+    failed: str = ""
+
+
+class LifecycleActivities:
+    """Effects of the life of an IP: its read model, and its address at the vendor."""
+
+    def __init__(self, context: Context, vendors: Mapping[str, IpVendor] | None = None) -> None:
         self._db = context.db
+        self._vendors = vendors or {}
 
     @activity.defn(name="lifecycle_reach")
     async def reach(self, reached: StageReached) -> None:
@@ -58,7 +91,65 @@ class LifecycleActivities:
                 waiting_on=reached.waiting_on,
             )
             if reached.stage is Stage.RETIRED:
-                await ledger.set_paused(session, reached.address, True, reached.waiting_for or "retired")
+                await ledger.set_paused(session, reached.address, True, "retired")
+
+    @activity.defn(name="lifecycle_give_back")
+    async def give_back(self, wanted: GiveBack) -> str:
+        """Give a bought address back to its vendor, then end our hold; answers what became of it, in words.
+
+        Repeatable: a vendor answers a second release like the first, and the row says when it is done. A vendor
+        that refuses for good opens an incident; one that does not answer is asked again.
+        """
+        async with self._db.read() as session:
+            ip = await ips.get(session, wanted.address)
+        vendor = self._vendors.get(ip.vendor)
+        why = ""
+        if ip.order_id is None:
+            disposal = Disposal.OWNED
+        elif wanted.keep:
+            disposal = Disposal.KEPT
+        else:
+            disposal = Disposal.RELEASED
+            try:
+                if vendor is None:
+                    raise VendorError(VendorFault.REFUSED, "this installation no longer buys there.")
+                await vendor.release(ip.address, ip.order_id)
+            except VendorError as error:
+                if error.kind is VendorFault.RETRYABLE:
+                    raise
+                disposal, why = Disposal.STUCK, error.detail
+        said = disposed(disposal, ip.address, ip.vendor, why)
+        async with self._db.write() as session:
+            await ips.dispose(session, ip.address, disposal, said)
+            if disposal is Disposal.RELEASED and ip.order_id is not None:
+                await orders.release(session, ip.address, ip.order_id)
+            if disposal is Disposal.STUCK:
+                await incidents.open_incident(
+                    session, "retirement", ip.address, Severity.WARNING, "A retired IP was not given back", said
+                )
+        return said
+
+    @activity.defn(name="lifecycle_follow")
+    async def follow(self, wanted: Follow) -> Followed:
+        """Wait for a workflow that is not our child; fails benignly before its time is up, to be asked again."""
+        handle = activity.client().get_workflow_handle(wanted.workflow_id)
+        began = time.monotonic()
+        while time.monotonic() - began < FOLLOW_SECONDS:
+            activity.heartbeat()
+            try:
+                result = await asyncio.wait_for(handle.result(), FOLLOW_LOOK)
+            except TimeoutError:
+                continue
+            except WorkflowFailureError as error:
+                return Followed(failed=str(error.cause))
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return Followed(failed=f"{wanted.workflow_id} is gone")
+            return Followed(outcome=str(result.get("outcome", "")) if isinstance(result, dict) else "")
+        raise ApplicationError(
+            f"{wanted.workflow_id} runs still.", type="Running", category=ApplicationErrorCategory.BENIGN
+        )
 
     @activity.defn(name="lifecycle_trouble")
     async def trouble(self, trouble: Trouble) -> None:
@@ -66,11 +157,11 @@ class LifecycleActivities:
         async with self._db.write() as session:
             await ips.lock(session, trouble.address)
             if trouble.recovered:
-                await incidents.close_incident(session, "reputation", trouble.address, trouble.reason)
+                await incidents.close_incident(session, trouble.kind, trouble.address, trouble.reason)
                 return
             severity = Severity.CRITICAL if trouble.critical else Severity.WARNING
             await incidents.open_incident(
-                session, "reputation", trouble.address, severity, trouble.reason, f"Reported by {trouble.source}."
+                session, trouble.kind, trouble.address, severity, trouble.reason, f"Reported by {trouble.source}."
             )
             if trouble.critical:
                 await ips.set_stage(
@@ -94,5 +185,7 @@ class LifecycleActivities:
 
 def activities(context: Context) -> list[Callable[..., Any]]:
     """The activities of this journey, bound to a worker's context."""
-    bound = LifecycleActivities(context)
-    return [bound.reach, bound.trouble, bound.assign]
+    from providers.ip_vendors.registry import vendors
+
+    bound = LifecycleActivities(context, vendors(context.settings))
+    return [bound.reach, bound.give_back, bound.follow, bound.trouble, bound.assign]

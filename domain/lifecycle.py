@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import BaseModel, Field
 
 from domain.refusals import Conflict, Refused
@@ -28,9 +30,29 @@ class LifecycleInput(BaseModel):
 
 
 class Retire(BaseModel):
-    """Take an IP out of service for good."""
+    """Take an IP out of service for good; ``keep`` leaves the address with us instead of giving it back."""
 
     reason: str
+    keep: bool = False
+
+
+class Disposal(StrEnum):
+    """What became of the address of a retired IP."""
+
+    RELEASED = "released"
+    KEPT = "kept"
+    OWNED = "owned"
+    STUCK = "stuck"
+
+
+def disposed(disposal: Disposal, address: str, vendor: str, why: str = "") -> str:
+    """What became of a retired address, in words."""
+    return {
+        Disposal.RELEASED: f"{address} is retired and given back to {vendor}.",
+        Disposal.KEPT: f"{address} is retired and kept: {vendor} goes on charging for it.",
+        Disposal.OWNED: f"{address} is retired; it was imported, not bought here, so it stays yours.",
+        Disposal.STUCK: f"{address} is retired, but {vendor} did not take it back: {why}",
+    }[disposal]
 
 
 class Reassign(BaseModel):

@@ -9,11 +9,16 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from domain.lifecycle import Disposal
 from domain.refusals import Conflict, NotFound
 from domain.words import Actor, Stage
 from store import ordering
 from store.database import now
+from store.tables.dns import DnsSetup
 from store.tables.ips import Ip, JourneyStep
+from store.tables.ledger import LedgerWindow
+from store.tables.reputation import Reputation
+from store.tables.warmup import WarmupRow
 
 
 async def get(session: AsyncSession, address: str) -> Ip:
@@ -39,14 +44,22 @@ async def lock(session: AsyncSession, address: str) -> None:
 async def insert(session: AsyncSession, ip: Ip) -> bool:
     """Add an IP; False when the same order or import added it before.
 
+    A retired address that came to rest may begin a new life; what is known of the old one stays in its journey.
+
     Raises:
-        Conflict: the address belongs to another order.
+        Conflict: the address belongs to another order, or its retirement is not over.
     """
     present = await session.get(Ip, ip.address)
     if present is not None:
         if present.order_id == ip.order_id and ip.order_id is not None:
             return False
-        raise Conflict(f"{ip.address} is already in the inventory.", field="address", code="duplicate")
+        if not present.disposal:
+            raise Conflict(f"{ip.address} is already in the inventory.", field="address", code="duplicate")
+        for table in (DnsSetup, WarmupRow, Reputation, LedgerWindow):
+            await session.exec(sa.delete(table).where(col(table.address) == ip.address))
+        await session.delete(present)
+        await session.flush()
+        session.expunge(present)
     session.add(ip)
     session.add(JourneyStep(address=ip.address, stage=ip.stage, note=ip.waiting_for))
     await session.flush()
@@ -63,10 +76,14 @@ async def set_stage(
 ) -> Ip:
     """Move an IP to a stage, and say what it waits for; the same again changes nothing.
 
+    A retired IP stays retired: what ended late must not bring it back.
+
     Raises:
         NotFound: Warmpath does not know the address.
     """
     row = await get(session, address)
+    if row.stage == Stage.RETIRED and stage is not Stage.RETIRED:
+        return row
     moment = now()
     if row.stage != stage:
         session.add(JourneyStep(address=address, stage=stage, at=moment, note=waiting_for))
@@ -80,6 +97,19 @@ async def set_stage(
     session.add(row)
     await session.flush()
     return row
+
+
+async def dispose(session: AsyncSession, address: str, disposal: Disposal, said: str) -> None:
+    """Write what became of a retired address; the same again changes nothing."""
+    row = await get(session, address)
+    if row.disposal != disposal:
+        session.add(JourneyStep(address=address, stage=Stage.RETIRED, note=said))
+    stuck = disposal is Disposal.STUCK
+    row.disposal, row.updated_at = disposal, now()
+    row.waiting_for, row.waiting_on = (said, Actor.OPERATOR) if stuck else ("", Actor.NOBODY)
+    row.waiting_since = now() if stuck else None
+    session.add(row)
+    await session.flush()
 
 
 async def list_page(

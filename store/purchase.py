@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.lifecycle import Disposal
 from domain.purchase import PaymentEvent as PaymentNotice
 from domain.refusals import Conflict, NotFound
 from store.database import now, upsert
@@ -105,7 +106,7 @@ async def reserve(session: AsyncSession, dialect: str, address: str, order_id: s
     if held is None or held.order_id != order_id:
         raise Conflict(f"{address} was taken by another order.", field="candidates", code="taken")
     ip = await session.get(Ip, address)
-    if ip is not None and ip.order_id != order_id:
+    if ip is not None and ip.order_id != order_id and ip.disposal != Disposal.RELEASED:
         raise Conflict(f"{address} is already in the inventory.", field="candidates", code="taken")
 
 
@@ -136,5 +137,7 @@ async def in_use(session: AsyncSession, addresses: Sequence[str], order_id: str)
             col(Reservation.address).in_(addresses), col(Reservation.order_id) != order_id
         )
     )
-    owned = await session.exec(select(Ip.address).where(col(Ip.address).in_(addresses)))
+    owned = await session.exec(
+        select(Ip.address).where(col(Ip.address).in_(addresses), col(Ip.disposal) != Disposal.RELEASED)
+    )
     return {*held.all(), *owned.all()}

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import TypedSearchAttributes
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.lifecycle import Assignment, LifecycleActivities, StageReached, Trouble
+    from activities.lifecycle import (
+        Assignment,
+        Follow,
+        Followed,
+        GiveBack,
+        LifecycleActivities,
+        StageReached,
+        Trouble,
+    )
     from domain.dns import DnsInput
     from domain.lifecycle import (
         DnsDrifted,
@@ -26,13 +46,27 @@ with workflow.unsafe.imports_passed_through():
     from workflows.warmup import Warmup
 
 
+#: Kind of the incident that a broken DNS set-up opens.
+DNS_FAILED = "dns_failed"
+
+
+@dataclass
+class Running:
+    """A child, or what runs under its id without being ours (``adopted``, followed by an activity)."""
+
+    task: asyncio.Task[Any]
+    adopted: str | None = None
+    result: WarmupResult | Followed | None = None
+
+
 @workflow.defn
 class IpLifecycle:
     """Parent of an IP's DNS set-up and warm-ups; sleeps without cost at full capacity.
 
     Id ``ip:<address>``. Stages: awaiting_dns, active, warming, full_capacity, at_risk, retired.
     Updates: ``start_warmup``, ``reassign``, ``retire``. Signals: ``reputation_changed``,
-    ``dns_drifted``. No time limit. Actions: about 10 beside those of its children.
+    ``dns_drifted``. No time limit. Actions: about 10 beside those of its children. A child that runs already is
+    followed, a DNS set-up that fails is begun again, and a retired address goes back to its vendor.
     """
 
     @workflow.init
@@ -45,6 +79,7 @@ class IpLifecycle:
         self._troubles: list[ReputationChanged] = []
         self._assignments: list[Reassign] = []
         self._retire: Retire | None = None
+        self._retired = False
 
     @workflow.run
     async def run(self, start: LifecycleInput) -> str:
@@ -86,9 +121,10 @@ class IpLifecycle:
         self._assignments.append(change)
 
     @workflow.update
-    def retire(self, command: Retire) -> None:
-        """End the life of the IP; its mail stops."""
-        self._retire = command
+    async def retire(self, command: Retire) -> None:
+        """End the life of the IP; answers once its mail is stopped. The address goes back after that."""
+        self._retire = self._retire or command
+        await workflow.wait_condition(lambda: self._retired)
 
     @retire.validator
     def _check_retire(self, command: Retire) -> None:
@@ -115,67 +151,115 @@ class IpLifecycle:
         return bool(self._plan or self._troubles or self._assignments or self._retire)
 
     async def _set_up_dns(self) -> None:
+        """Until DNS is verified; a set-up that fails is begun again, later each time."""
         workflow.set_current_details("Waits for **DNS** to be published, visible and verified.")
-        dns = await workflow.start_child_workflow(
-            DnsPropagation.run,
-            DnsInput(address=self._start.address),
-            id=ids.dns_id(self._start.address),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"DNS of {self._start.address}",
-            search_attributes=self._attributes(),
-        )
-        # An IP may be retired while DNS is still awaited; the other messages wait until DNS stands.
-        await workflow.wait_condition(lambda: dns.done() or self._retire is not None)
-        if self._retire is not None:
-            dns.cancel()
-            return
-        await dns
-        self._stage = Stage.ACTIVE
+        pause, failed = options.AGAIN_FIRST, False
+        while self._retire is None:
+            dns = await self._child(
+                DnsPropagation.run,
+                DnsInput(address=self._start.address),
+                ids.dns_id(self._start.address),
+                f"DNS of {self._start.address}",
+            )
+            if (why := await self._beside(dns)) is None:
+                break
+            failed = True
+            said = ReputationChanged(reason=f"The DNS set-up broke off and begins again: {why}", source="its workflow")
+            await self._note(said, kind=DNS_FAILED)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._retire is not None, timeout=pause, timeout_summary="Begin DNS again"
+                )
+            pause = min(pause * 2, options.AGAIN_LONGEST)
+        if self._retire is None:
+            self._stage = Stage.ACTIVE
+        if failed and self._retire is None:
+            over = ReputationChanged(reason="The DNS set-up went through.", recovered=True)
+            await self._note(over, kind=DNS_FAILED)
 
-    async def _act(self) -> None:
+    async def _child(self, run: Any, start: BaseModel, child_id: str, summary: str) -> Running:  # noqa: ANN401
+        """A child, or whatever runs under its id already: after a reset a month of warm-up is not thrown away."""
+        try:
+            child = await workflow.start_child_workflow(
+                run,
+                start,
+                id=child_id,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=summary,
+                search_attributes=self._attributes(),
+            )
+        except WorkflowAlreadyStartedError:
+            following = workflow.start_activity_method(
+                LifecycleActivities.follow,
+                Follow(workflow_id=child_id),
+                summary=f"{summary}: it runs already, follow it",
+                **options.FOLLOW,
+            )
+            return Running(following, adopted=child_id)
+        return Running(child)
+
+    async def _beside(self, running: Running) -> str | None:
+        """Hear messages while a child runs; answers why it failed, or None. Retirement ends it."""
+        while not running.task.done():
+            await workflow.wait_condition(
+                lambda: running.task.done() or bool(self._troubles or self._assignments or self._retire)
+            )
+            if self._retire is not None:
+                await self._end_child(running)
+                return None
+            await self._hear()
+        try:
+            running.result = await running.task
+        except (ChildWorkflowError, ActivityError) as error:
+            return str(error.cause or error)
+        if isinstance(running.result, Followed) and running.result.failed:
+            return running.result.failed
+        return None
+
+    async def _end_child(self, running: Running) -> None:
+        if running.adopted is not None:
+            with contextlib.suppress(FailureError):
+                await workflow.get_external_workflow_handle(running.adopted).cancel()
+        else:
+            running.task.cancel()
+        # It ends before the retirement is written down, so that it writes nothing afterwards.
+        with contextlib.suppress(FailureError, asyncio.CancelledError):
+            await running.task
+
+    async def _hear(self) -> None:
         while self._assignments:
             await self._assign(self._assignments.pop(0))
         while self._troubles:
             await self._note(self._troubles.pop(0))
+
+    async def _act(self) -> None:
+        await self._hear()
         if self._plan is not None and self._retire is None:
             await self._warm_up(self._plan)
 
     async def _warm_up(self, plan: WarmupPlan) -> None:
         """Run a warm-up beside the messages: while it lasts, trouble and retirement are still heard."""
         self._warming = True
-        child = await workflow.start_child_workflow(
+        child = await self._child(
             Warmup.run,
-            WarmupInput(
-                address=self._start.address, plan=plan, pool=self._start.pool, sender=self._start.sender
-            ),
-            id=ids.warmup_id(self._start.address),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Warm-up of {self._start.address} to {plan.target:,} a day",
-            search_attributes=self._attributes(),
+            WarmupInput(address=self._start.address, plan=plan, pool=self._start.pool, sender=self._start.sender),
+            ids.warmup_id(self._start.address),
+            f"Warm-up of {self._start.address} to {plan.target:,} a day",
         )
         self._stage = Stage.WARMING
         self._plan = None
         self._tell()
-        while not child.done():
-            await workflow.wait_condition(
-                lambda: child.done() or bool(self._troubles or self._assignments or self._retire)
-            )
-            if self._retire is not None:
-                child.cancel()
-                break
-            while self._assignments:
-                await self._assign(self._assignments.pop(0))
-            while self._troubles:
-                await self._note(self._troubles.pop(0))
+        failed = await self._beside(child)
         self._warming = False
-        try:
-            result: WarmupResult = await child
-        except ChildWorkflowError:
-            if self._retire is None:
-                self._stage = Stage.AT_RISK
+        if self._retire is not None:
             return
-        stopped = result.outcome is WarmupState.STOPPED
-        self._stage = Stage.AT_RISK if stopped else Stage.FULL_CAPACITY
+        if failed is not None:
+            await self._note(
+                ReputationChanged(reason=f"The warm-up broke off: {failed}", critical=True, source="its workflow")
+            )
+            return
+        outcome = child.result.outcome if isinstance(child.result, WarmupResult | Followed) else ""
+        self._stage = Stage.AT_RISK if outcome == WarmupState.STOPPED else Stage.FULL_CAPACITY
 
     async def _assign(self, change: Reassign) -> None:
         await workflow.execute_activity_method(
@@ -185,7 +269,7 @@ class IpLifecycle:
             **options.QUICK,
         )
 
-    async def _note(self, change: ReputationChanged) -> None:
+    async def _note(self, change: ReputationChanged, kind: str = "reputation") -> None:
         if change.critical:
             self._stage = Stage.AT_RISK
         await workflow.execute_activity_method(
@@ -196,25 +280,35 @@ class IpLifecycle:
                 critical=change.critical,
                 source=change.source,
                 recovered=change.recovered,
+                kind=kind,
             ),
             summary=change.reason[:120],
             **options.QUICK,
         )
 
     async def _end(self, command: Retire) -> None:
+        """Mail stops first; then the address goes back to its vendor, however long that takes."""
         self._stage = Stage.RETIRED
         await workflow.execute_activity_method(
             LifecycleActivities.reach,
             StageReached(
                 address=self._start.address,
                 stage=Stage.RETIRED,
-                waiting_for="",
-                waiting_on=Actor.NOBODY,
+                waiting_for="" if command.keep else "its address to be given back to the vendor",
+                waiting_on=Actor.NOBODY if command.keep else Actor.VENDOR,
             ),
             summary=f"Retire: {command.reason[:100]}",
             **options.QUICK,
         )
-        workflow.set_current_details(f"**Retired**: {command.reason}")
+        self._retired = True
+        workflow.set_current_details(f"**Retired**: {command.reason}. Its address goes back to the vendor.")
+        said = await workflow.execute_activity_method(
+            LifecycleActivities.give_back,
+            GiveBack(address=self._start.address, keep=command.keep),
+            summary="Keep the address" if command.keep else "Give the address back to its vendor",
+            **options.on(options.VENDOR, self._start.vendor_queue),
+        )
+        workflow.set_current_details(f"**Retired**: {command.reason}. {said}")
 
     def _tell(self) -> None:
         words = {
@@ -226,6 +320,4 @@ class IpLifecycle:
         workflow.set_current_details(words.get(self._stage, f"Stage {self._stage}."))
 
     def _attributes(self) -> TypedSearchAttributes:
-        return search_attributes.of(
-            address=self._start.address, pool=self._start.pool, sender=self._start.sender
-        )
+        return search_attributes.of(address=self._start.address, pool=self._start.pool, sender=self._start.sender)

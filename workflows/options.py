@@ -72,5 +72,15 @@ SWEEP = Limits(
     ),
 )
 
+#: Following a workflow that runs under a child's id: an attempt an hour, and no end until it ends.
+FOLLOW = Limits(
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(minutes=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+
+#: First pause before a failed DNS set-up is begun again, and the longest.
+AGAIN_FIRST, AGAIN_LONGEST = timedelta(seconds=10), timedelta(hours=1)
+
 #: How long a command waits for a quote that the read model shows already.
 QUOTE_IS_NEAR = timedelta(seconds=3)

@@ -49,6 +49,7 @@ class IpOut(BaseModel):
     band: str
     scored_at: dt.datetime | None
     order_id: str | None
+    disposal: str
     dns_verified_at: dt.datetime | None
     waiting_for: str
     waiting_on: str

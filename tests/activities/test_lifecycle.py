@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
 from activities.context import Context
-from activities.lifecycle import LifecycleActivities, Trouble
+from activities.lifecycle import GiveBack, LifecycleActivities, Trouble
 from domain.words import MailboxProvider, Stage
+from providers.ip_vendors.port import VendorError
+from providers.ip_vendors.sandbox import SandboxVendor
+from sandbox import vendor as vendor_program
 from store import incidents, ips, ledger
+from store import purchase as orders
 from store.database import Database
 from store.tables.ips import Ip
+from tests.workflows.test_purchase import serving
 
 IP, HOUR_MS = "203.0.113.10", 3_600_000
 
@@ -33,3 +43,85 @@ async def test_recovery_closes_the_incident_and_lets_no_mail_go(context: Context
     assert ip.stage == Stage.AT_RISK
     assert window is not None
     assert window.paused, "only a person lets mail go again"
+
+
+@pytest.fixture
+async def vendor(tmp_path: Path) -> AsyncIterator[SandboxVendor]:
+    """The sandbox's vendor over HTTP, which sold one address to an order."""
+    async with serving(vendor_program.create(vendor_program.Vendor(tmp_path / "vendor.json"))) as url:
+        yield SandboxVendor(url)
+
+
+BOUGHT, ORDER = "198.51.100.60", "order-1"
+
+
+async def bought(db: Database, vendor: SandboxVendor) -> None:
+    await vendor.reserve(BOUGHT, ORDER)
+    await vendor.provision(BOUGHT, ORDER)
+    async with db.write() as session:
+        await orders.reserve(session, db.dialect, BOUGHT, ORDER)
+        await ips.insert(session, Ip(address=BOUGHT, vendor="sandbox", order_id=ORDER, stage=Stage.FULL_CAPACITY))
+        await ips.set_stage(session, BOUGHT, Stage.RETIRED)
+
+
+async def test_a_retired_ip_goes_back_to_its_vendor_and_can_be_bought_again(
+    context: Context, db: Database, vendor: SandboxVendor
+) -> None:
+    await bought(db, vendor)
+    bound = LifecycleActivities(context, {"sandbox": vendor})
+    async with db.read() as session:
+        assert await orders.in_use(session, [BOUGHT], "order-2") == {BOUGHT}
+    said = {await bound.give_back(GiveBack(address=BOUGHT)) for _ in range(2)}
+    assert said == {f"{BOUGHT} is retired and given back to sandbox."}
+    await vendor.reserve(BOUGHT, "order-2")
+    async with db.write() as session:
+        assert await orders.in_use(session, [BOUGHT], "order-2") == set()
+        await orders.reserve(session, db.dialect, BOUGHT, "order-2")
+        assert await ips.insert(session, Ip(address=BOUGHT, order_id="order-2", stage=Stage.AWAITING_DNS))
+    # A give-back that is repeated late takes nothing from the new owner.
+    async with db.read() as session:
+        row = await ips.get(session, BOUGHT)
+        notes = [step.note for step in await ips.steps(session, BOUGHT)]
+    assert (row.stage, row.disposal, row.order_id) == (Stage.AWAITING_DNS, "", "order-2")
+    assert notes.count(f"{BOUGHT} is retired and given back to sandbox.") == 1
+
+
+async def test_a_retired_ip_that_is_kept_stays_ours(context: Context, db: Database, vendor: SandboxVendor) -> None:
+    await bought(db, vendor)
+    said = await LifecycleActivities(context, {"sandbox": vendor}).give_back(GiveBack(address=BOUGHT, keep=True))
+    assert "kept: sandbox goes on charging" in said
+    with pytest.raises(VendorError, match="taken"):
+        await vendor.reserve(BOUGHT, "order-2")
+    async with db.read() as session:
+        assert await orders.in_use(session, [BOUGHT], "order-2") == {BOUGHT}
+
+
+async def test_an_imported_ip_is_given_back_to_nobody(context: Context, db: Database, vendor: SandboxVendor) -> None:
+    await bought(db, vendor)
+    async with db.write() as session:
+        (await ips.get(session, BOUGHT)).order_id = None
+    said = await LifecycleActivities(context, {"sandbox": vendor}).give_back(GiveBack(address=BOUGHT))
+    assert "imported, not bought here" in said
+    with pytest.raises(VendorError, match="taken"):
+        await vendor.reserve(BOUGHT, "order-2")
+
+
+async def test_a_vendor_that_refuses_a_return_calls_a_person(
+    context: Context, db: Database, vendor: SandboxVendor
+) -> None:
+    await bought(db, vendor)
+    said = await LifecycleActivities(context, {}).give_back(GiveBack(address=BOUGHT))
+    assert "did not take it back: this installation no longer buys there" in said
+    async with db.read() as session:
+        (opened,) = await incidents.listing(session, open_only=True, address=BOUGHT)
+        row = await ips.get(session, BOUGHT)
+        assert await orders.in_use(session, [BOUGHT], "order-2") == {BOUGHT}
+    assert (opened.kind, opened.detail) == ("retirement", said)
+    assert (row.waiting_for, row.waiting_on) == (said, "operator")
+
+
+async def test_what_ends_late_does_not_bring_a_retired_ip_back(context: Context, db: Database) -> None:
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.RETIRED))
+        row = await ips.set_stage(session, IP, Stage.AWAITING_DNS, waiting_for="DNS to spread")
+    assert (row.stage, row.waiting_for) == (Stage.RETIRED, "")

@@ -1,0 +1,229 @@
+"""The life of an IP and its children: one that runs already, one that fails, and retirement at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from temporalio import workflow
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities import lifecycle
+from activities.context import Context
+from domain.dns import DnsInput, DnsResult
+from domain.lifecycle import LifecycleInput, Reassign, Retire
+from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
+from domain.words import Stage
+from store import incidents, ips
+from store.tables.ips import Ip
+from workflows import ids, options
+from workflows.lifecycle import DNS_FAILED, IpLifecycle
+
+#: One store is enough: what is tested here is the workflow.
+pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+
+
+@workflow.defn(name="DnsPropagation", sandboxed=False)
+class Dns:
+    """Waits for a word: verified, or broken."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    @workflow.run
+    async def run(self, start: DnsInput) -> DnsResult:
+        await workflow.wait_condition(lambda: bool(self._said))
+        if self._said == "broken":
+            raise ApplicationError("its worker lost its mind", non_retryable=True)
+        return DnsResult(address=start.address)
+
+    @workflow.signal
+    def say(self, word: str) -> None:
+        self._said = word
+
+
+@workflow.defn(name="Warmup", sandboxed=False)
+class Ramp:
+    """Waits for a word, and ends with it as outcome."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    @workflow.run
+    async def run(self, start: WarmupInput) -> WarmupResult:
+        await workflow.wait_condition(lambda: bool(self._said))
+        if self._said == "broken":
+            raise ApplicationError("its history is gone", non_retryable=True)
+        return WarmupResult(address=start.address, outcome=WarmupState(self._said), reason="", step=0, cap=50)
+
+    @workflow.signal
+    def say(self, word: str) -> None:
+        self._said = word
+
+
+@dataclass
+class Stand:
+    """A life, and a way to speak to its children."""
+
+    client: Client
+    context: Context
+    queue: str
+    address: str
+
+    async def start(self, stage: Stage) -> None:
+        async with self.context.db.write() as session:
+            await ips.insert(session, Ip(address=self.address, stage=stage))
+        await self.client.start_workflow(
+            IpLifecycle.run,
+            LifecycleInput(address=self.address, stage=stage),
+            id=ids.ip_id(self.address),
+            task_queue=self.queue,
+        )
+
+    def life(self):  # noqa: ANN201 - a typed handle
+        return self.client.get_workflow_handle_for(IpLifecycle.run, ids.ip_id(self.address))
+
+    async def say(self, child_id: str, word: str) -> None:
+        await self.until(lambda: self.runs(child_id))
+        await self.client.get_workflow_handle(child_id).signal("say", word)
+
+    async def runs(self, workflow_id: str) -> bool:
+        return await self.status(workflow_id) is WorkflowExecutionStatus.RUNNING
+
+    async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        try:
+            return (await self.client.get_workflow_handle(workflow_id).describe()).status
+        except Exception:  # noqa: BLE001 - not started yet
+            return None
+
+    async def stands(self, stage: Stage) -> None:
+        async def there() -> bool:
+            return await self.life().query(IpLifecycle.stage) is stage
+
+        await self.until(there)
+
+    async def until(self, true: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(30):
+            while not await true():
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def stand(temporal: Client, context: Context, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
+    monkeypatch.setattr(options, "AGAIN_FIRST", timedelta(milliseconds=50))
+    monkeypatch.setattr(lifecycle, "FOLLOW_LOOK", 0.2)
+    queue = uuid.uuid4().hex
+    address = f"2001:db8::{uuid.uuid4().int % 0xFFFF + 1:x}:{uuid.uuid4().int % 0xFFFF + 1:x}"
+    async with Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[IpLifecycle, Dns, Ramp],
+        activities=lifecycle.activities(context),
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield Stand(temporal, context, queue, address)
+
+
+async def test_a_dns_set_up_that_fails_is_told_and_begun_again(stand: Stand) -> None:
+    await stand.start(Stage.AWAITING_DNS)
+    child = ids.dns_id(stand.address)
+    await stand.say(child, "broken")
+
+    async def told() -> bool:
+        async with stand.context.db.read() as session:
+            return any(one.kind == DNS_FAILED for one in await incidents.listing(session, open_only=True))
+
+    await stand.until(told)
+    await stand.say(child, "verified")
+    await stand.stands(Stage.ACTIVE)
+    await stand.until(lambda: _not(told))
+
+
+async def _not(true: Callable[[], Awaitable[bool]]) -> bool:
+    return not await true()
+
+
+async def test_a_dns_set_up_that_runs_already_is_followed(stand: Stand) -> None:
+    child = ids.dns_id(stand.address)
+    await stand.client.start_workflow(Dns.run, DnsInput(address=stand.address), id=child, task_queue=stand.queue)
+    await stand.start(Stage.AWAITING_DNS)
+    await stand.say(child, "verified")
+    await stand.stands(Stage.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("word", "stage"), [("graduated", Stage.FULL_CAPACITY), ("stopped", Stage.AT_RISK), ("broken", Stage.AT_RISK)]
+)
+async def test_a_warm_up_that_runs_already_is_followed_not_thrown_away(stand: Stand, word: str, stage: Stage) -> None:
+    child = ids.warmup_id(stand.address)
+    start = WarmupInput(address=stand.address, plan=WarmupPlan(), pool="default")
+    before = await stand.client.start_workflow(Ramp.run, start, id=child, task_queue=stand.queue)
+    await stand.start(Stage.ACTIVE)
+    assert await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan()) is Stage.WARMING
+    with pytest.raises(WorkflowUpdateFailedError):
+        await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
+    await stand.say(child, word)
+    await stand.stands(stage)
+    assert (await stand.client.get_workflow_handle(child).describe()).run_id == before.first_execution_run_id
+
+
+async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
+    await stand.say(ids.warmup_id(stand.address), "broken")
+    await stand.stands(Stage.AT_RISK)
+    async with stand.context.db.read() as session:
+        (told,) = await incidents.listing(session, open_only=True)
+        row = await ips.get(session, stand.address)
+    assert "its history is gone" in told.title
+    assert (row.stage, row.waiting_on) == (Stage.AT_RISK, "operator")
+
+
+async def test_the_pool_changes_while_dns_is_awaited(stand: Stand) -> None:
+    await stand.start(Stage.AWAITING_DNS)
+    await stand.until(lambda: stand.runs(ids.dns_id(stand.address)))
+    await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool="other"))
+
+    async def moved() -> bool:
+        async with stand.context.db.read() as session:
+            return (await ips.get(session, stand.address)).pool == "other"
+
+    await stand.until(moved)
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["own child", "followed"])
+async def test_retirement_while_a_child_starts_ends_life_and_child(stand: Stand, adopted: bool) -> None:
+    child = ids.dns_id(stand.address)
+    if adopted:
+        start = DnsInput(address=stand.address)
+        await stand.client.start_workflow(Dns.run, start, id=child, task_queue=stand.queue)
+    await stand.start(Stage.AWAITING_DNS)
+
+    async def followed() -> bool:
+        return bool((await stand.life().describe()).raw_description.pending_activities)
+
+    if adopted:
+        await stand.until(followed)
+    await stand.life().execute_update(IpLifecycle.retire, Retire(reason="a mistake"))
+    assert await asyncio.wait_for(stand.life().result(), 30) == "a mistake"
+    await stand.until(lambda: _not(lambda: stand.runs(child)))
+    async with stand.context.db.read() as session:
+        row = await ips.get(session, stand.address)
+    assert (row.stage, row.disposal, row.waiting_for) == (Stage.RETIRED, "owned", "")
+
+
+async def test_retirement_and_a_warm_up_pressed_together_end_the_life(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await asyncio.gather(
+        stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan()),
+        stand.life().execute_update(IpLifecycle.retire, Retire(reason="a mistake")),
+        return_exceptions=True,
+    )
+    assert await asyncio.wait_for(stand.life().result(), 30) == "a mistake"
+    await stand.until(lambda: _not(lambda: stand.runs(ids.warmup_id(stand.address))))
