@@ -15,6 +15,7 @@ from api import limits, logs, metrics, outbox, problems
 from api.deps import RateLimit
 from api.routes import (
     account,
+    campaigns,
     dns,
     gate,
     health,
@@ -34,7 +35,10 @@ from workflows.client import connect, keyring
 
 log = structlog.get_logger()
 
-ROUTES = (health, lifecycle, performance, purchase, dns, warmup, reputation, incidents, pools, gate, webhooks, account)
+ROUTES = (
+    health, lifecycle, performance, purchase, dns, warmup, reputation, incidents,
+    pools, campaigns, gate, webhooks, account,
+)  # fmt: skip
 
 
 def create(

@@ -19,7 +19,7 @@ MOST = 200
 
 @dataclass(frozen=True)
 class Question:
-    """Who wants to send how much to whom; exactly one of ``ip``, ``pool``, ``sender`` is set."""
+    """Who wants to send how much to whom; exactly one of ``ip``, ``pool``, ``sender``, ``campaign`` is set."""
 
     provider: MailboxProvider
     count: int
@@ -27,6 +27,7 @@ class Question:
     ip: str | None = None
     pool: str | None = None
     sender: str | None = None
+    campaign: str | None = None
 
 
 class Leases:
@@ -42,7 +43,7 @@ class Leases:
         """The answer, once it is committed.
 
         Raises:
-            Refused: there is no such IP, pool or sender.
+            Refused: there is no such IP, pool, sender or campaign.
         """
         answer: asyncio.Future[ledger.Lease] = (
             asyncio.get_running_loop().create_future()
@@ -78,7 +79,7 @@ class Leases:
         """Equal questions of a batch are spent as one, then shared out in the order they came."""
         alike: dict[tuple[object, ...], list[int]] = {}
         for place, one in enumerate(questions):
-            alike.setdefault((one.ip, one.pool, one.sender, one.provider), []).append(place)
+            alike.setdefault((one.ip, one.pool, one.sender, one.campaign, one.provider), []).append(place)
         answers: dict[int, ledger.Lease | Exception] = {}
         async with self._db.write() as session:
             for places in alike.values():
@@ -92,6 +93,7 @@ class Leases:
                         ip=one.ip,
                         pool=one.pool,
                         sender=one.sender,
+                        campaign=one.campaign,
                         day_seconds=self._day_seconds,
                     )
                 except Refused as refusal:  # found before anything was booked; the others go on

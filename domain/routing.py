@@ -107,20 +107,15 @@ class Routes:
 
     def stopped(self, party: Party) -> str:
         """Why nothing of this party may be sent; empty when it may."""
-        asked = ((Scope.ALL, ""), (Scope.SENDER, party.sender), (Scope.CAMPAIGN, party.campaign))
-        for scope, name in asked:
-            if name is not None and (reason := self.pauses.get((scope, name))) is not None:
-                return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
-        return ""
+        return party_paused(self.pauses, party.sender, party.campaign)
 
     def closed(self, address: str) -> str:
         """Why nothing may leave by an IP; empty when it may."""
         found = self.exits.get(address)
         if found is None:
             return f"{address} is neither warming nor at full capacity"
-        for scope, name in ((Scope.IP, address), (Scope.POOL, found.pool)):
-            if (reason := self.pauses.get((scope, name))) is not None:
-                return _paused(address if scope is Scope.IP else f"pool {name}", reason)
+        if stopped := ip_paused(self.pauses, address, found.pool):
+            return stopped
         if (reason := self.held.get(address)) is not None:
             return _paused(address, reason)
         return ""
@@ -155,6 +150,22 @@ class Routes:
                 found.append(_addresses(shared))
             step, spills = self.overflow.get(step), True
         return tuple(tier for tier in found if tier)
+
+
+def party_paused(pauses: Mapping[tuple[str, str], str], sender: str | None, campaign: str | None) -> str:
+    """Why a sender's or a campaign's mail may not go; empty when it may."""
+    for scope, name in ((Scope.ALL, ""), (Scope.SENDER, sender), (Scope.CAMPAIGN, campaign)):
+        if name is not None and (reason := pauses.get((scope, name))) is not None:
+            return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
+    return ""
+
+
+def ip_paused(pauses: Mapping[tuple[str, str], str], address: str, pool: str) -> str:
+    """Why an operator lets nothing leave by an IP; empty when he does."""
+    for scope, name, said in ((Scope.IP, address, address), (Scope.POOL, pool, f"pool {pool}")):
+        if (reason := pauses.get((scope, name))) is not None:
+            return _paused(said, reason)
+    return ""
 
 
 def plain(address: str) -> str:

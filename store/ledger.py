@@ -16,11 +16,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
+from domain.routing import ip_paused, party_paused
 from domain.words import MailboxProvider, Stage
 from store.database import upsert
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
-from store.tables.senders import Pool, Sender
+from store.tables.senders import Campaign, MailPause, Pool, Sender
 
 #: The row of an address that covers no time and remembers the pause.
 MARK = 0
@@ -240,19 +241,31 @@ async def lease(
     ip: str | None = None,
     pool: str | None = None,
     sender: str | None = None,
+    campaign: str | None = None,
     day_seconds: float = 86_400.0,
 ) -> Lease:
     """Allowance for ``count`` mails to a provider, spread over warm IPs, then over the overflow pool.
 
-    Exactly one of ``ip``, ``pool`` and ``sender`` says whose. An IP at full capacity gets its day's
-    window here, with its safe limit as cap, so that it costs no workflow anything.
+    Exactly one of ``ip``, ``pool``, ``sender`` and ``campaign`` says whose. An IP at full capacity gets
+    its day's window here, with its safe limit as cap, so that it costs no workflow anything. What an
+    operator has paused gets nothing.
 
     Raises:
-        NotFound: there is no such IP, pool or sender.
+        NotFound: there is no such IP, pool, sender or campaign.
     """
     answer = Lease(deferred=count)
+    if campaign is not None:
+        sender = await _sender_of(session, campaign)
+    chain = await _chain(session, ip=ip, pool=pool, sender=sender)
+    pauses = {(one.scope, one.name): one.reason for one in (await session.exec(select(MailPause))).all()}
+    answer.reason = party_paused(pauses, sender, campaign)
+    if answer.reason:
+        return answer
     reasons: list[str] = []
-    for members in await _chain(session, ip=ip, pool=pool, sender=sender):
+    for tier in chain:
+        stopped = {one.address: ip_paused(pauses, one.address, one.pool) for one in tier} if pauses else {}
+        reasons += [why for why in stopped.values() if why]
+        members = [one for one in tier if not stopped.get(one.address)]
         for position, member in enumerate(members):
             # An even share each at first sight; what one cannot take falls to the ones after it.
             share = -(-answer.deferred // (len(members) - position))
@@ -275,7 +288,7 @@ async def lease(
         if not answer.deferred:
             return answer
     answer.reason = "; ".join(dict.fromkeys(reasons)) or (
-        f"no IP of {ip or pool or sender} is warming or at full capacity; start a warm-up or add one"
+        f"no IP of {ip or pool or campaign or sender} is warming or at full capacity; start a warm-up or add one"
     )
     return answer
 
@@ -338,6 +351,13 @@ def why(
 
 def _clock(at_ms: int) -> str:
     return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%H:%M UTC")
+
+
+async def _sender_of(session: AsyncSession, campaign: str) -> str:
+    row = await session.get(Campaign, campaign)
+    if row is None:
+        raise NotFound(f"There is no campaign {campaign!r}.", field="campaign", code="unknown_campaign")
+    return row.sender
 
 
 async def _chain(

@@ -75,9 +75,10 @@ async def add_sender(session: AsyncSession, name: str, pool: str, matches: Seque
 
 
 async def _set_matches(session: AsyncSession, name: str, wanted: set[str]) -> None:
-    for row in await matches_of(session, name):
-        if row not in wanted:
-            await session.delete(await session.get(SenderMatch, row))
+    rows = (await session.exec(select(SenderMatch).where(col(SenderMatch.sender) == name))).all()
+    for row in rows:
+        if row.match not in wanted:
+            await session.delete(row)
     for match in sorted(wanted):
         known = await session.get(SenderMatch, match)
         if known is None:
@@ -86,6 +87,14 @@ async def _set_matches(session: AsyncSession, name: str, wanted: set[str]) -> No
             raise Conflict(
                 f"{match!r} already tells mail of sender {known.sender!r}.", field="matches", code="duplicate"
             )
+
+
+async def matches(session: AsyncSession) -> dict[str, list[str]]:
+    """The logins, addresses and domains of every sender that has any, in order."""
+    found: dict[str, list[str]] = {}
+    for row in (await session.exec(select(SenderMatch).order_by(col(SenderMatch.match)))).all():
+        found.setdefault(row.sender, []).append(row.match)
+    return found
 
 
 async def matches_of(session: AsyncSession, name: str) -> Sequence[str]:

@@ -30,14 +30,15 @@ class LeaseIn(BaseModel):
     ip: str | None = Field(None, max_length=60)
     pool: str | None = Field(None, min_length=1, max_length=100)
     sender: str | None = Field(None, min_length=1, max_length=100)
+    campaign: str | None = Field(None, min_length=1, max_length=100)
     provider: MailboxProvider = MailboxProvider.OTHER
     count: int = Field(gt=0, le=100_000)
 
     @model_validator(mode="after")
     def one_owner(self) -> LeaseIn:
         """Exactly one says whose allowance is spent."""
-        if sum(one is not None for one in (self.ip, self.pool, self.sender)) != 1:
-            raise ValueError("give exactly one of pool, sender and ip")
+        if sum(one is not None for one in (self.ip, self.pool, self.sender, self.campaign)) != 1:
+            raise ValueError("give exactly one of pool, sender, campaign and ip")
         return self
 
 
@@ -104,7 +105,9 @@ async def lease(body: LeaseIn, request: Request, db: Store, settings: AppSetting
         leases = request.app.state.leases = Leases(db, settings.day_seconds)
     at_ms = int(time.time() * 1000)
     answer = await leases.ask(
-        Question(body.provider, body.count, at_ms, ip=body.ip, pool=body.pool, sender=body.sender)
+        Question(
+            body.provider, body.count, at_ms, ip=body.ip, pool=body.pool, sender=body.sender, campaign=body.campaign
+        )
     )
     # Written as it is: building and checking a model of what we just made costs more than the spend.
     grants = [

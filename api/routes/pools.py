@@ -18,6 +18,9 @@ Name = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 ]
 
+#: A login, an address or a domain, without spaces and control characters.
+Match = Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+
 
 class PoolIn(BaseModel):
     """A pool, and where its mail goes when its IPs are spent."""
@@ -51,6 +54,9 @@ class SenderIn(BaseModel):
 
     name: Name
     pool: Name
+    matches: list[Match] | None = Field(
+        None, max_length=500, description="Logins, addresses and domains of its mail, all of them; null: as they are."
+    )
     reason: str = Field("", max_length=500)
 
 
@@ -59,6 +65,7 @@ class SenderOut(BaseModel):
 
     name: str
     pool: str
+    matches: list[str]
     created_at: dt.datetime
 
 
@@ -95,20 +102,16 @@ async def put_pool(body: PoolIn, who: Operator, db: Store) -> PoolOut:
 async def list_senders(who: Viewer, db: Store) -> Senders:
     """Senders by name."""
     async with db.read() as session:
-        return Senders(
-            items=[
-                SenderOut(**row.model_dump())
-                for row in await repository.senders(session)
-            ]
-        )
+        known = await repository.matches(session)
+        rows = await repository.senders(session)
+    return Senders(items=[SenderOut(**row.model_dump(), matches=known.get(row.name, [])) for row in rows])
 
 
 @router.post("/senders", status_code=201)
 async def add_sender(body: SenderIn, who: Operator, db: Store) -> SenderOut:
-    """Make a sender; the same again changes nothing."""
+    """Make a sender, or change how its mail is known; the same again changes nothing."""
     async with db.write() as session:
-        row = await repository.add_sender(session, body.name, body.pool)
-    await audit.record(
-        db, who, "sender.add", body.name, body.reason, None, {"pool": body.pool}
-    )
-    return SenderOut(**row.model_dump())
+        row = await repository.add_sender(session, body.name, body.pool, body.matches)
+        found = list(await repository.matches_of(session, body.name))
+    await audit.record(db, who, "sender.add", body.name, body.reason, None, {"pool": body.pool, "matches": found})
+    return SenderOut(**row.model_dump(), matches=found)

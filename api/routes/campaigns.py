@@ -1,0 +1,162 @@
+"""Campaigns of senders, and what an operator pauses: all mail, an IP, a pool, a sender, a campaign."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api import audit
+from api.deps import Operator, Store, Viewer
+from api.routes.pools import Name
+from domain.routing import Scope, party_paused
+from store import pauses, senders
+from store.tables.senders import Campaign, MailPause
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+
+#: A campaign as its mail names it, so without `+` and in lower case.
+CampaignName = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+
+
+class CampaignIn(BaseModel):
+    """A campaign; its mail has the name as extension: `news+NAME@acme.example`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: CampaignName
+    sender: Name
+    reason: str = Field("", max_length=500)
+
+
+class CampaignOut(BaseModel):
+    """A campaign as it stands; `reason` says why it is paused, itself, its sender or all mail."""
+
+    name: str
+    sender: str
+    paused: bool
+    reason: str
+    created_at: dt.datetime
+
+
+class Campaigns(BaseModel):
+    """Every campaign."""
+
+    items: list[CampaignOut]
+    next: str | None = None
+
+
+class ScopeIn(BaseModel):
+    """What is paused: exactly one of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    all: Literal[True] | None = None
+    ip: str | None = Field(None, min_length=1, max_length=60)
+    pool: str | None = Field(None, min_length=1, max_length=100)
+    sender: str | None = Field(None, min_length=1, max_length=100)
+    campaign: str | None = Field(None, min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def one_of_them(self) -> ScopeIn:
+        """Exactly one is given."""
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError('give exactly one of {"all": true}, ip, pool, sender and campaign')
+        return self
+
+    def named(self) -> tuple[Scope, str]:
+        """The scope and the name of what it covers; all mail has none."""
+        ((word, value),) = self.model_dump(exclude_none=True).items()
+        return Scope(word), "" if value is True else str(value)
+
+
+class Command(BaseModel):
+    """Pause or resume, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: ScopeIn
+    reason: str = Field("", max_length=500)
+
+
+class PauseOut(BaseModel):
+    """A scope as it stands after the command; `since` is null when it is not paused."""
+
+    scope: dict[str, Any]
+    paused: bool
+    reason: str
+    since: dt.datetime | None
+
+
+class Pauses(BaseModel):
+    """Everything an operator has paused."""
+
+    items: list[PauseOut]
+    next: str | None = None
+
+
+def _scope(scope: str, name: str) -> dict[str, Any]:
+    return {scope: True if scope == Scope.ALL else name}
+
+
+def _shown(row: MailPause) -> PauseOut:
+    return PauseOut(scope=_scope(row.scope, row.name), paused=True, reason=row.reason, since=row.since)
+
+
+def _campaign(row: Campaign, paused: dict[tuple[str, str], str]) -> CampaignOut:
+    why = party_paused(paused, row.sender, row.name)
+    return CampaignOut(**row.model_dump(), paused=bool(why), reason=why)
+
+
+@router.get("")
+async def overview(_: Viewer, db: Store) -> Campaigns:
+    """Campaigns by name, and whether each is paused."""
+    async with db.read() as session:
+        paused = await pauses.present(session)
+        return Campaigns(items=[_campaign(row, paused) for row in await senders.campaigns(session)])
+
+
+@router.post("", status_code=201)
+async def add(body: CampaignIn, who: Operator, db: Store) -> CampaignOut:
+    """Make a campaign of a sender; the same again changes nothing."""
+    async with db.write() as session:
+        row = await senders.add_campaign(session, body.name, body.sender)
+        paused = await pauses.present(session)
+    await audit.record(db, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
+    return _campaign(row, paused)
+
+
+@router.get("/pauses")
+async def paused(_: Viewer, db: Store) -> Pauses:
+    """What operators have paused; warm-ups and alerts pause single IPs by themselves."""
+    async with db.read() as session:
+        return Pauses(items=[_shown(row) for row in await pauses.listing(session)])
+
+
+@router.post("/pause")
+async def pause(body: Command, who: Operator, db: Store) -> PauseOut:
+    """Stop mail at the gates, within a second; paused again only the reason changes."""
+    scope, name = body.scope.named()
+    async with db.write() as session:
+        before = (await pauses.present(session)).get((scope, name))
+        row = await pauses.pause(session, scope, name, body.reason)
+    await audit.record(
+        db, who, "mail.pause", f"{scope} {name}".strip(), body.reason, {"paused": before is not None}, {"paused": True}
+    )
+    return _shown(row)
+
+
+@router.post("/resume")
+async def resume(body: Command, who: Operator, db: Store) -> PauseOut:
+    """Let mail go again; what is not paused stays so."""
+    scope, name = body.scope.named()
+    async with db.write() as session:
+        ended = await pauses.resume(session, scope, name)
+    if ended is not None:
+        await audit.record(
+            db, who, "mail.resume", f"{scope} {name}".strip(), body.reason,
+            {"paused": True, "reason": ended.reason}, {"paused": False},
+        )  # fmt: skip
+    return PauseOut(scope=_scope(scope, name), paused=False, reason="", since=None)

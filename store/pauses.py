@@ -1,0 +1,68 @@
+"""Repository of what an operator has paused; a warm-up's own pause is in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.refusals import NotFound
+from domain.routing import Scope
+from store.tables.ips import Ip
+from store.tables.senders import Campaign, MailPause, Pool, Sender
+
+_TABLES: dict[Scope, type[SQLModel]] = {
+    Scope.IP: Ip,
+    Scope.POOL: Pool,
+    Scope.SENDER: Sender,
+    Scope.CAMPAIGN: Campaign,
+}
+
+
+async def pause(session: AsyncSession, scope: Scope, name: str, reason: str) -> MailPause:
+    """Stop mail; paused again only the reason is new.
+
+    Raises:
+        NotFound: there is no such IP, pool, sender or campaign.
+    """
+    await _known(session, scope, name)
+    row = await session.get(MailPause, (scope, name)) or MailPause(scope=scope, name=name)
+    row.reason = reason
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def resume(session: AsyncSession, scope: Scope, name: str) -> MailPause | None:
+    """Free mail again; answers the pause that ended, None when there was none.
+
+    Raises:
+        NotFound: there is no such IP, pool, sender or campaign.
+    """
+    await _known(session, scope, name)
+    row = await session.get(MailPause, (scope, name))
+    if row is not None:
+        await session.delete(row)
+        await session.flush()
+    return row
+
+
+async def listing(session: AsyncSession) -> Sequence[MailPause]:
+    """Every pause."""
+    return (await session.exec(select(MailPause).order_by(col(MailPause.scope), col(MailPause.name)))).all()
+
+
+async def present(session: AsyncSession) -> dict[tuple[str, str], str]:
+    """Scope and name to the reason, of every pause."""
+    return {(one.scope, one.name): one.reason for one in await listing(session)}
+
+
+async def _known(session: AsyncSession, scope: Scope, name: str) -> None:
+    table = _TABLES.get(scope)
+    if table is None or await session.get(table, name) is not None:
+        return
+    # IPs may name a pool that nobody has set up any further.
+    if scope is Scope.POOL and (await session.exec(select(Ip.address).where(col(Ip.pool) == name))).first():
+        return
+    raise NotFound(f"There is no {scope} {name!r}.", field=f"scope.{scope}", code=f"unknown_{scope}")

@@ -1,0 +1,139 @@
+"""Senders with what tells their mail, campaigns, and pauses; leases obey them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api import problems
+from api.deps import RateLimit
+from api.routes import campaigns, gate, pools
+from domain.words import Role, Stage
+from settings import Settings
+from store import accounts, ledger
+from store.database import Database
+from store.tables.ips import Ip
+
+IP = "198.51.100.7"
+
+
+@pytest.fixture
+async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """The routes with an operator's token, one warming IP, the sender acme with its campaign spring."""
+    async with db.write() as session:
+        token = await accounts.create_token(session, "operator", Role.OPERATOR)
+        session.add(Ip(address=IP, pool="main", stage=Stage.WARMING))
+        now = int(time.time() * 1000)
+        await ledger.set_window(session, IP, now - 3_600_000, now + 3_600_000, 50, {}, 0)
+    app = FastAPI()
+    app.state.settings, app.state.db, app.state.rate_limit = settings, db, RateLimit(1000)
+    problems.install(app)
+    for one in (pools, campaigns, gate):
+        app.include_router(one.router)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://warmpath.test",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as asked:
+        for path, body in (
+            ("pools", {"name": "main"}),
+            ("senders", {"name": "acme", "pool": "main", "matches": ["ACME.example", "app@acme.example"]}),
+            ("campaigns", {"name": "spring", "sender": "acme"}),
+        ):
+            assert (await asked.post(f"/v1/{path}", json=body)).status_code == 201
+        yield asked
+
+
+@pytest.mark.parametrize(
+    ("scope", "says"),
+    [
+        ({"all": True}, "all mail is paused: broken template"),
+        ({"ip": IP}, f"{IP} is paused: broken template"),
+        ({"pool": "main"}, "pool main is paused: broken template"),
+        ({"sender": "acme"}, "sender acme is paused: broken template"),
+        ({"campaign": "spring"}, "campaign spring is paused: broken template"),
+    ],
+)
+async def test_what_is_paused_leases_nothing_until_it_is_resumed(
+    client: httpx.AsyncClient, scope: dict[str, object], says: str
+) -> None:
+    command = {"scope": scope, "reason": "broken template"}
+    stopped = await client.post("/v1/campaigns/pause", json=command)
+    assert stopped.status_code == 200
+    assert stopped.json()["paused"] is True
+    assert stopped.json()["scope"] == scope
+    assert [one["scope"] for one in (await client.get("/v1/campaigns/pauses")).json()["items"]] == [scope]
+    ask = {"campaign": "spring", "count": 3}
+    refused = (await client.post("/v1/gate/lease", json=ask)).json()
+    assert (refused["grants"], refused["deferred"], refused["reason"]) == ([], 3, says)
+    for _ in range(2):
+        freed = await client.post("/v1/campaigns/resume", json={"scope": scope, "reason": "repaired"})
+        assert freed.json() == {"scope": scope, "paused": False, "reason": "", "since": None}
+    assert sum(one["count"] for one in (await client.post("/v1/gate/lease", json=ask)).json()["grants"]) == 3
+
+
+async def test_a_paused_campaign_leaves_the_others_of_its_sender(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/campaigns", json={"name": "autumn", "sender": "acme"})
+    await client.post("/v1/campaigns/pause", json={"scope": {"campaign": "spring"}, "reason": "x"})
+    shown = {one["name"]: one["paused"] for one in (await client.get("/v1/campaigns")).json()["items"]}
+    assert shown == {"autumn": False, "spring": True}
+    answer = (await client.post("/v1/gate/lease", json={"campaign": "autumn", "count": 1})).json()
+    assert answer["deferred"] == 0
+
+
+async def test_a_sender_is_known_by_its_matches_and_no_two_share_one(client: httpx.AsyncClient) -> None:
+    shown = (await client.get("/v1/senders")).json()["items"]
+    assert shown[0]["matches"] == ["acme.example", "app@acme.example"]
+    taken = await client.post("/v1/senders", json={"name": "other", "pool": "main", "matches": ["acme.example"]})
+    assert taken.status_code == 409
+    assert "already tells mail of sender 'acme'" in taken.json()["detail"]
+    assert len((await client.get("/v1/senders")).json()["items"]) == 1
+    kept = await client.post("/v1/senders", json={"name": "acme", "pool": "main"})
+    assert kept.json()["matches"] == ["acme.example", "app@acme.example"]
+    less = await client.post("/v1/senders", json={"name": "acme", "pool": "main", "matches": []})
+    assert less.json()["matches"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("campaigns/pause", {"scope": {}}, 422, "exactly one"),
+        ("campaigns/pause", {"scope": {"all": True, "ip": IP}}, 422, "exactly one"),
+        ("campaigns/pause", {"scope": {"all": False}}, 422, "all"),
+        ("campaigns/pause", {"scope": {"campaign": "none"}}, 404, "no campaign 'none'"),
+        ("campaigns/resume", {"scope": {"ip": "203.0.113.9"}}, 404, "no ip '203.0.113.9'"),
+        ("campaigns", {"name": "a+b", "sender": "acme"}, 422, "name"),
+        ("campaigns", {"name": "summer", "sender": "nobody"}, 404, "no sender"),
+        ("senders", {"name": "x", "pool": "main", "matches": ["two words"]}, 422, "matches"),
+        ("gate/lease", {"campaign": "none", "count": 1}, 404, "no campaign"),
+    ],
+)
+async def test_a_wrong_command_says_what_is_wrong(
+    client: httpx.AsyncClient, path: str, body: dict[str, object], status: int, says: str
+) -> None:
+    answer = await client.post(f"/v1/{path}", json=body)
+    assert answer.status_code == status
+    assert says in answer.json()["detail"]
+
+
+async def test_a_viewer_pauses_nothing(client: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        token = await accounts.create_token(session, "viewer", Role.VIEWER)
+    asked = await client.post(
+        "/v1/campaigns/pause", json={"scope": {"all": True}}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert asked.status_code == 403
+    assert (await client.get("/v1/campaigns/pauses")).json()["items"] == []
+
+
+async def test_commands_are_in_the_audit_trail(client: httpx.AsyncClient, db: Database) -> None:
+    await client.post("/v1/campaigns/pause", json={"scope": {"sender": "acme"}, "reason": "complaints"})
+    await client.post("/v1/campaigns/resume", json={"scope": {"sender": "acme"}, "reason": "list cleaned"})
+    async with db.read() as session:
+        page, _ = await accounts.audit_page(session, target="sender acme", before_id=None, limit=2)
+    rows = [(row.what, row.target, row.why) for row in page]
+    assert sorted(rows) == [("mail.pause", "sender acme", "complaints"), ("mail.resume", "sender acme", "list cleaned")]
