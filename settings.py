@@ -83,6 +83,104 @@ class Settings(BaseSettings):
         description="Length of a warm-up day for plans made from now on; shorter in a demonstration.",
     )
 
+    warmup_initial: int = Field(
+        50, description="Cap of the first day where a plan does not say; source: mission, operator's IP guide."
+    )
+    warmup_initial_least: int = Field(
+        20, gt=0, description="Lowest cap of a first day; source: operator's IP guide (mailbox-scale senders)."
+    )
+    warmup_initial_most: int = Field(
+        50, gt=0, description="Highest cap of a first day without a preset; source: operator's IP guide."
+    )
+    warmup_growth: float = Field(
+        0.25, description="Growth a step where a plan does not say; source: mission (daily), operator's IP guide."
+    )
+    warmup_growth_least: float = Field(0.20, gt=0, description="Lowest growth a step; source: mission.")
+    warmup_growth_most: float = Field(0.30, gt=0, le=1, description="Highest growth a step; source: mission.")
+    warmup_step_days: int = Field(
+        1,
+        ge=1,
+        description="Sending days a step where a plan does not say; sources: mission 1, operator's IP guide 3 to 4.",
+    )
+    warmup_hourly_part: int = Field(
+        5, ge=1, description="One hour may take a day's cap divided by this; source: Mailtrap's published table."
+    )
+    warmup_enough_sent: float = Field(
+        0.90, gt=0, le=1, description="Share of the cap that a day must send to advance the ramp; source: SparkPost."
+    )
+    warmup_idle_restart_days: int = Field(
+        30, ge=1, description="Days without mail after which a warm-up starts again; source: SendGrid."
+    )
+    warmup_idle_decay_days: int = Field(
+        7, ge=1, description="Days without mail that cost one step; source: SES managed warm-up decays the level."
+    )
+
+    decision_bounce_hold: float = Field(
+        0.03, gt=0, lt=1, description="Bounce rate above which the cap stays; source: operator's IP guide."
+    )
+    decision_bounce_back: float = Field(
+        0.05, gt=0, lt=1, description="Bounce rate above which a step is taken back; source: Amazon SES reviews at 5 %."
+    )
+    decision_bounce_stop: float = Field(
+        0.08, gt=0, lt=1, description="Bounce rate over some days that stops mail; source: operator's IP guide."
+    )
+    decision_bounce_stop_days: int = Field(
+        3, ge=1, description="Days of that rate; source: operator's IP guide (3-day average)."
+    )
+    decision_bounce_stop_day: float = Field(
+        0.10, gt=0, lt=1, description="Bounce rate of one day that stops mail; source: Amazon SES pauses at 10 %."
+    )
+    decision_complaint_hold: float = Field(
+        0.001, gt=0, lt=1, description="Complaint rate above which the cap stays; sources: Gmail, Amazon SES (0.1 %)."
+    )
+    decision_complaint_back: float = Field(
+        0.002, gt=0, lt=1, description="Complaint rate above which a step is taken back; source: operator's IP guide."
+    )
+    decision_complaint_stop: float = Field(
+        0.005, gt=0, lt=1, description="Complaint rate that stops mail; source: Amazon SES pauses at 0.5 %."
+    )
+    decision_complaint_days: int = Field(
+        30, ge=1, le=30, description="Days that complaints are counted over; source: POLICY, they come late."
+    )
+    decision_deferral_hold: float = Field(
+        0.05, gt=0, lt=1, description="Deferral rate above which the cap stays; source: operator's IP guide."
+    )
+    decision_deferral_back: float = Field(
+        0.15, gt=0, lt=1, description="Deferral rate above which a step is taken back; source: operator's IP guide."
+    )
+    decision_days: int = Field(
+        7, ge=1, le=30, description="Days that bounces and deferrals are counted over; source: POLICY."
+    )
+    decision_clean_days: int = Field(
+        7, ge=1, le=30, description="Clean days that end a hold without further evidence; source: POLICY."
+    )
+    evidence_sample: int = Field(
+        100, ge=1, description="Fewest recipients a rate is judged on; source: POLICY (Wilson 1927), SNDS (100 a day)."
+    )
+    evidence_events: int = Field(3, ge=1, description="Fewest events that count as evidence; source: POLICY.")
+    evidence_complaints: int = Field(2, ge=1, description="Fewest complaints that count; source: POLICY.")
+    evidence_z_warn: float = Field(
+        1.96, gt=0, description="Quantile of the bound for warnings, 95 %; source: POLICY (Wilson, Clopper-Pearson)."
+    )
+    evidence_z_stop: float = Field(
+        2.58, gt=0, description="Quantile of the bound for automatic stops, 99 %; source: POLICY."
+    )
+    risk_bounce: float = Field(
+        0.08, gt=0, lt=1, description="Bounce rate over 3 days that puts an IP at risk; source: operator's IP guide."
+    )
+    risk_complaint: float = Field(
+        0.002, gt=0, lt=1, description="Complaint rate over 30 days that puts an IP at risk; source: operator's guide."
+    )
+    risk_engagement_drop: float = Field(
+        0.50,
+        gt=0,
+        lt=1,
+        description="Fall of opens or replies against the 3 days before that puts an IP at risk; source: the guide.",
+    )
+    risk_engagement_events: int = Field(
+        20, ge=1, description="Fewest opens or replies before that make a fall evidence; a choice of this project."
+    )
+
     dns_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description=(

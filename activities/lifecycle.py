@@ -17,7 +17,7 @@ from activities.context import Context
 from domain.lifecycle import Disposal, disposed
 from domain.words import Actor, Severity, Stage
 from providers.ip_vendors.port import IpVendor, VendorError, VendorFault
-from store import incidents, ips, ledger
+from store import incidents, ips, ledger, risk
 from store import purchase as orders
 
 #: Seconds that one attempt follows a workflow of somebody else, and from one sign of life to the next.
@@ -34,14 +34,13 @@ class StageReached(BaseModel):
 
 
 class Trouble(BaseModel):
-    """Something about an IP needs a person."""
+    """Something about an IP needs a person; of kind ``at_risk`` it also stops its mail."""
 
     address: str
     reason: str
-    critical: bool
     source: str
-    recovered: bool = Field(False, description="The trouble is over; only a person lets mail go again.")
-    kind: str = "reputation"
+    recovered: bool = Field(False, description="The trouble is over; one of kind `at_risk` is ended by a person.")
+    kind: str = risk.KIND
 
 
 class Assignment(BaseModel):
@@ -153,25 +152,23 @@ class LifecycleActivities:
 
     @activity.defn(name="lifecycle_trouble")
     async def trouble(self, trouble: Trouble) -> None:
-        """Open an incident, or close it on recovery; a critical one puts the IP at risk and stops its mail."""
+        """Open the incident of a trouble, or close it; one that puts the IP at risk stops its mail."""
         async with self._db.write() as session:
             await ips.lock(session, trouble.address)
             if trouble.recovered:
                 await incidents.close_incident(session, trouble.kind, trouble.address, trouble.reason)
                 return
-            severity = Severity.CRITICAL if trouble.critical else Severity.WARNING
-            await incidents.open_incident(
-                session, trouble.kind, trouble.address, severity, trouble.reason, f"Reported by {trouble.source}."
-            )
-            if trouble.critical:
-                await ips.set_stage(
-                    session,
-                    trouble.address,
-                    Stage.AT_RISK,
-                    waiting_for=f"an operator to look: {trouble.reason}",
-                    waiting_on=Actor.OPERATOR,
-                )
-                await ledger.set_paused(session, trouble.address, True, trouble.reason)
+            if trouble.kind != risk.KIND:
+                await incidents.open_incident(
+                    session, trouble.kind, trouble.address, Severity.WARNING, trouble.reason,
+                    f"Reported by {trouble.source}.",
+                )  # fmt: skip
+                return
+            await risk.see(
+                session, trouble.address, risk.MAIL, Severity.CRITICAL, trouble.reason,
+                f"Reported by {trouble.source}.",
+            )  # fmt: skip
+            await ledger.set_paused(session, trouble.address, True, trouble.reason)
 
     @activity.defn(name="lifecycle_assign")
     async def assign(self, assignment: Assignment) -> None:

@@ -13,17 +13,26 @@ from activities.context import Context
 from activities.dns_checks import check_now
 from activities.reputation_messages import Chunk, Crossing, ListAddresses, Swept
 from domain import reputation as rules
-from domain.blocklists import ZoneAnswer
+from domain.blocklists import ALLOW_ZONES, MATTERS, ZONES, ZoneAnswer, delisting
 from domain.figures import Figures
+from domain.policy import RiskPolicy
 from domain.refusals import NotFound
 from domain.words import Severity, Stage
 from providers.blocklists import Blocklists
-from store import events, incidents, ips
+from store import events, incidents, ips, risk
 from store import reputation as scores
 from store.database import Database
 
 SWEPT = [stage for stage in Stage if stage not in (Stage.SELECTED, Stage.PURCHASING, Stage.RETIRED)]
+DOMAIN_LISTING = "domain_listing"
+"""Kind of the incident of a listed sending domain; its address is the domain."""
+
 DNS_SWEPT = [stage for stage in SWEPT if stage is not Stage.AWAITING_DNS]
+
+
+#: Days that figures are read over, from and to so many days ago: week, month, three days, and for engagement
+#: the last day, the three days before it, the week before it.
+_SPANS = ((7, 0), (30, 0), (3, 0), (1, 0), (4, 1), (8, 1))
 
 
 class ReputationActivities:
@@ -34,6 +43,7 @@ class ReputationActivities:
         self._db: Database = context.db
         self._lists = lists
         self._gap = gap_seconds
+        self._policy = RiskPolicy.of(context.settings)
 
     @activity.defn(name="sweep_list")
     async def addresses(self, wanted: ListAddresses) -> Chunk:
@@ -46,8 +56,16 @@ class ReputationActivities:
     @activity.defn(name="sweep_reputation")
     async def sweep(self, chunk: Chunk) -> Swept:
         """Look at each IP, write its score, and compare with what its journeys were told."""
-        looks = await asyncio.gather(*(self._lists.check(address) for address in chunk.addresses))
+        async with self._db.read() as session:
+            domains = await ips.domains_first_used_by(session, chunk.addresses, SWEPT)
+        zones = (*ZONES, *ALLOW_ZONES)
+        looks, named = await asyncio.gather(
+            asyncio.gather(*(self._lists.check(address, zones) for address in chunk.addresses)),
+            asyncio.gather(*(self._lists.check_domain(domain) for domain in domains)),
+        )
         swept = Swept()
+        for (domain, address), answers in zip(domains.items(), named, strict=True):
+            await self._write_domain(domain, address, answers, swept)
         for address, answers in zip(chunk.addresses, looks, strict=True):
             await self._write(address, answers, swept)
         return swept
@@ -80,13 +98,15 @@ class ReputationActivities:
         end = int(time.time() * 1000) + 1
         day_ms = int(self._context.settings.day_seconds * 1000)
         async with self._db.write() as session:
+            await ips.lock(session, address)
             confirmed, again = await scores.see(session, address, answers, gap_seconds=self._gap)
-            week, month, three = [
-                sum((await events.sums(session, address, end - days * day_ms, end)).values(), Figures())
-                for days in (7, 30, 3)
+            spans = [(end - older * day_ms, end - newer * day_ms) for older, newer in _SPANS]
+            week, month, three, today, before, week_before = [
+                sum(found.values(), Figures())
+                for found in await events.sums_of_spans(session, address, spans)
             ]
             until = await scores.figures_until(session, address)
-            before = await scores.get(session, address)
+            last = await scores.get(session, address)
             result = rules.score(
                 answers,
                 confirmed,
@@ -94,14 +114,16 @@ class ReputationActivities:
                 month,
                 three,
                 figures_age=None if until is None else max(0.0, (end - until) / 1000),
-                standing=before.lines if before is not None else (),
+                standing=last.lines if last is not None else (),
+                engagement=rules.Engagement(today=today, before=before, week_before=week_before),
+                policy=self._policy,
             )
             row = await scores.write(session, address, answers, result)
             if result.lines:
                 severity = Severity.CRITICAL if rules.Line.CRITICAL_LISTING in result.lines else Severity.WARNING
-                await incidents.open_incident(session, "at_risk", address, severity, result.reason)
+                await risk.see(session, address, risk.SWEEP, severity, result.reason)
             else:
-                await incidents.close_incident(session, "at_risk", address, "No line is crossed any more.")
+                await risk.over(session, address, risk.SWEEP, "No line is crossed any more.")
             if set(row.told) != set(result.lines):
                 swept.crossings.append(
                     Crossing(
@@ -110,6 +132,28 @@ class ReputationActivities:
                         reason=result.reason or "No line is crossed any more.",
                         critical=rules.Line.CRITICAL_LISTING in result.lines,
                     )
+                )
+        if again is not None:
+            swept.second_look.append(address)
+            swept.again_seconds = max(swept.again_seconds, again)
+
+
+    async def _write_domain(self, domain: str, address: str, answers: list[ZoneAnswer], swept: Swept) -> None:
+        """A listed domain is a trouble of the domain: it puts no IP at risk, and another IP does not help."""
+        async with self._db.write() as session:
+            confirmed, again = await scores.see(session, domain, answers, gap_seconds=self._gap)
+            acting = [one for one in confirmed if one.acts and one.weight in MATTERS]
+            if acting:
+                using = ", ".join(await ips.using_domain(session, domain))
+                ways = " ".join(dict.fromkeys(delisting(one.zone) for one in acting))
+                reason = f"The domain {domain} is listed: " + " ".join(one.reason for one in acting)
+                detail = f"Mail for it leaves from {using}. Another IP does not help. {ways}"
+                await incidents.hold(
+                    session, DOMAIN_LISTING, domain, risk.SWEEP, Severity.WARNING, reason, detail
+                )
+            elif not confirmed:
+                await incidents.release(
+                    session, DOMAIN_LISTING, domain, [risk.SWEEP], "No domain list names it any more."
                 )
         if again is not None:
             swept.second_look.append(address)

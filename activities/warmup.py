@@ -13,22 +13,23 @@ from activities.context import Context
 from activities.warmup_messages import Tick, Ticked
 from domain.decisions import Day, Decision, decide, total
 from domain.figures import Figures
-from domain.warmup import HOURLY_PART, Progress, WarmupState
+from domain.policy import DecisionPolicy
+from domain.warmup import Progress, WarmupState
 from domain.words import Actor, MailboxProvider, Severity, Stage
-from store import events, incidents, ips, ledger, warmup
+from store import events, ips, ledger, risk, warmup
 from store.database import Database
 from store.tables.warmup import WarmupDay
 
-#: Windows reach past the end of their day by this part of it, so that a late tick does not leave a
-#: sender without any cap; the newest window wins.
-_GRACE = 0.25
+#: Ends of a warm-up; the IP stays at its target.
+_DONE = (WarmupState.GRADUATED, WarmupState.COMPLETED)
 
 
 class WarmupActivities:
     """Close days, write caps."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, policy: DecisionPolicy | None = None) -> None:
         self._db = db
+        self._policy = policy or DecisionPolicy()
 
     @activity.defn(name="warmup_day")
     async def day(self, tick: Tick) -> Ticked:
@@ -49,14 +50,14 @@ class WarmupActivities:
             return Progress.model_validate(seen.after)
         starts, ends = (_ms(one) for one in before.plan.day_bounds(before.started, before.day))
         figures = await events.sums(session, tick.address, starts, ends)
-        past = await warmup.history(session, tick.address, run=tick.run, limit=29)
+        past = await warmup.freshen(session, tick.address, tick.run, limit=29)
         days: list[Day] = [
             {MailboxProvider(name): Figures.model_validate(one) for name, one in row.figures.items()}
             for row in past
         ]
         window = await ledger.window(session, tick.address, starts)
         sends = before.plan.sends_on(before.started, before.day)
-        verdict = decide(before, [*days, figures], sends)
+        verdict = decide(before, [*days, figures], sends, self._policy)
         after = verdict.progress
         if verdict.decision is Decision.STOP:
             after.state = WarmupState.STOPPED
@@ -68,7 +69,9 @@ class WarmupActivities:
             WarmupDay(
                 address=tick.address, run=tick.run, day=before.day, starts_ms=starts, ends_ms=ends,
                 date=before.plan.date(before.started, before.day).isoformat(), step=before.step,
-                cap=before.cap if sends else 0, granted=window.granted if window else 0,
+                # A cap that a command lowered in the middle of the day stands at what was granted by then.
+                cap=max(window.cap, window.granted) if window else before.cap if sends else 0,
+                granted=window.granted if window else 0,
                 figures={str(one): sums.model_dump() for one, sums in figures.items()},
                 decision=verdict.decision, reason=verdict.reason, after=after.model_dump(mode="json"),
             ),
@@ -78,43 +81,48 @@ class WarmupActivities:
     async def _write(self, session: AsyncSession, tick: Tick, now: Progress) -> None:
         await warmup.save(session, tick.address, tick.run, now)
         still = now.state in (WarmupState.PAUSED, WarmupState.STOPPED)
-        await ledger.set_paused(session, tick.address, still, now.reason)
-        starts, ends = now.plan.day_bounds(now.started, now.day)
-        sends = now.plan.sends_on(now.started, now.day) or now.state in (
-            WarmupState.GRADUATED, WarmupState.COMPLETED,
-        )  # fmt: skip
-        cap = now.cap if sends else 0
-        late = (ends - starts) * _GRACE
-        if now.state in (WarmupState.GRADUATED, WarmupState.COMPLETED):
-            cap, late = now.plan.target, dt.timedelta(0)
-        await ledger.set_window(
-            session, tick.address, _ms(starts), _ms(ends + late), cap,
-            now.plan.by_provider(now.step, now.behind) if sends else {}, -(-cap // HOURLY_PART),
-        )  # fmt: skip
-        await self._tell(session, tick.address, now)
+        if still or not tick.close:
+            # The end of a day frees no mail: an alert that came meanwhile has stopped it already.
+            await ledger.set_paused(session, tick.address, still, now.reason)
+        await self._open_day(session, tick.address, now, now.day, now.step)
+        # A decision comes after its day has ended, and late if the worker was away: until then mail flows on
+        # the next day's own cap, as low as the decision may set it. After that day it stops.
+        ahead = now.step if now.state in _DONE else now.plan.carried_step(now.step, now.idle_days)
+        await self._open_day(session, tick.address, now, now.day + 1, ahead)
+        await self._tell(session, tick.address, now, freed=not still and not tick.close)
 
-    async def _tell(self, session: AsyncSession, address: str, now: Progress) -> None:
-        if now.state is WarmupState.STOPPED:
-            # An alert that already put the IP at risk says more than a stop.
-            row = await ips.get(session, address)
-            stage = Stage.AT_RISK if row.stage == Stage.AT_RISK else Stage.QUARANTINED
-            await ips.set_stage(
-                session, address, stage,
-                waiting_for=f"Warm-up stopped: {now.reason}", waiting_on=Actor.OPERATOR,
+    async def _open_day(self, session: AsyncSession, address: str, now: Progress, day: int, step: int) -> None:
+        """Write the window of a day, which is exactly that day, with the caps of a step."""
+        starts, ends = now.plan.day_bounds(now.started, day)
+        sends = now.plan.sends_on(now.started, day) or now.state in _DONE
+        if not sends:
+            await ledger.set_window(session, address, _ms(starts), _ms(ends), 0, {}, 0)
+        elif now.state in _DONE:
+            await ledger.set_window(session, address, _ms(starts), _ms(ends), now.plan.target, {}, 0)
+        else:
+            await ledger.set_window(
+                session, address, _ms(starts), _ms(ends), now.plan.cap(step),
+                now.plan.by_provider(step, now.behind), now.plan.hourly_cap(step),
             )  # fmt: skip
-            title = f"Warm-up of {address} stopped"
-            await incidents.open_incident(session, "warmup", address, Severity.CRITICAL, title, now.reason)
+
+    async def _tell(self, session: AsyncSession, address: str, now: Progress, *, freed: bool) -> None:
+        if now.state is WarmupState.STOPPED:
+            await risk.see(
+                session, address, risk.MAIL, Severity.CRITICAL, f"Warm-up stopped: {now.reason}",
+                stage=Stage.QUARANTINED,
+            )  # fmt: skip
             return
-        await incidents.close_incident(session, "warmup", address, "The warm-up goes on.")
-        if now.state in (WarmupState.GRADUATED, WarmupState.COMPLETED):
-            await ips.set_stage(session, address, Stage.FULL_CAPACITY)
+        if freed:
+            await risk.over(session, address, risk.MAIL, "An operator let mail go again.")
+        if now.state in _DONE:
+            await risk.reach(session, address, Stage.FULL_CAPACITY)
         elif now.state is WarmupState.PAUSED:
-            await ips.set_stage(
+            await risk.reach(
                 session, address, Stage.WARMING,
                 waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR,
             )  # fmt: skip
         else:
-            await ips.set_stage(
+            await risk.reach(
                 session, address, Stage.WARMING,
                 waiting_for=f"Day {now.day + 1}, cap {now.cap}", waiting_on=Actor.TIME,
             )  # fmt: skip
@@ -131,4 +139,4 @@ def summed(row: WarmupDay) -> Figures:
 
 def activities(context: Context) -> list[Callable[..., Any]]:
     """What the worker registers."""
-    return [WarmupActivities(context.db).day]
+    return [WarmupActivities(context.db, DecisionPolicy.of(context.settings)).day]

@@ -1,7 +1,8 @@
 """What one day's figures mean for the ramp: grow, hold, step back or stop, with a reason in words.
 
-Limits and windows are POLICY's (Daily figures). A rate counts only with evidence: enough mail, enough
-events and a lower confidence bound above the limit. Absence of evidence grows.
+Limits and windows are POLICY's (Daily figures), given as :class:`domain.policy.DecisionPolicy`. A rate counts
+only with evidence: enough mail, enough events and a lower confidence bound above the limit. Absence of evidence
+grows.
 """
 
 from __future__ import annotations
@@ -13,15 +14,11 @@ from pydantic import BaseModel
 
 from domain.evidence import clopper_pearson, wilson
 from domain.figures import Figures
+from domain.policy import DecisionPolicy
 from domain.warmup import Progress
 from domain.words import MailboxProvider
 
-WARN, STOP = 1.96, 2.58
-ENOUGH_SENT = 0.90  # SparkPost: a day that sent less does not advance the ramp
-IDLE_RESTART_DAYS = 30  # SendGrid
-IDLE_DECAY_DAYS = 7  # one step for each idle week, after SES's managed warm-up
-CLEAN_DAYS = 7
-MIN_SAMPLE = 100
+DEFAULTS = DecisionPolicy()
 
 
 class Decision(StrEnum):
@@ -45,7 +42,7 @@ class Verdict(BaseModel):
 
 
 class Limit(BaseModel):
-    """One rate with its limits."""
+    """One rate with its limits and the days it is taken over."""
 
     name: str
     hold: float
@@ -53,35 +50,42 @@ class Limit(BaseModel):
     window: int
 
 
-LIMITS = (
-    Limit(name="bounce", hold=0.03, back=0.05, window=7),
-    Limit(name="complaint", hold=0.001, back=0.002, window=30),
-    Limit(name="deferral", hold=0.05, back=0.15, window=7),
-)
-
 Day = Mapping[MailboxProvider, Figures]
+
+
+def limits(policy: DecisionPolicy) -> tuple[Limit, Limit, Limit]:
+    """The three rates that hold a ramp or take a step back."""
+    return (
+        Limit(
+            name="bounce",
+            hold=policy.decision_bounce_hold,
+            back=policy.decision_bounce_back,
+            window=policy.decision_days,
+        ),
+        Limit(
+            name="complaint",
+            hold=policy.decision_complaint_hold,
+            back=policy.decision_complaint_back,
+            window=policy.decision_complaint_days,
+        ),
+        Limit(
+            name="deferral",
+            hold=policy.decision_deferral_hold,
+            back=policy.decision_deferral_back,
+            window=policy.decision_days,
+        ),
+    )
 
 
 def total(days: Sequence[Day], only: MailboxProvider | None = None) -> Figures:
     """Sum of days, of all mailbox providers or of one."""
-    attempted = delivered = bounced = blocked = deferred = complained = 0
+    sums = dict.fromkeys(Figures.model_fields, 0)
     for day in days:
         for provider, one in day.items():
             if only is None or only is provider:
-                attempted += one.attempted
-                delivered += one.delivered
-                bounced += one.bounced
-                blocked += one.blocked
-                deferred += one.deferred
-                complained += one.complained
-    return Figures(
-        attempted=attempted,
-        delivered=delivered,
-        bounced=bounced,
-        blocked=blocked,
-        deferred=deferred,
-        complained=complained,
-    )
+                for name in sums:
+                    sums[name] += getattr(one, name)
+    return Figures(**sums)
 
 
 def counts(name: str, of: Figures) -> tuple[int, int]:
@@ -100,57 +104,182 @@ def bounds(name: str, of: Figures, z: float) -> tuple[float, float]:
     return clopper_pearson(k, n, z) if name == "complaint" else wilson(k, n, z)
 
 
-def above(name: str, of: Figures, limit: float, z: float) -> bool:
+def above(name: str, of: Figures, limit: float, z: float, policy: DecisionPolicy = DEFAULTS) -> bool:
     """Whether evidence shows a rate above a limit."""
     k, n = counts(name, of)
-    enough = n >= MIN_SAMPLE and k >= (2 if name == "complaint" else 3)
-    return enough and bounds(name, of, z)[0] > limit
+    least = policy.evidence_complaints if name == "complaint" else policy.evidence_events
+    return n >= policy.evidence_sample and k >= least and bounds(name, of, z)[0] > limit
 
 
-def decide(progress: Progress, history: Sequence[Day], sending_day: bool = True) -> Verdict:
+def decide(
+    progress: Progress, history: Sequence[Day], sending_day: bool = True, policy: DecisionPolicy = DEFAULTS
+) -> Verdict:
     """Close the day ``progress.day``.
 
     Args:
         progress: state of the day that ends.
         history: figures of the days so far, oldest first, the day that ends last; at most 30 are read.
         sending_day: mail was planned on that day.
+        policy: limits and evidence.
     """
-    now = progress.model_copy(update={"behind": dict(progress.behind)})
-    today = total(history[-1:])
-    fresh = max(0, progress.day + 1 - progress.fresh_from)
-    recent = list(history)[len(history) - min(fresh, len(history)) :]
-    stopped = _stop(history, recent, today)
-    if stopped:
-        return _verdict(now, Decision.STOP, stopped)
-    slow = _rate(recent, "back")
-    if slow:
-        now.step, now.held_days, now.fresh_from = max(0, now.step - 1), 0, now.day + 1
-        return _verdict(now, Decision.STEP_BACK, f"{slow[1]} One step down to {now.cap} a day.")
-    late = _providers(now, recent)
-    if today.attempted == 0:
-        return _idle(now, sending_day)
-    now.idle_days = 0
-    held = _holding(now, recent)
-    if held:
-        return _verdict(now, Decision.HOLD, held)
-    if today.attempted < ENOUGH_SENT * progress.cap:
-        why = f"{today.attempted} of {progress.cap} were sent; a day under 90 % does not advance the ramp."
-        return _verdict(now, Decision.HOLD, why)
-    now.held_days += 1
-    if now.held_days < now.plan.pace():
-        why = f"Day {now.held_days} of {now.plan.pace()} on this step went well."
-        return _verdict(now, Decision.HOLD, why)
-    now.held_days = 0
-    if now.step >= len(now.plan.ladder()) - 1:
-        why = f"A full day at the target of {now.plan.target} went well: the IP is warm."
-        return _verdict(now, Decision.GRADUATE, why)
-    now.step += 1
-    return _verdict(now, Decision.GROW, f"No rate is shown to be too high; the cap grows to {now.cap}.{late}")
+    return _Close(progress, list(history), sending_day, policy).verdict()
 
 
-def _verdict(progress: Progress, decision: Decision, reason: str) -> Verdict:
-    progress.decision, progress.reason = decision, reason
-    return Verdict(decision=decision, reason=reason, progress=progress)
+class _Close:
+    """One day that ends, with the days that still count against the ramp."""
+
+    def __init__(self, progress: Progress, history: list[Day], sending_day: bool, policy: DecisionPolicy) -> None:
+        self._before = progress
+        self._now = progress.model_copy(update={"behind": dict(progress.behind)})
+        self._policy = policy
+        self._limits = limits(policy)
+        self._sending_day = sending_day
+        self._told = ""
+        self._today = total(history[-1:])
+        self._recent = _since(history, progress.day, progress.fresh_from)
+        self._unjudged = _since(history, progress.day, progress.judged_until)
+
+    def verdict(self) -> Verdict:
+        now, plan = self._now, self._now.plan
+        stopped = self._stop()
+        if stopped:
+            now.fresh_from = now.judged_until = now.day + 1
+            return self._say(Decision.STOP, stopped)
+        slow = self._back()
+        if slow:
+            now.step, now.held_days, now.fresh_from = max(0, now.step - 1), 0, now.day + 1
+            return self._say(Decision.STEP_BACK, f"{slow} One step down to {now.cap} a day.")
+        holding = self._providers_fall_behind()
+        if self._today.attempted == 0:
+            return self._idle()
+        now.idle_days = 0
+        held = self._holding()
+        if held:
+            return self._say(Decision.HOLD, held)
+        if self._today.attempted < plan.bounds.warmup_enough_sent * self._before.cap:
+            enough = f"{plan.bounds.warmup_enough_sent:.0%}".replace("%", " %")
+            why = (
+                f"{self._today.attempted} of {self._before.cap} were sent; "
+                f"a day under {enough} does not advance the ramp."
+            )
+            return self._say(Decision.HOLD, why)
+        now.held_days += 1
+        if now.held_days < plan.pace():
+            return self._say(Decision.HOLD, f"Day {now.held_days} of {plan.pace()} on this step went well.")
+        now.held_days = 0
+        if now.step >= len(plan.ladder()) - 1:
+            why = f"A full day at the target of {plan.target} went well: the IP is warm."
+            return self._say(Decision.GRADUATE, why)
+        now.step += 1
+        told = self._providers_hold(holding)
+        return self._say(
+            Decision.GROW, f"No rate is shown to be too high; the cap grows to {now.cap}.{self._told}{told}"
+        )
+
+    def _say(self, decision: Decision, reason: str) -> Verdict:
+        self._now.decision, self._now.reason = decision, reason
+        return Verdict(decision=decision, reason=reason, progress=self._now)
+
+    def _stop(self) -> str:
+        """Deterministic signs and the two stop lines, on days that nobody has judged yet."""
+        policy, z = self._policy, self._policy.evidence_z_stop
+        today = self._today if self._unjudged else Figures()
+        if today.blocked:
+            return f"A mailbox provider blocked the IP ({today.blocked} replies)."
+        if above("bounce", today, policy.decision_bounce_stop_day, z, policy):
+            limit = _percent(policy.decision_bounce_stop_day)
+            return f"{_words('bounce', today)} in a day, shown to be above {limit}."
+        few = total(self._unjudged[-policy.decision_bounce_stop_days :])
+        if above("bounce", few, policy.decision_bounce_stop, z, policy):
+            limit, days = _percent(policy.decision_bounce_stop), policy.decision_bounce_stop_days
+            return f"{_words('bounce', few)} over {days} days, shown to be above {limit}."
+        month = total(self._unjudged[-policy.decision_complaint_days :])
+        if above("complaint", month, policy.decision_complaint_stop, z, policy):
+            return f"{_words('complaint', month)}, shown to be above {_percent(policy.decision_complaint_stop)}."
+        return ""
+
+    def _back(self) -> str:
+        limited = total(self._recent[-1:]).limited
+        if limited:
+            return f"A mailbox provider limits the rate of the IP ({limited} replies)."
+        slow = self._rate("back")
+        return slow[1] if slow else ""
+
+    def _rate(self, kind: str, only: MailboxProvider | None = None) -> tuple[str, str] | None:
+        sums = {
+            window: total(self._recent[-window:], only) for window in {limit.window for limit in self._limits}
+        }
+        for limit in self._limits:
+            figures = sums[limit.window]
+            bar = limit.back if kind == "back" else limit.hold
+            if above(limit.name, figures, bar, self._policy.evidence_z_warn, self._policy):
+                return limit.name, f"{_words(limit.name, figures)}, shown to be above {bar:.1%}."
+        return None
+
+    def _holding(self) -> str:
+        """Hysteresis: a hold ends when the upper bound is under its limit, or after 7 clean days."""
+        now, days = self._now, self._policy.decision_clean_days
+        found = self._rate("hold")
+        if found:
+            now.holding = found[0]
+            return f"{found[1]} The cap stays."
+        limit = next((one for one in self._limits if one.name == now.holding), None)
+        if limit is None:
+            return ""
+        rates = [counts(limit.name, total([day])) for day in self._recent[-days:]]
+        clean = len(rates) == days and all(n > 0 and k / n <= limit.hold for k, n in rates)
+        figures = total(self._recent[-limit.window :])
+        if clean or bounds(limit.name, figures, self._policy.evidence_z_warn)[1] < limit.hold:
+            now.holding = ""
+            return ""
+        return f"{_words(limit.name, figures)}; it held the ramp and is not shown to be under {limit.hold:.1%} yet."
+
+    def _providers_fall_behind(self) -> list[MailboxProvider]:
+        """A provider with too high a rate of its own falls behind alone; a clean one catches up.
+
+        Answers those that are neither: their own rate holds them where they are.
+        """
+        now, held = self._now, []
+        self._told = ""
+        seen = {provider for day in self._recent for provider in day}
+        for provider in MailboxProvider:
+            found = self._rate("back", provider) if provider in seen else None
+            if found:
+                now.behind[provider] = min(now.behind.get(provider, 0) + 1, max(1, now.step))
+                self._told += f" {provider}: {found[1]} Its cap is one step lower."
+            elif provider in seen and self._rate("hold", provider):
+                held.append(provider)
+            elif now.behind.get(provider):
+                now.behind[provider] -= 1
+        now.behind = {one: steps for one, steps in now.behind.items() if steps}
+        return held
+
+    def _providers_hold(self, held: list[MailboxProvider]) -> str:
+        """The ramp grew: a provider whose rate holds it stays at its level, one step further behind."""
+        for provider in held:
+            self._now.behind[provider] = self._now.behind.get(provider, 0) + 1
+        return "".join(f" {provider} stays at its level: its own rate is in the holding band." for provider in held)
+
+    def _idle(self) -> Verdict:
+        """No mail: missing data keeps the state, long rest loses the level."""
+        now, bounds_ = self._now, self._now.plan.bounds
+        now.idle_days += 1
+        if now.idle_days >= bounds_.warmup_idle_restart_days:
+            now.step, now.idle_days, now.held_days = 0, 0, 0
+            now.fresh_from = now.day + 1
+            why = f"No mail for {bounds_.warmup_idle_restart_days} days: the warm-up starts again."
+            return self._say(Decision.RESTART, why)
+        if now.idle_days % bounds_.warmup_idle_decay_days == 0 and now.step:
+            now.step, now.held_days = now.step - 1, 0
+            return self._say(Decision.DECAY, f"No mail for {now.idle_days} days: one step down to {now.cap}.")
+        why = "No figures came in; the state is unknown and stays." if self._sending_day else "No sending day."
+        return self._say(Decision.HOLD, why)
+
+
+def _since(history: list[Day], day: int, first: int) -> list[Day]:
+    """The days of a history that ends with ``day``, from day number ``first`` on."""
+    count = max(0, day + 1 - first)
+    return history[len(history) - min(count, len(history)) :]
 
 
 def _words(name: str, of: Figures) -> str:
@@ -158,73 +287,5 @@ def _words(name: str, of: Figures) -> str:
     return f"The {name} rate is {k / n:.1%} ({k} of {n})" if n else f"The {name} rate is unknown"
 
 
-def _stop(history: Sequence[Day], recent: Sequence[Day], today: Figures) -> str:
-    if today.blocked:
-        return f"A mailbox provider blocked the IP ({today.blocked} replies)."
-    three = total(history[-3:])
-    if above("bounce", today, 0.10, STOP):
-        return f"{_words('bounce', today)} in a day, shown to be above 10 %."
-    if above("bounce", three, 0.08, STOP):
-        return f"{_words('bounce', three)} over 3 days, shown to be above 8 %."
-    month = total(recent[-30:])
-    if above("complaint", month, 0.005, STOP):
-        return f"{_words('complaint', month)}, shown to be above 0.5 %."
-    return ""
-
-
-def _rate(days: Sequence[Day], kind: str, only: MailboxProvider | None = None) -> tuple[str, str] | None:
-    sums = {window: total(days[-window:], only) for window in {limit.window for limit in LIMITS}}
-    for limit in LIMITS:
-        figures = sums[limit.window]
-        bar = limit.back if kind == "back" else limit.hold
-        if above(limit.name, figures, bar, WARN):
-            return limit.name, f"{_words(limit.name, figures)}, shown to be above {bar:.1%}."
-    return None
-
-
-def _holding(now: Progress, recent: Sequence[Day]) -> str:
-    """Hysteresis: a hold ends when the upper bound is under its limit, or after 7 clean days."""
-    found = _rate(recent, "hold")
-    if found:
-        now.holding = found[0]
-        return f"{found[1]} The cap stays."
-    limit = next((one for one in LIMITS if one.name == now.holding), None)
-    if limit is None:
-        return ""
-    week = [total([day]) for day in recent[-CLEAN_DAYS:]]
-    rates = [counts(limit.name, day) for day in week]
-    clean = len(rates) == CLEAN_DAYS and all(n > 0 and k / n <= limit.hold for k, n in rates)
-    figures = total(recent[-limit.window :])
-    if clean or bounds(limit.name, figures, WARN)[1] < limit.hold:
-        now.holding = ""
-        return ""
-    return f"{_words(limit.name, figures)}; it held the ramp and is not shown to be under {limit.hold:.1%} yet."
-
-
-def _providers(now: Progress, recent: Sequence[Day]) -> str:
-    """A provider with too high a rate of its own falls behind alone; a clean one catches up."""
-    told = ""
-    seen = {provider for day in recent for provider in day}
-    for provider in MailboxProvider:
-        found = _rate(recent, "back", provider) if provider in seen else None
-        if found:
-            now.behind[provider] = min(now.behind.get(provider, 0) + 1, max(1, now.step))
-            told += f" {provider}: {found[1]} Its cap is one step lower."
-        elif now.behind.get(provider):
-            now.behind[provider] -= 1
-    now.behind = {one: steps for one, steps in now.behind.items() if steps}
-    return told
-
-
-def _idle(now: Progress, sending_day: bool) -> Verdict:
-    """No mail: missing data keeps the state, long rest loses the level."""
-    now.idle_days += 1
-    if now.idle_days >= IDLE_RESTART_DAYS:
-        now.step, now.idle_days, now.held_days = 0, 0, 0
-        now.fresh_from = now.day + 1
-        return _verdict(now, Decision.RESTART, "No mail for 30 days: the warm-up starts again.")
-    if now.idle_days % IDLE_DECAY_DAYS == 0 and now.step:
-        now.step, now.held_days = now.step - 1, 0
-        return _verdict(now, Decision.DECAY, f"No mail for {now.idle_days} days: one step down to {now.cap}.")
-    why = "No figures came in; the state is unknown and stays." if sending_day else "No sending day."
-    return _verdict(now, Decision.HOLD, why)
+def _percent(rate: float) -> str:
+    return f"{100 * rate:g} %"

@@ -22,12 +22,13 @@ class Kind(StrEnum):
     COMPLAINED = "complained"
     DROPPED = "dropped"
     OPENED = "opened"
+    REPLIED = "replied"
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
     ALERT = "alert"
 
 
-#: Which sum a kind adds to. Dropped before sending, soft failures and opens add to none (POLICY).
+#: Which sum a kind adds to. Dropped before sending and soft failures add to none (POLICY).
 COUNTED = {
     Kind.SENT: "attempted",
     Kind.DELIVERED: "delivered",
@@ -35,7 +36,13 @@ COUNTED = {
     Kind.BLOCKED: "blocked",
     Kind.DEFERRED: "deferred",
     Kind.COMPLAINED: "complained",
+    Kind.OPENED: "opened",
+    Kind.REPLIED: "replied",
 }
+#: Kinds that count once a recipient of a message, however often they are reported.
+_ONCE = frozenset({Kind.DEFERRED, Kind.COMPLAINED, Kind.OPENED, Kind.REPLIED})
+#: Kinds booked when they happen: reading mail is measured against the mail of the same days.
+_BOOKED_AS_SEEN = frozenset({Kind.OPENED, Kind.REPLIED, Kind.CLICKED, Kind.UNSUBSCRIBED, Kind.ALERT})
 
 
 #: End of the year 9999, the last instant a calendar can show.
@@ -72,14 +79,27 @@ class MailEvent(BaseModel):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
 
     def once_key(self) -> str:
-        """The key that duplicates share: deferrals and complaints count once a recipient of a message."""
+        """The key that duplicates share: deferrals, complaints, opens count once a recipient of a message."""
         if (
-            self.kind in (Kind.DEFERRED, Kind.COMPLAINED)
+            self.kind in _ONCE
             and self.message_id
             and self.recipient
         ):
             return f"{self.kind}:{self.message_id}:{self.recipient}"
         return self.event_id
+
+    @property
+    def booked_ms(self) -> int:
+        """The instant whose day this counts on: the sending of the mail where the source says it.
+
+        A day's cap counts attempts of that day, so their outcomes are of that day too, whenever they come.
+        """
+        return self.at_ms if self.kind in _BOOKED_AS_SEEN or self.sent_ms is None else self.sent_ms
+
+    @property
+    def limits_rate(self) -> bool:
+        """Whether a deferral is about the rate or the standing of the sending IP, not of the message or domain."""
+        return self.kind is Kind.DEFERRED and bool(self.detail) and classify(self.detail, self.provider).ip_event
 
     @property
     def stops_mail(self) -> bool:

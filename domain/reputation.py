@@ -14,12 +14,10 @@ from pydantic import BaseModel, Field
 from domain.blocklists import MATTERS, State, Weight, ZoneAnswer
 from domain.evidence import clopper_pearson, wilson
 from domain.figures import Figures
+from domain.policy import RiskPolicy
 from domain.words import Band
 
-#: Fewest recipients a rate is judged on (POLICY: n >= 100).
-MIN_SAMPLE = 100
-#: Rates that put an IP at risk (POLICY, At risk): bounces over three days, complaints over thirty.
-BOUNCE_LIMIT, COMPLAINT_LIMIT = 0.08, 0.002
+DEFAULTS = RiskPolicy()
 #: Share of the weights that must be known before a score is called green or yellow.
 MIN_KNOWN = 0.5
 #: Highest score that a confirmed listing of a weight leaves.
@@ -34,6 +32,15 @@ class Line(StrEnum):
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
     BLOCK = "block"
+    ENGAGEMENT = "engagement"
+
+
+class Engagement(BaseModel):
+    """How mail is read: one day, the three days before it, and the week before it."""
+
+    today: Figures = Figures()
+    before: Figures = Figures()
+    week_before: Figures = Figures()
 
 
 class Component(BaseModel):
@@ -64,10 +71,12 @@ def _graded(rate: float, hold: float, stop: float) -> int:
     return max(0, round(80 * (stop - rate) / (stop - hold)))
 
 
-def _rate(name: str, weight: int, hits: int, total: int, hold: float, stop: float, age: float | None) -> Component:
-    if total < MIN_SAMPLE:
+def _rate(
+    name: str, weight: int, hits: int, total: int, hold: float, stop: float, age: float | None, least: int
+) -> Component:
+    if total < least:
         return Component(
-            name=name, weight=weight, sample=total, age=age, note=f"Fewer than {MIN_SAMPLE} recipients: unknown."
+            name=name, weight=weight, sample=total, age=age, note=f"Fewer than {least} recipients: unknown."
         )
     rate = hits / total
     return Component(
@@ -76,6 +85,7 @@ def _rate(name: str, weight: int, hits: int, total: int, hold: float, stop: floa
 
 
 def _lists(answers: list[ZoneAnswer], confirmed: list[ZoneAnswer], age: float | None) -> Component:
+    answers = [one for one in answers if one.weight is not Weight.ALLOW]  # a silent allow list hides no listing
     answered = [one for one in answers if one.state is not State.UNKNOWN]
     acting = [one for one in confirmed if one.acts]
     component = Component(name="blocklists", weight=40, sample=len(answered), age=age)
@@ -101,6 +111,8 @@ def score(
     lists_age: float | None = 0.0,
     figures_age: float | None = None,
     standing: Collection[str] = (),
+    engagement: Engagement | None = None,
+    policy: RiskPolicy = DEFAULTS,
 ) -> Score:
     """The score of one IP.
 
@@ -111,16 +123,20 @@ def score(
         lists_age: seconds since the lists were read.
         figures_age: seconds since the last figure.
         standing: lines that held at the look before; they take more evidence to go than to stay away.
+        engagement: opens and replies, where a source reports them.
     """
+    least = policy.evidence_sample
     final = week.delivered + week.bounced
     parts = [
         _lists(answers, confirmed, lists_age),
-        _rate("bounces", 20, week.bounced, final, 0.03, 0.10, figures_age),
-        _rate("complaints", 20, month.complained, month.delivered, 0.001, 0.005, figures_age),
-        _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age),
-        _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age),
+        _rate("bounces", 20, week.bounced, final, 0.03, 0.10, figures_age, least),
+        _rate("complaints", 20, month.complained, month.delivered, 0.001, 0.005, figures_age, least),
+        _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age, least),
+        _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age, least),
     ]
-    lines = lines_over(confirmed, week, month, three_days, standing=standing)
+    lines = lines_over(
+        confirmed, week, month, three_days, standing=standing, engagement=engagement, policy=policy
+    )
     known = [(part.value, part.weight) for part in parts if part.value is not None]
     weight = sum(one for _, one in known)
     ceiling = min([CEILING.get(one.weight, 100) for one in confirmed if one.acts], default=100)
@@ -132,7 +148,7 @@ def score(
     mean = sum(value * one for value, one in known) / weight if weight else 0
     result = min(ceiling, round(mean))
     band = Band.RED if result < 60 else Band.YELLOW if result < 80 else Band.GREEN
-    return Score(score=result, band=band, components=parts, lines=lines, reason=describe(lines, confirmed))
+    return Score(score=result, band=band, components=parts, lines=lines, reason=describe(lines, confirmed, policy))
 
 
 def lines_over(
@@ -142,6 +158,8 @@ def lines_over(
     three_days: Figures,
     *,
     standing: Collection[str] = (),
+    engagement: Engagement | None = None,
+    policy: RiskPolicy = DEFAULTS,
 ) -> list[Line]:
     """Which At risk lines hold, by evidence; the deterministic ones act at once.
 
@@ -154,41 +172,71 @@ def lines_over(
         lines.append(Line.CRITICAL_LISTING)
     elif acting:
         lines.append(Line.LISTING)
-    if _bounces(week, three_days, held=Line.BOUNCE in standing):
+    if _bounces(week, three_days, policy, held=Line.BOUNCE in standing):
         lines.append(Line.BOUNCE)
-    if _complaints(month, held=Line.COMPLAINT in standing):
+    if _complaints(month, policy, held=Line.COMPLAINT in standing):
         lines.append(Line.COMPLAINT)
     cleared = week.attempted > 0 and week.blocked == 0
     if three_days.blocked > 0 or (Line.BLOCK in standing and not cleared):
         lines.append(Line.BLOCK)
+    if _fell(engagement or Engagement(), policy, held=Line.ENGAGEMENT in standing):
+        lines.append(Line.ENGAGEMENT)
     return lines
 
 
-def _bounces(week: Figures, three_days: Figures, *, held: bool) -> bool:
+def _bounces(week: Figures, three_days: Figures, policy: RiskPolicy, *, held: bool) -> bool:
     hits, final = three_days.bounced, three_days.delivered + three_days.bounced
-    lower, upper = wilson(hits, final)
+    lower, upper = wilson(hits, final, policy.evidence_z_warn)
     if held:
         clean = week.delivered > 0 and week.bounced == 0
-        return upper >= BOUNCE_LIMIT and not clean
-    return final >= MIN_SAMPLE and hits >= 3 and lower > BOUNCE_LIMIT
+        return upper >= policy.risk_bounce and not clean
+    enough = final >= policy.evidence_sample and hits >= policy.evidence_events
+    return enough and lower > policy.risk_bounce
 
 
-def _complaints(month: Figures, *, held: bool) -> bool:
+def _complaints(month: Figures, policy: RiskPolicy, *, held: bool) -> bool:
     # Two sources may count differently, and no interval exists for more cases than trials.
     hits = min(month.complained, month.delivered)
     # Complaints are rare, where Wilson's approximation is too bold: POLICY asks for the exact bound.
-    lower, upper = clopper_pearson(hits, month.delivered)
+    lower, upper = clopper_pearson(hits, month.delivered, policy.evidence_z_warn)
     if held:
         clean = month.delivered > 0 and hits == 0
-        return upper >= COMPLAINT_LIMIT and not clean
-    return month.delivered >= MIN_SAMPLE and hits >= 2 and lower > COMPLAINT_LIMIT
+        return upper >= policy.risk_complaint and not clean
+    enough = month.delivered >= policy.evidence_sample and hits >= policy.evidence_complaints
+    return enough and lower > policy.risk_complaint
 
 
-def describe(lines: list[Line], confirmed: list[ZoneAnswer]) -> str:
+def _fell(engagement: Engagement, policy: RiskPolicy, *, held: bool) -> bool:
+    """Whether opens or replies are shown to have fallen; mail that nobody measures never falls.
+
+    The bounds of both times must be apart, so that chance does not look like a fall. A fall that stands is
+    measured against the week before, which forgets good days more slowly than the three days do.
+    """
+    today, z = engagement.today, policy.evidence_z_warn
+    left = 1 - policy.risk_engagement_drop
+    known = False
+    for name in ("opened", "replied"):
+        before = engagement.week_before if held else engagement.before
+        hits, hits_before = (min(getattr(one, name), one.delivered) for one in (today, before))
+        enough = min(today.delivered, before.delivered) >= policy.evidence_sample
+        if not enough or hits_before < policy.risk_engagement_events:
+            continue
+        known = True
+        if held and hits / today.delivered < left * hits_before / before.delivered:
+            return True
+        if not held and wilson(hits, today.delivered, z)[1] < left * wilson(hits_before, before.delivered, z)[0]:
+            return True
+    return held and not known
+
+
+def describe(lines: list[Line], confirmed: list[ZoneAnswer], policy: RiskPolicy = DEFAULTS) -> str:
     """The lines in words, for people."""
     words = {
-        Line.BOUNCE: "More than 8 % bounces over three days.",
-        Line.COMPLAINT: "More than 0.2 % complaints.",
+        Line.BOUNCE: f"More than {100 * policy.risk_bounce:g} % bounces over three days.",
+        Line.COMPLAINT: f"More than {100 * policy.risk_complaint:g} % complaints.",
+        Line.ENGAGEMENT: (
+            f"Opens or replies fell by more than {100 * policy.risk_engagement_drop:g} % against the days before."
+        ),
         Line.BLOCK: "A mailbox provider blocks the IP.",
     }
     listed = [one.reason for one in confirmed if one.acts and one.weight in MATTERS]

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, Field
 
 from domain import presets
+from domain.policy import RampPolicy
 from domain.refusals import Refused
 from domain.words import MailboxProvider, Stage
 
@@ -19,8 +20,18 @@ MAX_DAYS = 400
 REAL_DAY = 86_400.0
 #: Share of a day within which addresses spread their ticks, so that a fleet does not tick at midnight together.
 JITTER = 0.02
-#: Part of a day's cap that one hour may take (Mailtrap's published table).
-HOURLY_PART = 5
+#: Most slices of a day that figures are kept in: 15 minutes of a real one.
+SLICES_A_DAY = 96
+
+
+@lru_cache(maxsize=64)
+def slice_ms(day_seconds: float) -> int:
+    """Milliseconds of a slice of figures: the longest that is at most a 96th of a day and divides it exactly.
+
+    Days of a plan begin and end between slices, so that no mail is counted to the day before or after its own.
+    """
+    day = max(1, round(day_seconds * 1000))
+    return next(length for length in range(max(1, day // SLICES_A_DAY), 0, -1) if day % length == 0)
 
 
 class WarmupPlan(BaseModel):
@@ -37,6 +48,7 @@ class WarmupPlan(BaseModel):
     preset: str | None = None
     time_zone: str = "UTC"
     day_seconds: float = REAL_DAY
+    bounds: RampPolicy = Field(default_factory=RampPolicy, description="The installation's bounds and pace.")
 
     def checked(self) -> WarmupPlan:
         """This plan, when it can be run.
@@ -46,10 +58,17 @@ class WarmupPlan(BaseModel):
         """
         preset = presets.get(self.preset) if self.preset else None
         free = bool(preset and preset.ladder)
-        if not free and not 20 <= self.initial <= 50:
-            _refuse("initial", f"{self.initial} mails on the first day; give 20 to 50, or choose a preset.")
-        if not 0.20 <= self.growth <= 0.30:  # with a preset too: past its last step the ladder grows by it
-            _refuse("growth", f"Growth of {self.growth:.0%} a step; give 20 % to 30 % (0.20 to 0.30).")
+        bounds = self.bounds
+        least, most = bounds.warmup_initial_least, bounds.warmup_initial_most
+        if not free and not least <= self.initial <= most:
+            _refuse("initial", f"{self.initial} mails on the first day; give {least} to {most}, or choose a preset.")
+        slow, fast = bounds.warmup_growth_least, bounds.warmup_growth_most
+        if not slow <= self.growth <= fast:  # with a preset too: past its last step the ladder grows by it
+            given = f"{self.growth:.0%}" if math.isfinite(self.growth) else f"{self.growth}"
+            _refuse(
+                "growth",
+                f"Growth of {given} a step; give {100 * slow:g} % to {100 * fast:g} % ({slow:.2f} to {fast:.2f}).",
+            )
         if not 1 <= self.step_days <= 30:
             _refuse("step_days", f"{self.step_days} days a step; give 1 to 30.")
         first = preset.ladder[0] if preset and preset.ladder else self.initial
@@ -61,6 +80,13 @@ class WarmupPlan(BaseModel):
             _refuse("sending_days", "Name at least one sending day, 0 (Monday) to 6 (Sunday).")
         if any(not 0 <= share <= 1 for share in self.shares.values()):
             _refuse("shares", "Each provider's share lies between 0 and 1.")
+        together, enough = sum(self.shares.values()), bounds.warmup_enough_sent
+        if len(self.shares) == len(MailboxProvider) and together < enough:
+            _refuse(
+                "shares",
+                f"The shares of all providers are {together:.0%} of the cap together: no day can send the "
+                f"{enough:.0%} that it takes to go on; raise them, or leave one out.",
+            )
         if not math.isfinite(self.day_seconds) or self.day_seconds <= 0:
             _refuse("day_seconds", "A day lasts longer than 0 seconds.")
         try:
@@ -86,6 +112,22 @@ class WarmupPlan(BaseModel):
         ladder = _ladder(self.initial, self.growth, self.target, self.preset or "")
         return ladder[max(0, min(step, len(ladder) - 1))]
 
+    def hourly_cap(self, step: int) -> int:
+        """Mails of one hour: a fifth of the day's cap, or what an hourly ladder publishes."""
+        preset = presets.PRESETS.get(self.preset or "")
+        parts = 24 if preset and preset.hourly else self.bounds.warmup_hourly_part
+        return -(-self.cap(step) // parts)
+
+    def carried_step(self, step: int, idle_days: int) -> int:
+        """The step whose cap holds from the end of a day until its decision is made.
+
+        The lowest that the decision may lead to, so that mail granted before a late decision never passes the
+        cap that it sets.
+        """
+        if idle_days + 1 >= self.bounds.warmup_idle_restart_days:
+            return 0
+        return max(0, step - 1)
+
     def by_provider(self, step: int, behind: dict[MailboxProvider, int] | None = None) -> dict[MailboxProvider, int]:
         """Caps by mailbox provider; one that stands ``behind`` gets its share of a lower step."""
         late = behind or {}
@@ -99,7 +141,7 @@ class WarmupPlan(BaseModel):
         """First instant of the plan's day ``day`` (0 is the day it starts) and of the next.
 
         A real day is a calendar day of the time zone, so that it may last 23 or 25 hours; a short one
-        counts from the start.
+        counts from the slice of figures that the start lies in.
         """
         if self.day_seconds == REAL_DAY:
             zone = ZoneInfo(self.time_zone)
@@ -107,8 +149,13 @@ class WarmupPlan(BaseModel):
             ends = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(), zone).astimezone(dt.UTC)
             begins = dt.datetime.combine(date, dt.time(), zone).astimezone(dt.UTC)
             return begins, ends
-        length = dt.timedelta(seconds=self.day_seconds)
-        return started + day * length, started + (day + 1) * length
+        length, piece = max(1, round(self.day_seconds * 1000)), slice_ms(self.day_seconds)
+        first = round(started.timestamp() * 1000) // piece * piece
+        begins, ends = (
+            dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=first + number * length)
+            for number in (day, day + 1)
+        )
+        return begins, ends
 
     def date(self, started: dt.datetime, day: int) -> dt.date:
         """Calendar date of a day; short days are numbered on from the date of the start."""
@@ -224,6 +271,7 @@ class Progress(BaseModel):
     held_days: int = Field(0, description="Full sending days on this step.")
     idle_days: int = 0
     fresh_from: int = Field(0, description="First day that counts: the same mail is not held against it twice.")
+    judged_until: int = Field(0, description="Days before this one led to a stop; who resumes has judged them.")
     holding: str = Field("", description="The rate that holds the ramp, until it is cleared.")
     behind: dict[MailboxProvider, int] = Field(default_factory=dict)
     decision: str = "start"

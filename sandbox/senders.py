@@ -191,7 +191,7 @@ class Senders:
         """What each sending IP has to send a day."""
         found: dict[str, int] = {}
         warm: set[str] = set()
-        for stage in ("warming", "full_capacity"):
+        for stage in ("warming", "full_capacity", "at_risk"):
             cursor: str | None = None
             while True:
                 query = {"stage": stage, "limit": "200", **({"after": cursor} if cursor else {})}

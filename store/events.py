@@ -13,12 +13,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.events import COUNTED, Kind, MailEvent
+from domain.events import COUNTED, MailEvent
 from domain.figures import Figures
+from domain.warmup import slice_ms
 from domain.words import MailboxProvider
-
-#: Slices of sums a day; window edges of whole quarters of an hour fall between slices.
-SLICES_A_DAY = 96
 
 _COLUMNS = (
     "source",
@@ -31,7 +29,7 @@ _COLUMNS = (
     "message_id",
     "detail",
 )
-_COUNTS = ("attempted", "delivered", "bounced", "blocked", "deferred", "complained")
+_COUNTS = tuple(Figures.model_fields)
 
 
 def _rows_sql(dialect: str, columns: Sequence[str], numbers: Sequence[str]) -> str:
@@ -74,7 +72,7 @@ async def record(
 
     Args:
         batch: events of one or more sources, in any order, with repeats.
-        day_seconds: length of a warm-up day; a slice of the sums is a 96th of it.
+        day_seconds: length of a warm-up day; a slice of the sums is at most a 96th of it.
 
     Returns:
         The events that were new, in the order given.
@@ -98,7 +96,7 @@ async def record(
     )
     new = {(source, key) for source, key in stored.all()}
     fresh = [event for key, event in first.items() if key in new]
-    await _add(session, dialect, fresh, max(1, int(day_seconds * 1000) // SLICES_A_DAY))
+    await _add(session, dialect, fresh, slice_ms(day_seconds))
     return fresh
 
 
@@ -112,14 +110,11 @@ async def _add(
         counted = COUNTED.get(event.kind)
         if counted is None or not event.address:
             continue
-        booked = (
-            event.sent_ms
-            if event.kind is Kind.COMPLAINED and event.sent_ms
-            else event.at_ms
-        )
-        sums[(event.address, booked - booked % slice_length, event.provider)][
-            counted
-        ] += 1
+        booked = event.booked_ms
+        counts = sums[(event.address, booked - booked % slice_length, event.provider)]
+        counts[counted] += 1
+        if event.limits_rate:
+            counts["limited"] += 1
     if not sums:
         return
     rows = [
@@ -139,21 +134,34 @@ async def sums(
     Providers without any event are absent. A source that reports results but no attempts has its
     results counted as attempts.
     """
-    picked = ", ".join(f"COALESCE(SUM({name}), 0)" for name in _COUNTS)
+    return (await sums_of_spans(session, address, [(from_ms, to_ms)]))[0]
+
+
+async def sums_of_spans(
+    session: AsyncSession, address: str, spans: Sequence[tuple[int, int]]
+) -> list[dict[MailboxProvider, Figures]]:
+    """Sums as :func:`sums` makes them, of several spans of time in one query; in their order."""
+    picked = ", ".join(f"COALESCE(SUM(figure.{name}), 0)" for name in _COUNTS)
+    dialect = session.get_bind().dialect.name
+    given = _rows_sql(dialect, ("place", "from_ms", "to_ms"), ("place", "from_ms", "to_ms"))
+    if dialect == "sqlite":
+        given = given.replace("json_extract(value, '$.place')", "json_extract(value, '$.place') AS place")
+        for name in ("from_ms", "to_ms"):
+            given = given.replace(f"json_extract(value, '$.{name}')", f"json_extract(value, '$.{name}') AS {name}")
     rows = await (await session.connection()).execute(
         sa.text(
-            f"SELECT provider, {picked} FROM figure "
-            "WHERE address = :address AND slice_ms >= :from_ms AND slice_ms < :to_ms GROUP BY provider"
+            f"SELECT span.place, figure.provider, {picked} FROM ({given}) span JOIN figure "
+            "ON figure.address = :address AND figure.slice_ms >= span.from_ms AND figure.slice_ms < span.to_ms "
+            "GROUP BY span.place, figure.provider"
         ),
-        {"address": address, "from_ms": from_ms, "to_ms": to_ms},
+        {
+            "address": address,
+            "rows": json.dumps([{"place": n, "from_ms": a, "to_ms": b} for n, (a, b) in enumerate(spans)]),
+        },
     )
-    answer: dict[MailboxProvider, Figures] = {}
-    for provider, *counts in rows.all():
-        figures = Figures(
-            **{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)}
-        )
-        figures.attempted = max(
-            figures.attempted, figures.delivered + figures.bounced + figures.blocked
-        )
-        answer[MailboxProvider(provider)] = figures
+    answer: list[dict[MailboxProvider, Figures]] = [{} for _ in spans]
+    for place, provider, *counts in rows.all():
+        figures = Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)})
+        figures.attempted = max(figures.attempted, figures.delivered + figures.bounced + figures.blocked)
+        answer[place][MailboxProvider(provider)] = figures
     return answer

@@ -41,7 +41,7 @@ async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
     return Routes(
         exits={
             one.address: Exit(
-                one.address, one.pool, one.sender, one.domain.lower(), one.stage == Stage.FULL_CAPACITY, one.safe_limit
+                one.address, one.pool, one.sender, one.domain.lower(), _warm(one), one.safe_limit
             )
             for one in ips
         },
@@ -53,6 +53,11 @@ async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
         held=dict(held.all()),
         default_pool=default_pool,
     )
+
+
+def _warm(ip: Ip) -> bool:
+    """Whether an IP sends its safe limit; trouble that is not critical takes it from no such IP."""
+    return Stage.FULL_CAPACITY in (ip.stage, ip.stage_before)
 
 
 async def outdated(session: AsyncSession, blocks: Iterable[Block], at_ms: int) -> set[str]:
@@ -109,6 +114,8 @@ def _room(row: LedgerWindow, provider: MailboxProvider) -> int:
         rooms.append(cap - getattr(row, f"granted_{provider}"))
     if row.hourly_cap:
         rooms.append(row.hourly_cap - row.hour_granted)
+        if (hourly := ledger.own_hourly_cap(row, provider)) is not None:
+            rooms.append(hourly - getattr(row, f"hour_{provider}"))
     return max(0, min(rooms))
 
 
@@ -134,7 +141,8 @@ async def give_back(session: AsyncSession, blocks: Iterable[Block]) -> int:
 _GIVE_BACK = {
     provider: sa.text(
         f"UPDATE ledger_window SET granted = granted - :count, granted_{provider} = granted_{provider} - :count, "
-        "hour_granted = CASE WHEN hour = :hour THEN hour_granted - :count ELSE hour_granted END "
+        "hour_granted = CASE WHEN hour = :hour THEN hour_granted - :count ELSE hour_granted END, "
+        f"hour_{provider} = CASE WHEN hour = :hour THEN hour_{provider} - :count ELSE hour_{provider} END "
         "WHERE address = :address AND starts_ms = :starts "
         f"AND granted >= :count AND granted_{provider} >= :count"
     )

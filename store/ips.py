@@ -33,12 +33,13 @@ async def get(session: AsyncSession, address: str) -> Ip:
     return row
 
 
-async def lock(session: AsyncSession, address: str) -> None:
+async def lock(session: AsyncSession, address: str) -> bool:
     """Hold an IP until the transaction ends; who writes its ledger and its stage takes this first.
 
-    SQLite has one writer and needs no lock of a row.
+    SQLite has one writer and needs no lock of a row. False when the address is none of ours.
     """
-    await session.exec(select(Ip.address).where(col(Ip.address) == address).with_for_update())
+    held = await session.exec(select(Ip.address).where(col(Ip.address) == address).with_for_update())
+    return held.first() is not None
 
 
 async def insert(session: AsyncSession, ip: Ip) -> bool:
@@ -182,6 +183,27 @@ async def addresses(session: AsyncSession, *, after: str, limit: int, stages: Se
         .order_by(col(Ip.address))
         .limit(limit)
     )
+    return (await session.exec(query)).all()
+
+
+async def domains_first_used_by(
+    session: AsyncSession, addresses: Sequence[str], stages: Sequence[str]
+) -> dict[str, str]:
+    """Sending domains whose first IP in service is one of these, with that IP: each domain has one."""
+    domain = sa.func.lower(col(Ip.domain))
+    first = sa.func.min(col(Ip.address))
+    query = (
+        select(domain, first)
+        .where(col(Ip.domain) != "", col(Ip.stage).in_(stages))
+        .group_by(domain)
+        .having(first.in_(addresses))
+    )
+    return {str(name).rstrip("."): str(address) for name, address in (await session.exec(query)).all()}
+
+
+async def using_domain(session: AsyncSession, domain: str) -> Sequence[str]:
+    """Addresses that send for a domain."""
+    query = select(Ip.address).where(sa.func.lower(col(Ip.domain)).in_((domain, f"{domain}."))).order_by(Ip.address)
     return (await session.exec(query)).all()
 
 

@@ -10,6 +10,7 @@ import datetime as dt
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col, select
@@ -27,8 +28,9 @@ from store.tables.senders import Campaign, MailPause, Pool, Sender
 MARK = 0
 #: Hours of a window, whatever its length.
 HOURS = 24
-#: Stages whose IPs send: a window exists while warming, and is made on demand at full capacity.
-SENDING_STAGES = (Stage.WARMING, Stage.FULL_CAPACITY)
+#: Stages whose IPs send: a window exists while warming, and is made on demand at full capacity. Being at risk
+#: does not stop mail by itself; what is critical pauses the address.
+SENDING_STAGES = (Stage.WARMING, Stage.FULL_CAPACITY, Stage.AT_RISK)
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,31 @@ def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
     # A spender whose clock is behind, or who waited for the lock, must not open a closed hour again: the
     # next one after it would find the present hour empty.
     hour = f"{greatest}(hour, {by_clock})"
-    this_hour = f"(CASE WHEN hour = {hour} THEN hour_granted ELSE 0 END)"
-    hourly = f"(CASE WHEN hourly_cap > 0 THEN hourly_cap - {this_hour} ELSE cap END)"
-    own = f"(COALESCE(cap_{provider}, cap) - granted_{provider})"
-    room = f"{least}(cap - granted, {own}, {hourly})"
-    grant = f"{least}(CAST(:count AS INTEGER), {room})"
+
+    def this_hour(counter: str) -> str:
+        return f"(CASE WHEN hour = {hour} THEN {counter} ELSE 0 END)"
+
+    # A provider with a cap of its own has the same part of it an hour as the whole day has, rounded up.
+    own_hourly = f"((cap_{provider} * CAST(hourly_cap AS BIGINT) + cap - 1) / {greatest}(1, cap))"
+    rooms = (
+        "cap - granted",
+        f"(COALESCE(cap_{provider}, cap) - granted_{provider})",
+        f"(CASE WHEN hourly_cap > 0 THEN hourly_cap - {this_hour('hour_granted')} ELSE cap END)",
+        f"(CASE WHEN hourly_cap > 0 AND cap_{provider} IS NOT NULL "
+        f"THEN {own_hourly} - {this_hour(f'hour_{provider}')} ELSE cap END)",
+    )
+    room = f"{least}({', '.join(rooms)})"
+    grant = f"CAST({least}(CAST(:count AS INTEGER), {room}) AS INTEGER)"
+    others = "".join(
+        f"hour_{other} = {this_hour(f'hour_{other}')}, "
+        for other in MailboxProvider
+        if other is not provider
+    )
     return sa.text(
         f"UPDATE ledger_window SET granted = granted + {grant}, "
         f"granted_{provider} = granted_{provider} + {grant}, "
-        f"hour_granted = {this_hour} + {grant}, hour = {hour}, last_grant = {grant} "
+        f"hour_{provider} = {this_hour(f'hour_{provider}')} + {grant}, {others}"
+        f"hour_granted = {this_hour('hour_granted')} + {grant}, hour = {hour}, last_grant = {grant} "
         "WHERE address = :address AND starts_ms = (SELECT MAX(newest.starts_ms) FROM ledger_window newest "
         "WHERE newest.address = :address AND newest.starts_ms <= :at AND newest.ends_ms > :at) "
         f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms, starts_ms, hour"
@@ -101,6 +119,9 @@ async def set_window(
 ) -> None:
     """Write the caps of a window; the same again changes nothing, and what was granted stays.
 
+    Windows do not overlap: the ones there before end where this one begins, and what was granted of a window that began
+    within this one counts here, so that no day has two caps.
+
     Args:
         by_provider: caps of single providers; a provider not named has none of its own.
         hourly_cap: cap of each 24th part of the window, 0 for none.
@@ -115,20 +136,45 @@ async def set_window(
         )
     ).first()
     paused, reason = mark or (False, "")
-    caps = {
+    caps: dict[str, Any] = {
         f"cap_{provider}": by_provider.get(provider) for provider in MailboxProvider
     }
-    written = {"ends_ms": ends_ms, "cap": cap, "hourly_cap": hourly_cap, **caps}
-    zeros = {f"granted_{provider}": 0 for provider in MailboxProvider}
-    statement = upsert(dialect, LedgerWindow).values(
-        address=address, starts_ms=starts_ms, granted=0, hour=-1, hour_granted=0, last_grant=0,
-        paused=paused, reason=reason, **zeros, **written,
+    granted = await _take_over(session, address, starts_ms, ends_ms)
+    inserted = LedgerWindow(
+        address=address, starts_ms=starts_ms, ends_ms=ends_ms, cap=cap,
+        hour=-1, last_grant=0, hourly_cap=hourly_cap, paused=paused, reason=reason, **caps, **granted,
     )  # fmt: skip
+    statement = upsert(dialect, LedgerWindow).values(**inserted.model_dump())
     await (await session.connection()).execute(
         statement.on_conflict_do_update(
-            index_elements=["address", "starts_ms"], set_=written
+            index_elements=["address", "starts_ms"],
+            set_={"ends_ms": ends_ms, "cap": cap, "hourly_cap": hourly_cap, **caps},
         )
     )
+
+
+async def _take_over(session: AsyncSession, address: str, starts_ms: int, ends_ms: int) -> dict[str, int]:
+    """End the other windows that reach into a time; answers what was granted of those that began within it."""
+    names = ["granted", *(f"granted_{provider}" for provider in MailboxProvider)]
+    others = [
+        col(LedgerWindow.address) == address,
+        col(LedgerWindow.starts_ms) > MARK,
+        col(LedgerWindow.starts_ms) != starts_ms,
+        col(LedgerWindow.starts_ms) < ends_ms,
+        col(LedgerWindow.ends_ms) > starts_ms,
+    ]
+    connection = await session.connection()
+    within = col(LedgerWindow.starts_ms) > starts_ms
+    sums = [sa.func.coalesce(sa.func.sum(getattr(LedgerWindow, name)), 0) for name in names]
+    found = (await connection.execute(sa.select(*sums).where(*others, within))).one()
+    # A window that began later covers nothing any more; the newest window at an instant is the one that is spent.
+    await connection.execute(
+        sa.update(LedgerWindow)
+        .where(*others)
+        .values(ends_ms=sa.case((within, col(LedgerWindow.starts_ms)), else_=starts_ms))
+        .execution_options(synchronize_session=False)
+    )
+    return {name: int(count) for name, count in zip(names, found, strict=True)}
 
 
 async def set_paused(
@@ -137,11 +183,8 @@ async def set_paused(
     """Stop or free the mail of an address, in this window and all later ones."""
     dialect = session.get_bind().dialect.name
     said = reason if paused else ""
-    empty = {f"granted_{provider}": 0 for provider in MailboxProvider}
-    statement = upsert(dialect, LedgerWindow).values(
-        address=address, starts_ms=MARK, ends_ms=0, cap=0, granted=0, hourly_cap=0, hour=-1, hour_granted=0,
-        last_grant=0, paused=paused, reason=said, **empty,
-    )  # fmt: skip
+    mark = LedgerWindow(address=address, starts_ms=MARK, ends_ms=0, hour=-1, last_grant=0, paused=paused, reason=said)
+    statement = upsert(dialect, LedgerWindow).values(**mark.model_dump())
     await (await session.connection()).execute(statement.on_conflict_do_nothing())
     await (await session.connection()).execute(
         sa.update(LedgerWindow)
@@ -227,7 +270,8 @@ async def book_opening(
     if booked or safe_limit is None or await window(session, address, at_ms) is not None:
         return booked
     length = max(HOURS, int(day_seconds * 1000))
-    starts = at_ms - at_ms % length
+    # Days go on from where the last window ended, so that the day of a graduation has one cap.
+    starts = at_ms - (at_ms - await _last_end(session, address, at_ms)) % length
     await set_window(session, address, starts, starts + length, safe_limit, {}, 0)
     return await book(session, address, provider, count, at_ms)
 
@@ -303,7 +347,7 @@ async def _grant(
     day_seconds: float,
     reasons: list[str] | None,
 ) -> None:
-    limit = member.safe_limit if member.stage == Stage.FULL_CAPACITY else None
+    limit = member.safe_limit if Stage.FULL_CAPACITY in (member.stage, member.stage_before) else None
     booked = await book_opening(session, member.address, limit, provider, count, at_ms, day_seconds)
     got, ends = (booked.count, booked.ends_ms) if booked else (0, 0)
     if got:
@@ -320,6 +364,20 @@ async def _grant(
                 at_ms,
             )
         )
+
+
+async def _last_end(session: AsyncSession, address: str, at_ms: int) -> int:
+    """Where the last window before an instant ended, epoch milliseconds; 0 without one."""
+    query = select(sa.func.max(col(LedgerWindow.ends_ms))).where(
+        col(LedgerWindow.address) == address, col(LedgerWindow.ends_ms) <= at_ms
+    )
+    return (await session.exec(query)).one() or 0
+
+
+def own_hourly_cap(found: LedgerWindow, provider: MailboxProvider) -> int | None:
+    """What one hour may take for a provider that has a cap of its own: the part that an hour has of the day."""
+    own = getattr(found, f"cap_{provider}")
+    return None if own is None or not found.hourly_cap else -(-own * found.hourly_cap // max(1, found.cap))
 
 
 def why(
@@ -346,6 +404,10 @@ def why(
         return f"daily cap of {address} for {provider} reached, {own} of {own_cap}; resumes {until}"
     length = max(1, (found.ends_ms - found.starts_ms) // HOURS)
     until = _clock(found.starts_ms + (found.hour + 1) * length)
+    most = own_hourly_cap(found, provider)
+    if found.hour_granted < found.hourly_cap and most is not None:
+        spent = getattr(found, f"hour_{provider}")
+        return f"hourly cap of {address} for {provider} reached, {spent} of {most}; resumes {until}"
     return f"hourly cap of {address} reached, {found.hour_granted} of {found.hourly_cap}; resumes {until}"
 
 

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.figures import Figures
 from domain.warmup import Progress
+from domain.words import MailboxProvider
+from store import events
 from store.tables.warmup import WarmupDay, WarmupRow
 
 
@@ -47,3 +50,25 @@ async def history(
         query = query.where(col(WarmupDay.run) == run)
     rows = (await session.exec(query.order_by(col(WarmupDay.starts_ms).desc()).limit(limit))).all()
     return rows[::-1]
+
+
+async def freshen(session: AsyncSession, address: str, run: str, limit: int) -> Sequence[WarmupDay]:
+    """The last closed days of a run with their figures as they are now, oldest first.
+
+    What is booked on the day that mail was sent (a complaint, a late result) comes after that day was closed:
+    the days are summed again and written down where they changed.
+    """
+    rows = await history(session, address, run=run, limit=limit)
+    if not rows:
+        return rows
+    spans = [(row.starts_ms, row.ends_ms) for row in rows]
+    for row, found in zip(rows, await events.sums_of_spans(session, address, spans), strict=True):
+        figures = {str(provider): sums.model_dump() for provider, sums in found.items()}
+        known: dict[MailboxProvider, Figures] = {
+            MailboxProvider(name): Figures.model_validate(one) for name, one in row.figures.items()
+        }
+        if known != found:
+            row.figures = figures
+            session.add(row)
+    await session.flush()
+    return rows

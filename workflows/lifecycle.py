@@ -77,6 +77,8 @@ class IpLifecycle:
         self._plan: WarmupPlan | None = None
         self._warming = False
         self._troubles: list[ReputationChanged] = []
+        self._risk = ""
+        self._drift = ""
         self._assignments: list[Reassign] = []
         self._retire: Retire | None = None
         self._retired = False
@@ -138,9 +140,9 @@ class IpLifecycle:
 
     @workflow.signal
     def dns_drifted(self, drift: DnsDrifted) -> None:
-        """DNS changed under us; mail is not stopped, a person must look."""
-        reason = "DNS drifted: " + "; ".join(drift.findings[:3])
-        self._troubles.append(ReputationChanged(reason=reason, source="DNS sweep"))
+        """DNS changed under us; mail is not stopped. The sweep that saw it opened the incident."""
+        self._drift = "DNS drifted: " + "; ".join(drift.findings[:3])
+        self._tell()
 
     @workflow.query
     def stage(self) -> Stage:
@@ -164,8 +166,10 @@ class IpLifecycle:
             if (why := await self._beside(dns)) is None:
                 break
             failed = True
-            said = ReputationChanged(reason=f"The DNS set-up broke off and begins again: {why}", source="its workflow")
-            await self._note(said, kind=DNS_FAILED)
+            said = f"The DNS set-up broke off and begins again: {why}"
+            await self._tell_incident(
+                Trouble(address=self._start.address, reason=said, source="its workflow", kind=DNS_FAILED)
+            )
             with contextlib.suppress(asyncio.TimeoutError):
                 await workflow.wait_condition(
                     lambda: self._retire is not None, timeout=pause, timeout_summary="Begin DNS again"
@@ -174,8 +178,12 @@ class IpLifecycle:
         if self._retire is None:
             self._stage = Stage.ACTIVE
         if failed and self._retire is None:
-            over = ReputationChanged(reason="The DNS set-up went through.", recovered=True)
-            await self._note(over, kind=DNS_FAILED)
+            over = "The DNS set-up went through."
+            await self._tell_incident(
+                Trouble(
+                    address=self._start.address, reason=over, source="its workflow", kind=DNS_FAILED, recovered=True
+                )
+            )
 
     async def _child(self, run: Any, start: BaseModel, child_id: str, summary: str) -> Running:  # noqa: ANN401
         """A child, or whatever runs under its id already: after a reset a month of warm-up is not thrown away."""
@@ -269,21 +277,19 @@ class IpLifecycle:
             **options.QUICK,
         )
 
-    async def _note(self, change: ReputationChanged, kind: str = "reputation") -> None:
+    async def _note(self, change: ReputationChanged) -> None:
+        """What the sweep sees it writes itself; a critical trouble also stops mail until a person looks."""
+        self._risk = "" if change.recovered else change.reason
         if change.critical:
             self._stage = Stage.AT_RISK
+            await self._tell_incident(
+                Trouble(address=self._start.address, reason=change.reason, source=change.source)
+            )
+        self._tell()
+
+    async def _tell_incident(self, trouble: Trouble) -> None:
         await workflow.execute_activity_method(
-            LifecycleActivities.trouble,
-            Trouble(
-                address=self._start.address,
-                reason=change.reason,
-                critical=change.critical,
-                source=change.source,
-                recovered=change.recovered,
-                kind=kind,
-            ),
-            summary=change.reason[:120],
-            **options.QUICK,
+            LifecycleActivities.trouble, trouble, summary=trouble.reason[:120], **options.QUICK
         )
 
     async def _end(self, command: Retire) -> None:
@@ -317,7 +323,10 @@ class IpLifecycle:
             Stage.FULL_CAPACITY: "At **full capacity**. Watched by the sweeps; waits for nothing.",
             Stage.AT_RISK: "**At risk**. Waits for an operator to look at the incident.",
         }
-        workflow.set_current_details(words.get(self._stage, f"Stage {self._stage}."))
+        told = [words.get(self._stage, f"Stage {self._stage}.")]
+        told += [f"**At risk**: {self._risk}"] if self._risk else []
+        told += [self._drift] if self._drift else []
+        workflow.set_current_details("\n\n".join(told))
 
     def _attributes(self) -> TypedSearchAttributes:
         return search_attributes.of(address=self._start.address, pool=self._start.pool, sender=self._start.sender)

@@ -118,9 +118,9 @@ class ReputationSweep(_Fleet):
         # more is for caches that round it.
         pause = max(wanted.second_look_seconds, first.again_seconds + 1 if first.again_seconds else 0.0)
         if first.second_look and pause <= max(wanted.patience_seconds, wanted.second_look_seconds):
-            workflow.set_current_details(f"Looking again at {len(first.second_look)} new listings.")
+            workflow.set_current_details(f"Looking again at {len(set(first.second_look))} IPs with a new listing.")
             await workflow.sleep(timedelta(seconds=pause), summary="before the second look")
-            second = await self._chunks(wanted, first.second_look)
+            second = await self._chunks(wanted, sorted(set(first.second_look)))
             await self._tell(second.crossings)
 
     async def _chunk(self, part: list[str]) -> Swept:

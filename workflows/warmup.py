@@ -90,9 +90,7 @@ class Warmup:
     async def adjust(self, command: Adjust) -> Progress:
         """Follow another plan from the nearest step that is not higher than the present cap."""
         cap = self._now.cap
-        plan = command.plan.model_copy(
-            update={"day_seconds": self._now.plan.day_seconds, "time_zone": self._now.plan.time_zone}
-        )
+        plan = command.plan.model_copy(update={"day_seconds": self._now.plan.day_seconds})
         below = [step for step, one in enumerate(plan.ladder()) if one <= cap]
         self._now.plan, self._now.step, self._now.held_days = plan, below[-1] if below else 0, 0
         return await self._ask("adjust", command.reason or "The plan was changed by an operator.")
@@ -127,6 +125,10 @@ class Warmup:
     @adjust.validator
     def _check_adjust(self, command: Adjust) -> None:
         self._check_open()
+        present = self._now.plan.time_zone
+        if command.plan.time_zone != present:
+            why = f"The days of a running warm-up are those of {present}; a new warm-up may take another time zone."
+            raise ApplicationError(why, "plan.time_zone", type="Refused")
         try:
             command.plan.checked()
         except Refused as refusal:
@@ -150,6 +152,8 @@ class Warmup:
             return
         self._now.state = WarmupState.STOPPED
         self._now.decision, self._now.reason = "stop", f"{alarm.reason} (from {alarm.source})"
+        # Who resumes has judged this day: its figures do not stop the ramp a second time.
+        self._now.fresh_from = self._now.judged_until = self._now.day + 1
         self._asked += 1
 
     @workflow.query
@@ -169,9 +173,10 @@ class Warmup:
             jump = int((now - self._now.started).total_seconds() / plan.day_seconds) - self._now.day - 1
             self._now.day += max(1, jump)
             slept += max(1, jump)
-        self._now.step = 0 if slept >= 30 else max(0, self._now.step - slept // 7)
+        rest = plan.bounds
+        lost = slept // rest.warmup_idle_decay_days
+        self._now.step = 0 if slept >= rest.warmup_idle_restart_days else max(0, self._now.step - lost)
         self._now.held_days = 0
-        self._now.fresh_from = self._now.day
         self._now.state = WarmupState.WARMING
 
     async def _ask(self, decision: str, reason: str) -> Progress:
@@ -208,6 +213,8 @@ class Warmup:
         """A command given while a day was closed: its state stands, and the day's level unless it set one."""
         if self._now.decision in ("pause", "resume", "stop"):
             said = {name: getattr(self._now, name) for name in ("state", "decision", "reason")}
+            if self._now.decision == "stop":
+                said |= {"fresh_from": closed.day, "judged_until": closed.day}
             return closed.model_copy(update=said)
         return self._now.model_copy(update={"day": closed.day})
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api.deps import Store, Viewer
+from api import audit
+from api.deps import Operator, Store, Viewer
 from domain.refusals import NotFound
 from domain.words import Severity
 from store import incidents
@@ -16,8 +17,16 @@ from store.tables.incidents import Incident
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
 
 
+class Cause(BaseModel):
+    """Who sees the trouble, and what of it."""
+
+    seen_by: str
+    severity: Severity
+    reason: str
+
+
 class IncidentView(BaseModel):
-    """One trouble of one IP; ``closed_at`` null while it lasts."""
+    """One trouble of one IP or domain; ``closed_at`` null while it lasts."""
 
     id: str
     kind: str
@@ -29,6 +38,16 @@ class IncidentView(BaseModel):
     updated_at: dt.datetime
     closed_at: dt.datetime | None
     closed_why: str
+    cause: str
+    causes: list[Cause]
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+
+
+class CloseIn(BaseModel):
+    """What was put right."""
+
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class IncidentList(BaseModel):
@@ -39,7 +58,11 @@ class IncidentList(BaseModel):
 
 
 def _view(row: Incident) -> IncidentView:
-    return IncidentView.model_validate(row.model_dump())
+    causes = [
+        Cause(seen_by=by, severity=cause["severity"], reason=cause["reason"]) for by, cause in row.causes.items()
+    ]
+    told = {"cause": row.title, "causes": causes, "first_seen": row.opened_at, "last_seen": row.updated_at}
+    return IncidentView.model_validate(row.model_dump(exclude={"causes"}) | told)
 
 
 @router.get("")
@@ -48,12 +71,16 @@ async def overview(
     db: Store,
     open_only: bool = Query(False, alias="open"),
     address: str | None = None,
+    kind: str | None = None,
+    cursor: str | None = None,
     limit: int = Query(100, ge=1, le=500),
 ) -> IncidentList:
-    """Incidents, newest first; ``open=true`` for those that last."""
+    """Incidents, newest first; ``open=true`` for those that last, ``next`` is the cursor of the next page."""
     async with db.read() as session:
-        rows = await incidents.listing(session, open_only=open_only, address=address, limit=limit)
-    return IncidentList(items=[_view(row) for row in rows])
+        rows, following = await incidents.page(
+            session, open_only=open_only, address=address, kind=kind, after=cursor, limit=limit
+        )
+    return IncidentList(items=[_view(row) for row in rows], next=following)
 
 
 @router.get("/{incident}")
@@ -64,3 +91,12 @@ async def one(incident: str, _: Viewer, db: Store) -> IncidentView:
     if row is None:
         raise NotFound(f"There is no incident {incident}.", field="incident", code="unknown_incident")
     return _view(row)
+
+
+@router.post("/{incident}/close")
+async def close(incident: str, body: CloseIn, who: Operator, db: Store) -> IncidentView:
+    """Close an incident that no journey closes, such as a purchase that was put right by hand."""
+    async with db.write() as session:
+        view = _view(await incidents.close_by_hand(session, incident, body.reason))
+    await audit.record(db, who, "incident.close", incident, body.reason)
+    return view

@@ -34,8 +34,9 @@ class ComponentView(BaseModel):
 
 
 class ListingView(BaseModel):
-    """One listing; it acts only once confirmed."""
+    """One listing of the IP or of its sending domain (``subject``); it acts only once confirmed."""
 
+    subject: str
     zone: str
     state: str
     part: str
@@ -97,6 +98,7 @@ class CheckStarted(BaseModel):
 
 def _listing(row: Listing) -> ListingView:
     return ListingView(
+        subject=row.address,
         zone=row.zone,
         state="ended" if row.cleared_at else "confirmed" if row.confirmed_at else "seen once",
         part=row.answer.get("part", ""),
@@ -146,7 +148,9 @@ async def one(address: str, _: Viewer, db: Store) -> ReputationView:
     async with db.read() as session:
         ip = await ips.get(session, address)
         row = await scores.get(session, address)
-        found = await scores.listings(session, address, open_only=False)
+        found = [*await scores.listings(session, address, open_only=False)]
+        if ip.domain:
+            found += await scores.listings(session, ip.domain.lower().rstrip("."), open_only=False)
         points = await scores.trend(session, address)
     if row is None:
         return ReputationView(address=ip.address, score=None, band=Band.UNKNOWN, measured_at=None)

@@ -14,6 +14,7 @@ from api.deps import AppSettings, Keyed, Operator, Principal, Store, Temporal, V
 from api.journeys import command, link
 from domain import presets
 from domain.forecast import Forecast, forecast
+from domain.policy import RampPolicy
 from domain.refusals import NotFound
 from domain.warmup import MAX_DAYS, Adjust, Complete, Pause, Restart, Resume, WarmupPlan
 from domain.words import MailboxProvider
@@ -108,7 +109,7 @@ async def list_presets(who: Viewer) -> Presets:
 @router.post("/v1/warmup/forecast")
 async def look_ahead(given: PlanIn, who: Viewer, settings: AppSettings) -> Forecast:
     """Cap per day and finish of a plan; nothing is started."""
-    return forecast(_plan(given, WarmupPlan(day_seconds=settings.day_seconds)), dt.datetime.now(dt.UTC))
+    return forecast(_plan(given, _usual(settings)), dt.datetime.now(dt.UTC))
 
 
 @router.post(_ONE, status_code=201)
@@ -118,7 +119,7 @@ async def start(
     """Start a warm-up; answers once its first cap is being written."""
     async with db.read() as session:
         ip = await ips.get(session, address)
-    plan = _plan(given, WarmupPlan(target=ip.safe_limit, day_seconds=settings.day_seconds))
+    plan = _plan(given, _usual(settings).model_copy(update={"target": ip.safe_limit}))
     await command(temporal, ip_id(address), "start_warmup", plan, key)
     await audit.record(db, who, "warmup.start", address, after=plan.model_dump(mode="json"))
     return await _until_seen(address, db, settings, temporal)
@@ -129,7 +130,7 @@ async def adjust(
     address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
 ) -> WarmupOut:
     """Change the plan; the level is kept as near as the new ladder allows."""
-    before = (await _get(address, db, settings)).plan
+    before = (await _get(address, db, settings)).plan.model_copy(update={"bounds": RampPolicy.of(settings)})
     arg = Adjust(plan=_plan(given, before), reason=f"Plan changed by {who.name}.")
     return await _tell(address, "adjust", arg, "", who, db, temporal, settings, key)
 
@@ -171,6 +172,17 @@ async def restart(
     """Go on from a step."""
     arg = Restart(step=why.step, reason=why.reason)
     return await _tell(address, "restart", arg, why.reason, who, db, temporal, settings, key)
+
+
+def _usual(settings: Settings) -> WarmupPlan:
+    """The plan of this installation where an operator says nothing else."""
+    return WarmupPlan(
+        initial=settings.warmup_initial,
+        growth=settings.warmup_growth,
+        step_days=settings.warmup_step_days,
+        day_seconds=settings.day_seconds,
+        bounds=RampPolicy.of(settings),
+    )
 
 
 def _plan(given: PlanIn, base: WarmupPlan) -> WarmupPlan:

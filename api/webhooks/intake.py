@@ -11,7 +11,7 @@ from api.webhooks.reading import Rejected, document, mapping
 from domain.events import Kind, MailEvent
 from settings import Settings
 from store import events as repository
-from store import outbox
+from store import ips, ledger, outbox
 from store.database import Database
 from workflows.ids import ip_id, warmup_id
 
@@ -91,7 +91,11 @@ def _not_configured(setting: str) -> Rejected:
 async def store(
     db: Database, batch: Sequence[MailEvent], settings: Settings
 ) -> tuple[int, bool]:
-    """Store what is new with its sums, and what must act at once with it; answers (new events, act now)."""
+    """Store what is new with its sums, and what must act at once with it; answers (new events, act now).
+
+    Mail of an IP of ours that must stop is paused in the same transaction, so that it stops even while no
+    worker runs; its journeys hear of it through the outbox.
+    """
     if not batch:
         return 0, False
     async with db.write() as session:
@@ -100,6 +104,8 @@ async def store(
         for address, event in sorted(urgent.items()):
             what = "alert" if event.kind is Kind.ALERT else "reply that blocks the IP"
             reason = f"{what} from {event.source}: {event.detail or 'no text'}"[:500]
+            if await ips.lock(session, address):
+                await ledger.set_paused(session, address, True, reason)
             await outbox.put(
                 session,
                 "signal",

@@ -39,3 +39,6 @@ class Figure(SQLModel, table=True):
     blocked: int = 0
     deferred: int = 0
     complained: int = 0
+    limited: int = 0
+    opened: int = 0
+    replied: int = 0

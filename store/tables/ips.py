@@ -24,6 +24,7 @@ class Ip(SQLModel, table=True):
     region: str = Field("")
     order_id: str | None = Field(default=None, index=True)
     stage: str = Field(Stage.SELECTED, index=True)
+    stage_before: str = Field(default="", description="Stage that trouble took it from; it goes back there.")
     pool: str = Field("default", index=True)
     sender: str | None = Field(default=None, index=True)
     domain: str = Field("")

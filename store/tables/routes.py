@@ -20,7 +20,7 @@ CHANNEL = "warmpath_routes"
 #: Table to the columns that matter, or to None for all of them; of the ledger, all but what is booked.
 WATCHED: dict[str, tuple[str, ...] | None] = {
     "ledger_window": None,
-    "ip": ("stage", "pool", "sender", "domain", "safe_limit", "bind_address"),
+    "ip": ("stage", "stage_before", "pool", "sender", "domain", "safe_limit", "bind_address"),
     "pool": None,
     "sender": None,
     "sender_match": None,
@@ -51,7 +51,7 @@ def _matters(table: str) -> list[str]:
 
 
 def _booked(column: str) -> bool:
-    return column in ("granted", "hour", "last_grant") or column.startswith(("granted_", "hour_granted"))
+    return column in ("granted", "hour", "last_grant") or column.startswith(("granted_", "hour_"))
 
 
 def statements(dialect: str) -> list[str]:

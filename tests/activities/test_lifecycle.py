@@ -9,11 +9,11 @@ import pytest
 
 from activities.context import Context
 from activities.lifecycle import GiveBack, LifecycleActivities, Trouble
-from domain.words import MailboxProvider, Stage
+from domain.words import Actor, MailboxProvider, Severity, Stage
 from providers.ip_vendors.port import VendorError
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
-from store import incidents, ips, ledger
+from store import incidents, ips, ledger, risk
 from store import purchase as orders
 from store.database import Database
 from store.tables.ips import Ip
@@ -22,27 +22,67 @@ from tests.workflows.test_purchase import serving
 IP, HOUR_MS = "203.0.113.10", 3_600_000
 
 
-async def test_recovery_closes_the_incident_and_lets_no_mail_go(context: Context, db: Database) -> None:
+async def test_one_trouble_is_one_incident_and_recovery_lets_no_mail_go(context: Context, db: Database) -> None:
     async with db.write() as session:
         await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
-        await ledger.set_window(session, IP, 0, HOUR_MS, 100, {MailboxProvider.GMAIL: 100}, 100)
+        await ledger.set_window(session, IP, 1, HOUR_MS, 100, {MailboxProvider.GMAIL: 100}, 100)
     bound = LifecycleActivities(context)
-    await bound.trouble(Trouble(address=IP, reason="Listed.", critical=True, source="sweep"))
+    async with db.write() as session:
+        await risk.see(session, IP, risk.SWEEP, Severity.CRITICAL, "Listed by zen.")
+    for told in ("Listed, says a monitor.", "Listed, says another."):
+        await bound.trouble(Trouble(address=IP, reason=told, source="generic"))
     async with db.read() as session:
-        (opened,) = await incidents.listing(session, open_only=True, address=IP)
-    assert (opened.kind, opened.severity) == ("reputation", "critical")
+        (opened,) = await incidents.listing(session, address=IP)
+        ip, window = await ips.get(session, IP), await ledger.window(session, IP, 2)
+    assert (opened.kind, opened.severity, opened.title) == ("at_risk", "critical", "Listed by zen.")
+    assert opened.causes["mail"]["reason"] == "Listed, says another."
+    assert (ip.stage, ip.stage_before) == (Stage.AT_RISK, Stage.WARMING)
+    assert window is not None
+    assert window.paused
 
-    over = Trouble(address=IP, reason="No line is crossed any more.", critical=False, source="sweep", recovered=True)
-    for _ in range(2):
-        await bound.trouble(over)
+    async with db.write() as session:
+        assert not await risk.over(session, IP, risk.SWEEP, "No line is crossed any more.")
     async with db.read() as session:
-        (closed,) = await incidents.listing(session, address=IP)
-        ip, window = await ips.get(session, IP), await ledger.window(session, IP, 1)
-    assert (closed.id, closed.closed_why) == (opened.id, "No line is crossed any more.")
-    assert closed.closed_at is not None
+        (lasting,) = await incidents.listing(session, open_only=True, address=IP)
+        ip, window = await ips.get(session, IP), await ledger.window(session, IP, 2)
+    assert lasting.title == "Listed, says another."
     assert ip.stage == Stage.AT_RISK
     assert window is not None
     assert window.paused, "only a person lets mail go again"
+
+    async with db.write() as session:
+        assert await risk.over(session, IP, risk.MAIL, "An operator let mail go again.")
+    async with db.read() as session:
+        (closed,) = await incidents.listing(session, address=IP)
+        ip = await ips.get(session, IP)
+    assert (closed.id, closed.closed_why) == (opened.id, "An operator let mail go again.")
+    assert closed.updated_at >= closed.opened_at
+    assert ip.stage == Stage.WARMING
+
+
+async def test_a_line_that_is_not_critical_puts_an_ip_at_risk_and_its_mail_goes_on(db: Database) -> None:
+    noon = 20_000 * 24 * HOUR_MS + 12 * HOUR_MS
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.FULL_CAPACITY, safe_limit=30))
+        await risk.see(session, IP, risk.SWEEP, Severity.WARNING, "More than 0.2 % complaints.")
+    async with db.write() as session:
+        lease = await ledger.lease(session, provider=MailboxProvider.GMAIL, count=50, at_ms=noon, ip=IP)
+        assert (await ips.get(session, IP)).stage == Stage.AT_RISK
+    assert lease.deferred == 20, "its safe limit, no less"
+    async with db.write() as session:
+        await risk.reach(session, IP, Stage.WARMING, waiting_for="Day 2, cap 50", waiting_on=Actor.TIME)
+        assert (await ips.get(session, IP)).stage == Stage.AT_RISK, "a new day does not end the trouble"
+        assert await risk.over(session, IP, risk.SWEEP, "No line is crossed any more.")
+        assert (await ips.get(session, IP)).stage == Stage.WARMING
+
+
+async def test_an_ip_that_is_not_in_service_keeps_its_stage(db: Database) -> None:
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.AWAITING_DNS))
+        await risk.see(session, IP, risk.SWEEP, Severity.CRITICAL, "Listed by zen.")
+        assert (await ips.get(session, IP)).stage == Stage.AWAITING_DNS
+        assert await risk.over(session, IP, risk.SWEEP, "Clean.")
+        assert (await ips.get(session, IP)).stage == Stage.AWAITING_DNS
 
 
 @pytest.fixture

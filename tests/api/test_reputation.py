@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 import activities.reputation
 from activities.context import Context
+from domain.blocklists import ZONES
 from domain.words import Role, Severity, Stage
 from settings import Settings
 from store import accounts, incidents, ips
@@ -23,7 +24,7 @@ from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # 
 from worker import RUNNER
 from workflows.sweep import WORKFLOWS
 
-LISTED, CLEAN = "203.0.113.10", "203.0.113.9"
+LISTED, CLEAN, ALLOWED = "203.0.113.10", "203.0.113.9", "203.0.113.16"
 
 
 @pytest.fixture
@@ -96,6 +97,33 @@ async def test_a_look_finds_a_listing_and_how_to_get_off(api: httpx.AsyncClient,
     assert [one["address"] for one in row] == [LISTED]
     audited = (await api.get("/v1/audit")).json()["items"]
     assert ("reputation.check", LISTED) in [(entry["what"], entry["target"]) for entry in audited]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_listed_domain_is_its_own_trouble_and_puts_no_ip_at_risk(
+    api: httpx.AsyncClient, temporal: Client, db: Database
+) -> None:
+    async with db.write() as session:
+        for address in (ALLOWED, CLEAN):
+            await ips.insert(session, Ip(address=address, stage=Stage.ACTIVE, domain="Bad.example"))
+    for address in (ALLOWED, CLEAN):
+        await _look(api, temporal, address)
+
+    (opened,) = (await api.get("/v1/incidents", params={"open": True})).json()["items"]
+    assert (opened["kind"], opened["address"]) == ("domain_listing", "bad.example")
+    assert opened["cause"] == "The domain bad.example is listed: Listed by dbl.spamhaus.org (DBL)."
+    assert f"{ALLOWED}, {CLEAN}" in opened["detail"]
+    assert "Another IP does not help" in opened["detail"]
+    found = (await api.get(f"/v1/ips/{CLEAN}/reputation")).json()
+    assert [(one["subject"], one["confirmed"]) for one in found["listings"]] == [("bad.example", True)]
+    assert "another IP does not help" in found["listings"][0]["delisting"]
+    assert (await api.get(f"/v1/ips/{CLEAN}")).json()["stage"] == Stage.ACTIVE
+
+    allowed = (await api.get(f"/v1/ips/{ALLOWED}/reputation")).json()
+    by_list = {one["zone"]: one for one in allowed["lists"]}
+    assert by_list["list.dnswl.org"]["state"] == "not_a_listing"
+    assert {part["name"]: part["sample"] for part in allowed["components"]}["blocklists"] == len(ZONES) - 1
+
 
 
 @pytest.mark.usefixtures("fleet", "worker")
@@ -171,3 +199,47 @@ async def test_incidents_newest_first_and_open_ones_alone(api: httpx.AsyncClient
     single = (await api.get(f"/v1/incidents/{old.id}")).json()
     assert (single["closed_why"], single["title"]) == ("No line is crossed any more.", "More bounces.")
     assert single["closed_at"] is not None
+
+
+async def test_incidents_come_in_pages_and_none_is_left_out(api: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        for number in range(7):
+            one, _ = await incidents.open_incident(
+                session, "at_risk", f"203.0.113.{20 + number}", Severity.WARNING, "More bounces."
+            )
+            # Two of one instant: the id tells them apart.
+            one.opened_at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number // 2)
+    every = [one["id"] for one in (await api.get("/v1/incidents")).json()["items"]]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": 3, "open": True} | ({"cursor": cursor} if cursor else {})
+        answer = (await api.get("/v1/incidents", params=query)).json()
+        seen += [one["id"] for one in answer["items"]]
+        cursor = answer["next"]
+        if cursor is None:
+            break
+    assert seen == every
+    assert len(every) == 7
+    assert (await api.get("/v1/incidents", params={"cursor": "inc_gone"})).status_code == 404
+
+
+async def test_a_purchase_put_right_by_hand_is_closed_by_hand_and_nothing_else_is(
+    api: httpx.AsyncClient, db: Database
+) -> None:
+    async with db.write() as session:
+        order, _ = await incidents.open_incident(session, "purchase", CLEAN, Severity.CRITICAL, "Not undone.")
+        listed, _ = await incidents.open_incident(session, "at_risk", CLEAN, Severity.CRITICAL, "Listed.")
+    path = f"/v1/incidents/{order.id}/close"
+    assert (await api.post(path, json={"reason": ""})).status_code == 422
+    viewer = await _headers(db, Role.VIEWER)
+    assert (await api.post(path, json={"reason": "refunded"}, headers=viewer)).status_code == 403
+    closed = (await api.post(path, json={"reason": "refunded by hand"})).json()
+    assert (closed["closed_why"], closed["closed_at"] is not None) == ("refunded by hand", True)
+    again = await api.post(path, json={"reason": "refunded"})
+    assert (again.status_code, "closed already" in again.json()["detail"]) == (409, True)
+    refused = await api.post(f"/v1/incidents/{listed.id}/close", json={"reason": "I say so"})
+    assert refused.status_code == 409
+    assert "closes by itself" in refused.json()["detail"]
+    audited = (await api.get("/v1/audit")).json()["items"]
+    assert ("incident.close", order.id) in [(entry["what"], entry["target"]) for entry in audited]

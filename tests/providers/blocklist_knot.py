@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.blocklists import DOMAIN_ZONES, ZONES, query_name
+from domain.blocklists import ALLOW_ZONES, DOMAIN_ZONES, ZONES, query_name
 
 SUFFIX = "lists.test"
 
@@ -32,6 +32,7 @@ class BlocklistKnot:
         for zone in (*ZONES, *DOMAIN_ZONES):
             probe = "test" if zone.domains else "127.0.0.2"
             lines.append(f"{query_name(probe, f'{zone.name}.{SUFFIX}')} A {next(iter(zone.listed))}")
+        lines += [f"{query_name('127.0.0.2', f'{zone.name}.{SUFFIX}')} A 127.0.10.0" for zone in ALLOW_ZONES]
         lines += [f"{query_name(who, f'{zone}.{SUFFIX}')} A {code}" for who, zone, code in listed]
         (folder / "zone").write_text("\n".join(lines) + "\n")
         (folder / "knot.conf").write_text(
@@ -76,6 +77,7 @@ LISTED = [
     # This list names the whole world, so its health probe fails.
     ("127.0.0.1", "psbl.surriel.com", "127.0.0.2"),
     ("203.0.113.15", "psbl.surriel.com", "127.0.0.2"),
+    ("203.0.113.16", "list.dnswl.org", "127.0.5.2"),
     ("bad.example", "dbl.spamhaus.org", "127.0.1.2"),
 ]
 

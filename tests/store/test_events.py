@@ -73,7 +73,7 @@ async def test_sums_keep_providers_and_days_apart(db: Database) -> None:
         _event("5", Kind.DELIVERED, START + DAY),
     )
     assert await _sums(db) == {
-        GMAIL: Figures(attempted=1, delivered=1),
+        GMAIL: Figures(attempted=1, delivered=1, opened=1),
         YAHOO: Figures(attempted=1, blocked=1),
     }
 

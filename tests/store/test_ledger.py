@@ -58,7 +58,7 @@ async def _lease(db: Database, count: int, *, at: int = NOON, **whose: str) -> l
 
 @pytest.mark.parametrize(
     ("cap", "gmail", "hourly", "most"),
-    [(100, None, 0, 100), (100, 40, 0, 40), (100, 60, 20, 20)],
+    [(100, None, 0, 100), (100, 40, 0, 40), (100, 60, 20, 12), (100, None, 20, 20)],
 )
 async def test_sixteen_at_once_never_pass_a_cap(
     db: Database, cap: int, gmail: int | None, hourly: int, most: int
