@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.overrun import CARRIED_DAYS, Booked, overrun
+from domain.warmup import slice_ms
 from domain.words import Severity
 from store import events, incidents, ledger
 from store.tables.ledger import LedgerWindow
@@ -62,7 +63,7 @@ async def _windows(session: AsyncSession, at_ms: int, day_seconds: float) -> dic
 
 async def _booked(session: AsyncSession, row: LedgerWindow, ends_ms: int, at_ms: int, day_seconds: float) -> Booked:
     # Figures come in slices; one that lies across an edge is of neither side rather than of the wrong one.
-    length = max(1, int(day_seconds * 1000) // events.SLICES_A_DAY)
+    length = slice_ms(day_seconds)
     first, last = -(-row.starts_ms // length) * length, ends_ms // length * length
     sums = await events.sums(session, row.address, first, max(first, last if ends_ms < at_ms else ends_ms))
     return Booked(row.starts_ms, row.granted, sum(one.attempted for one in sums.values()))
