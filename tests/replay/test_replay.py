@@ -26,7 +26,8 @@ async def test_a_committed_history_replays(file: Path) -> None:
 
 
 def test_the_journeys_are_recorded_and_sealed() -> None:
-    assert {"lifecycle", "warmup", "purchase_cancelled", "sweep"} <= {file.stem for file in RECORDED}
+    wanted = {"purchase", "purchase_cancelled", "dns", "lifecycle_bought", "lifecycle", "warmup", "sweep", "sweep_dns"}
+    assert wanted <= {file.stem for file in RECORDED}
     for file in RECORDED:
         first = json.loads(file.read_text())["events"][0]["workflowExecutionStartedEventAttributes"]
         assert all("key-id" in payload["metadata"] for payload in first["input"]["payloads"]), file.name
