@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,3 +88,11 @@ def test_workflows_never_import_tables() -> None:
         if module.split(".")[0] in {"sqlmodel", "sqlalchemy"} or module.startswith("store.tables")
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_migrations_follow_one_another() -> None:
+    """Two that follow the same one are a fork: no installation could be upgraded."""
+    scripts = ScriptDirectory(str(ROOT / "store" / "migrations"))
+    numbers = sorted(file.name[:4] for file in (ROOT / "store" / "migrations" / "versions").glob("[0-9]*.py"))
+    assert len(scripts.get_heads()) == 1
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]

@@ -120,11 +120,15 @@ async def _bought(client: Client, context: Context) -> str:
     await _until(quoted)
     await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
     (address,) = (await handle.result()).addresses
-    await client.get_workflow_handle(ids.dns_id(address)).result()
+    life = client.get_workflow_handle_for(IpLifecycle.run, ids.ip_id(address))
+
+    async def verified() -> bool:
+        return await life.query(IpLifecycle.stage) is Stage.ACTIVE
+
+    await _until(verified)
     queue = context.settings.task_queue
     await client.execute_workflow(ReputationSweep.run, SweepInput(), id="sweep-reputation", task_queue=queue)
     await client.execute_workflow(DnsSweep.run, SweepInput(), id="sweep-dns", task_queue=queue)
-    life = client.get_workflow_handle_for(IpLifecycle.run, ids.ip_id(address))
     await life.execute_update(IpLifecycle.retire, Retire(reason="given back"))
     await life.result()
     return address
