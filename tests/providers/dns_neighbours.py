@@ -46,7 +46,7 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
             try:
-                for address in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"):
+                for address in (f"127.0.0.{last}" for last in range(1, 7)):
                     stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((address, port))
             except OSError:
                 continue
@@ -62,6 +62,9 @@ class Neighbours:
         self.primary = Endpoint("127.0.0.1", self.port)
         self.secondary = Endpoint("127.0.0.2", self.port)
         self.resolvers = [Endpoint("127.0.0.3", self.port), Endpoint("127.0.0.4", self.port)]
+        self.parent: Endpoint | None = None
+        #: Lines that the zone of the domain has beside SOA, NS and :data:`GLUE`.
+        self.zone_lines = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -74,6 +77,34 @@ class Neighbours:
             self._unbound(f"resolver{number}", endpoint)
         for endpoint in self.resolvers:
             self._wait(endpoint, recurse=True)
+
+    def start_parent(self, delegation: str) -> Endpoint:
+        """Start a server of ``test.`` that delegates; to be called before :meth:`start`.
+
+        Args:
+            delegation: lines of the zone ``test.``, such as ``shop NS ns1.shop``.
+        """
+        endpoint = Endpoint("127.0.0.5", self.port)
+        home = self.folder / "parent"
+        home.mkdir()
+        soa = f"$TTL {NEGATIVE}\n@ SOA ns hostmaster 1 60 60 3600 {NEGATIVE}\n@ NS ns\nns A 127.0.0.5\n"
+        (home / "test.zone").write_text(soa + delegation)
+        (home / "knot.conf").write_text(
+            f"server:\n  rundir: {home}\n  listen: 127.0.0.5@{self.port}\n  udp-workers: 1\n  tcp-workers: 1\n"
+            f"  background-workers: 1\ndatabase:\n  storage: {home}\nzone:\n  - domain: test\n"
+            f"    storage: {home}\n    file: test.zone\n"
+        )
+        self.parent = endpoint
+        self._spawn("parent", [shutil.which("knotd") or "/usr/sbin/knotd", "-c", str(home / "knot.conf")])
+        self._wait(endpoint, name="test")
+        return endpoint
+
+    def start_cache(self) -> Endpoint:
+        """Start a resolver on 127.0.0.6 that also tells what it holds, without authority, when not asked to recurse."""
+        endpoint = Endpoint("127.0.0.6", self.port)
+        self._unbound("cache", endpoint, snoop=True)
+        self._wait(endpoint, recurse=True)
+        return endpoint
 
     def stop(self) -> None:
         """End every server, also one that is halted."""
@@ -119,7 +150,7 @@ class Neighbours:
     def _knot(self, name: str, endpoint: Endpoint, zones: str) -> None:
         home = self.folder / name
         home.mkdir()
-        for zone, extra in ((DOMAIN, GLUE), (REVERSE, "")):
+        for zone, extra in ((DOMAIN, GLUE + self.zone_lines), (REVERSE, "")):
             (home / f"{zone}.zone").write_text(ZONE.format(ttl=NEGATIVE) + extra)
         other = self.secondary if name == "primary" else self.primary
         config = home / "knot.conf"
@@ -160,13 +191,15 @@ zone:{zones}
         )
         self._spawn(name, [shutil.which("knotd") or "/usr/sbin/knotd", "-c", str(config)])
 
-    def _unbound(self, name: str, endpoint: Endpoint) -> None:
+    def _unbound(self, name: str, endpoint: Endpoint, *, snoop: bool = False) -> None:
         home = self.folder / name
         home.mkdir()
         stubs = "".join(
             f"stub-zone:\n  name: {zone}\n  stub-addr: {self.primary.address}@{self.port}\n"
             for zone in (DOMAIN, REVERSE)
         )
+        if self.parent is not None:
+            stubs += f"stub-zone:\n  name: test\n  stub-addr: {self.parent.address}@{self.port}\n"
         config = home / "unbound.conf"
         config.write_text(
             f"""server:
@@ -180,6 +213,7 @@ zone:{zones}
   module-config: "iterator"
   num-threads: 1
   qname-minimisation: no
+  access-control: 127.0.0.0/8 {"allow_snoop" if snoop else "allow"}
   local-zone: "test." nodefault
   local-zone: "{REVERSE}." nodefault
 remote-control:
@@ -192,8 +226,8 @@ remote-control:
         log = (self.folder / f"{name}.log").open("wb")
         self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=os.fspath(self.folder))
 
-    def _wait(self, endpoint: Endpoint, *, recurse: bool = False) -> None:
-        query = dns.message.make_query(DOMAIN, "NS" if recurse else "SOA")
+    def _wait(self, endpoint: Endpoint, *, recurse: bool = False, name: str = DOMAIN) -> None:
+        query = dns.message.make_query(name, "NS" if recurse else "SOA")
         until = time.monotonic() + 15
         while time.monotonic() < until:
             with contextlib.suppress(Exception):
@@ -203,13 +237,18 @@ remote-control:
         raise RuntimeError(f"{endpoint} does not answer:\n{logs}")
 
 
-@pytest.fixture
-def neighbours(tmp_path: Path) -> Iterator[Neighbours]:
-    """Servers of one test, with zones as in :data:`ZONE`."""
+def need_servers() -> None:
+    """Skip where Knot or Unbound is not installed."""
     if not shutil.which("knotd", path=os.environ["PATH"] + ":/usr/sbin") or not shutil.which(
         "unbound", path=os.environ["PATH"] + ":/usr/sbin"
     ):
         pytest.skip("needs knot and unbound")
+
+
+@pytest.fixture
+def neighbours(tmp_path: Path) -> Iterator[Neighbours]:
+    """Servers of one test, with zones as in :data:`ZONE`."""
+    need_servers()
     running = Neighbours(tmp_path)
     try:
         running.start()
