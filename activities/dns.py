@@ -107,8 +107,8 @@ class DnsActivities:
             raise Refused(f"{ip.address} has no sending domain or hostname yet.", field="domain", code="no_domain")
         row = row or await self._begin(ip)
         zone = await self._observer.zone(domain)
-        shared = await self._begin_domain(ip, domain)
         existing = await self._checks.existing(domain, zone)
+        shared = await self._begin_domain(ip, domain, existing.mx or [f"10 {ip.mx or host}"])
         mine, ours = _split({**row.overrides, **shared.overrides, **(wanted.overrides or {})})
         options = checked(wanted.options or DnsOptions.model_validate(shared.options))
         async with self._context.db.read() as session:
@@ -161,7 +161,7 @@ class DnsActivities:
                 await setups.save(session, present)
         return present
 
-    async def _begin_domain(self, ip: Ip, domain: str) -> DnsDomain:
+    async def _begin_domain(self, ip: Ip, domain: str, mx: list[str]) -> DnsDomain:
         """What the domain's IPs share, with a fresh DKIM key pair if this is the first; repeatable.
 
         The wishes of the IP's order come in once, when its own set-up has not been handed out yet.
@@ -171,13 +171,13 @@ class DnsActivities:
             row = await setups.find(session, ip.address)
             order = await session.get(Order, ip.order_id) if ip.order_id else None
         if present is None:
-            present = await self._new_domain(domain)
+            present = await self._new_domain(domain, mx)
         if order is not None and order.dns and not (row and row.records):
             wishes = {key: value for key, value in order.dns.items() if value is not None}
             present.options = {**present.options, **wishes}
         return present
 
-    async def _new_domain(self, domain: str) -> DnsDomain:
+    async def _new_domain(self, domain: str, mx: list[str]) -> DnsDomain:
         key = rsa.generate_private_key(public_exponent=65537, key_size=dkim.RSA_BITS)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -187,6 +187,7 @@ class DnsActivities:
         )
         made = DnsDomain(
             domain=domain,
+            mx=mx,
             # A selector for each key: another installation, or the next key, never overwrites this one.
             dkim_selector=f"{dkim.SELECTOR}-{hashlib.sha256(public).hexdigest()[:8]}",
             dkim_record=dkim.record(base64.b64encode(public).decode()),

@@ -92,9 +92,13 @@ class Stand:
             return {i.kind for i in await incidents.listing(session, open_only=True, address=ADDRESS)}
 
     async def until(self, true: Callable[[DnsSetup], bool]) -> DnsSetup:
+        return await self.until_of(ADDRESS, true)
+
+    async def until_of(self, address: str, true: Callable[[DnsSetup], bool]) -> DnsSetup:
         limit = time.monotonic() + 20
         while True:
-            row = await self.row()
+            async with self.context.db.read() as session:
+                row = await setups.find(session, address)
             if row is not None and true(row):
                 return row
             assert time.monotonic() < limit, row
@@ -114,7 +118,7 @@ async def stand(neighbours: Neighbours, tmp_path: Path) -> AsyncIterator[Stand]:
     db = Database.open(f"sqlite:///{tmp_path}/store.sqlite", synchronous="normal")
     await db.create_all()
     keys = Keyring.parse([new_key()])
-    context = Context(settings=Settings(var_dir=tmp_path), db=db, secrets=Secrets(db, keys))
+    context = Context(settings=Settings(var_dir=tmp_path, dns_record_ttl=2), db=db, secrets=Secrets(db, keys))
     async with db.write() as session:
         row = Ip(
             address=ADDRESS, vendor="zone", stage=Stage.AWAITING_DNS, domain=DOMAIN, hostname=f"mail.{DOMAIN}"
