@@ -29,11 +29,13 @@ from providers.dns.observer import Observer
 from providers.dns.rfc2136 import Rfc2136Publisher
 from sandbox.dns import SandboxDns
 from settings import Settings
-from store import accounts, ips
+from store import accounts, incidents, ips
 from store.database import Database
 from store.keys import Keyring, new_key
 from store.secrets import Secrets
+from store.tables.incidents import Incident
 from store.tables.ips import Ip
+from workflows import search_attributes
 from workflows.client import converter
 from workflows.dns import DnsPropagation
 from workflows.ids import dns_id
@@ -50,6 +52,7 @@ class Stand:
     viewer: dict[str, str]
     client: Client
     sandbox: SandboxDns
+    db: Database
 
     async def enter_by_hand(self, records: list[dict[str, object]]) -> None:
         """Publish the shown records, as a person at the registrar and the vendor would."""
@@ -72,6 +75,8 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     keys = Keyring.parse([new_key()])
     settings = Settings(
         var_dir=tmp_path,
+        task_queue="dns",
+        dns_record_ttl=1,
         dns_servers=tuple(f"127.0.0.1@{s.port}" for s in (sandbox.primary, sandbox.secondary)),
         dns_resolvers=tuple(f"127.0.0.1@{listener.port}" for listener in sandbox.resolvers),
     )
@@ -84,6 +89,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     env = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
         dev_server_log_level="error",
+        search_attributes=list(search_attributes.ALL),
         data_converter=converter(keys),
     )
     app = FastAPI()
@@ -107,7 +113,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
             worker,
             httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http,
         ):
-            yield Stand(http, {"Authorization": f"Bearer {viewer}"}, env.client, sandbox)
+            yield Stand(http, {"Authorization": f"Bearer {viewer}"}, env.client, sandbox, db)
     finally:
         await env.shutdown()
         await db.close()
@@ -157,3 +163,95 @@ async def test_a_viewer_may_look_and_not_ask(stand: Stand) -> None:
     assert (await stand.http.post(f"{BASE}/verify", headers=stand.viewer)).status_code == 403
     assert (await stand.http.get("/v1/ips/203.0.113.77/dns")).status_code == 404
     assert (await stand.http.post(f"{BASE}/verify")).status_code == 409, "its set-up has not begun"
+
+
+async def test_verify_on_an_ip_of_each_stage(stand: Stand) -> None:
+    """Imported with its DNS in place, it is looked at; before its set-up and after its end it is refused."""
+    before, after = ("selected", "purchasing", "awaiting_dns"), ("retired",)
+    for number, stage in enumerate(Stage):
+        address = f"203.0.113.{100 + number}"
+        async with stand.db.write() as session:
+            host = f"mta{number}.{DOMAIN}"
+            await ips.insert(session, Ip(address=address, stage=stage, domain=DOMAIN, hostname=host, disposal=""))
+        answer = await stand.http.post(f"/v1/ips/{address}/dns/verify")
+        assert answer.status_code == (409 if stage in (*before, *after) else 200), (stage, answer.text)
+        if answer.status_code == 409:
+            assert "has not begun" in answer.json()["detail"] or stage in after
+            continue
+        shown = answer.json()
+        assert [record["key"] for record in shown["records"]] == ["a", "ptr", "mx", "spf", "dmarc"], "no key of ours"
+        assert shown["records"][0]["published"]["state"] == "missing"
+        assert (shown["state"], shown["checked_at"] is not None) == ("waiting", True)
+        async with stand.db.read() as session:
+            assert (await ips.get(session, address)).stage == stage
+    async with stand.db.write() as session:
+        await ips.insert(session, Ip(address="203.0.113.99", stage=Stage.ACTIVE, disposal=""))
+    nameless = await stand.http.post("/v1/ips/203.0.113.99/dns/verify")
+    assert (nameless.status_code, nameless.json()["errors"][0]["field"]) == (422, "domain")
+    assert (await stand.http.post("/v1/ips/203.0.113.250/dns/verify")).status_code == 404
+
+
+async def test_support_twice_is_one_case_and_a_verified_set_up_may_be_changed(stand: Stand) -> None:
+    handle = await stand.client.start_workflow(
+        DnsPropagation.run, DnsInput(address=ADDRESS), id=dns_id(ADDRESS), task_queue="dns"
+    )
+    limit = time.monotonic() + 40
+    while not (shown := (await stand.http.get(BASE)).json())["records"]:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.05)
+    for message in ("my registrar is down", "still down", "still down"):
+        assert (await stand.http.post(f"{BASE}/support", json={"message": message})).status_code == 200
+    (case,) = await cases(stand)
+    assert case.detail.splitlines()[:2] == ["> my registrar is down", "> still down"]
+    assert case.detail.count("still down") == 1
+    await stand.enter_by_hand(shown["records"])
+    while not (await stand.http.post(f"{BASE}/verify")).json()["verified_at"]:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.1)
+    await handle.result()
+    assert await cases(stand) == [], "what is verified needs no support"
+    for _ in range(2):
+        assert (await stand.http.post(f"{BASE}/support", json={"message": "a question"})).status_code == 200
+    assert len(await cases(stand)) == 1, "the journey has ended; there is one case all the same"
+
+    assert (await stand.http.get(f"{BASE}/mta-sts.txt")).status_code == 404
+    wish = {"options": {"mta_sts": {"mode": "enforce"}, "tls_rpt": ["tls@reports.test"]}}
+    changed = await stand.http.patch(BASE, json=wish)
+    assert changed.status_code == 200, changed.text
+    shown = changed.json()
+    added = {record["key"]: record for record in shown["records"] if not record["required"]}
+    assert list(added) == ["mta_sts", "tls_rpt"]
+    text = (await stand.http.get(f"{BASE}/mta-sts.txt")).text
+    assert shown["mta_sts"] == {
+        "url": f"https://mta-sts.{DOMAIN}/.well-known/mta-sts.txt",
+        "id": added["mta_sts"]["expected"][0].rpartition("=")[2],
+        "text": text,
+    }
+    assert f"mode: enforce\r\nmx: mail.{DOMAIN}\r\n" in text
+    assert f'_smtp._tls.{DOMAIN}. 1 IN TXT "v=TLSRPTv1' in (await stand.http.get(f"{BASE}/zonefile")).text
+    async with stand.db.read() as session:
+        assert (await ips.get(session, ADDRESS)).stage == Stage.ACTIVE
+    # Optional records never hold an IP up, so that it is verified again without them.
+    while (shown := (await stand.http.get(BASE)).json())["state"] != "verified":
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.1)
+    assert {r["key"]: r["published"]["state"] for r in shown["records"]}["mta_sts"] == "missing"
+    assert [check["name"] for check in shown["checks"] if not check["ok"]] == ["mta_sts"]
+
+    for bad, field in (
+        ({"options": {"mta_sts": {"mode": "enforce", "mx": ["other.test"]}}}, "options.mta_sts.mx"),
+        ({"options": {"tls_rpt": ["nobody"]}}, "options.tls_rpt"),
+        ({"values": {"dmarc": ["v=DMARC1; p=none; pct=50"]}}, "values.dmarc"),
+        ({"values": {"spf": ["ip4:1.2.3.4"]}}, "values.spf"),
+        ({}, "values"),
+    ):
+        refused = await stand.http.patch(BASE, json=bad)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), refused.text
+    dropped = await stand.http.patch(BASE, json={"options": {"mta_sts": None}})
+    assert [r["key"] for r in dropped.json()["records"] if not r["required"]] == ["tls_rpt"]
+
+
+async def cases(stand: Stand) -> list[Incident]:
+    """The open support cases."""
+    async with stand.db.read() as session:
+        return list(await incidents.listing(session, open_only=True, address=ADDRESS))
