@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.words import Actor, OrderStatus, Severity, Stage
+from store.database import now
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
 from store.tables.purchase import Order
@@ -16,6 +18,8 @@ from store.tables.purchase import Order
 ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 #: More than this does not help anybody at three in the night.
 MOST = 20
+#: How long a failed order is worth a person's look; its page tells of it for ever.
+FAILED_LATELY = dt.timedelta(days=1)
 
 
 @dataclass
@@ -28,11 +32,15 @@ class Item:
     ip: str | None
     who: Actor
     since: dt.datetime | None
+    order: str | None = None
 
 
 async def items(session: AsyncSession) -> list[Item]:
-    """At most :data:`MOST` things, worst and oldest first."""
-    found = [*await _incidents(session), *await _waiting(session), *await _orders(session)]
+    """At most :data:`MOST` things, worst and oldest first; an IP in an open incident is named once."""
+    incidents = await _incidents(session)
+    troubled = {item.ip for item in incidents}
+    waiting = [item for item in await _waiting(session) if item.ip not in troubled]
+    found = [*incidents, *waiting, *await _orders(session)]
     found.sort(key=lambda item: (ORDER.index(item.severity), item.since or dt.datetime.max.replace(tzinfo=dt.UTC)))
     return found[:MOST]
 
@@ -74,7 +82,7 @@ async def _waiting(session: AsyncSession) -> list[Item]:
     return [
         Item(
             Severity.CRITICAL if row.stage == Stage.AT_RISK else Severity.INFO,
-            f"{row.address} waits for {row.waiting_for}",
+            _waits(row.address, row.waiting_for),
             pages.get(Stage(row.stage), "Warmup Dashboard"),
             row.address,
             Actor(row.waiting_on),
@@ -84,26 +92,38 @@ async def _waiting(session: AsyncSession) -> list[Item]:
     ]
 
 
+def _waits(address: str, waiting_for: str) -> str:
+    """The journey's words after the address; some are a sentence of their own, some name what is waited for."""
+    told = waiting_for.startswith(("Paused", "Warm-up stopped"))
+    return f"{address}: {waiting_for}" if told else f"{address} waits for {waiting_for}"
+
+
 async def _orders(session: AsyncSession) -> list[Item]:
+    lately = now() - FAILED_LATELY
     query = (
         select(Order)
-        .where(col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.WAITLISTED)))
+        .where(
+            sa.or_(
+                col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.WAITLISTED)),
+                sa.and_(col(Order.status) == OrderStatus.FAILED, col(Order.updated_at) > lately),
+            )
+        )
         .order_by(col(Order.created_at))
         .limit(MOST)
     )
-    words = {
-        OrderStatus.QUOTED: "is quoted and waits for payment",
-        OrderStatus.WAITLISTED: "waits for the vendor's stock",
-    }
     rows = (await session.exec(query)).all()
-    return [
-        Item(
-            Severity.INFO,
-            f"Order {row.id} for {row.domain} {words[OrderStatus(row.status)]}",
-            "Payment Gateway",
-            None,
-            Actor.OPERATOR if row.status == OrderStatus.QUOTED else Actor.VENDOR,
-            row.created_at,
+    return [_order(row) for row in rows]
+
+
+def _order(row: Order) -> Item:
+    name = row.hostname or row.domain
+    if row.status == OrderStatus.FAILED:
+        text = f"The order for {name} failed: {row.reason}"
+        return Item(
+            Severity.WARNING, text, "Payment Gateway", None, Actor.OPERATOR, row.updated_at, row.id
         )
-        for row in rows
-    ]
+    if row.status == OrderStatus.QUOTED:
+        text, actor = f"The order for {name} waits for your payment", Actor.OPERATOR
+    else:
+        text, actor = f"The order for {name} waits for the vendor's stock", Actor.VENDOR
+    return Item(Severity.INFO, text, "Payment Gateway", None, actor, row.created_at, row.id)

@@ -10,7 +10,7 @@ from ui.pieces.guard import guarded
 GROUPS: dict[str, tuple[str, ...]] = {
     "Fleet": (places.FLEET,),
     "Set up": (places.ACQUIRE, places.PAYMENT, places.RECORDS, places.DNS),
-    "Send": (places.WARMUP,),
+    "Send": (places.WARMUP, places.CAMPAIGNS),
     "Protect": (places.REPUTATION,),
     "Account": (places.AUDIT, places.TOKENS, places.SETTINGS),
 }

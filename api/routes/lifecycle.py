@@ -201,6 +201,7 @@ class AttentionOut(BaseModel):
     ip: str | None
     who: Actor
     since: dt.datetime | None
+    order: str | None
 
 
 @router.get("/attention")

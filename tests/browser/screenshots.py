@@ -1,14 +1,33 @@
-"""Pictures of every page of a running console: ``python -m tests.browser.screenshots URL FOLDER``.
+"""Pictures of every page in every state: ``python -m tests.browser.screenshots FOLDER [--state STATE ...]``.
 
-Light and dark, 1280 x 800, with the IP named by ``--ip`` where a page is about one, and the order by ``--order``.
+Starts a system of its own on free ports and brings it into each state by its own means: no IP yet (``empty``), a
+fleet in different stages (``full``), and trouble (``trouble``: a declined payment, DNS that waits and DNS that is
+wrong, a listed IP, an IP at risk; ``viewer``: a role that may only look; ``api``: an API that is down, refuses, or
+went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-light.png``.
+
+Look at every one before calling work on the console done.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from sandbox import tour
+from sandbox.caller import Caller, Json
+from sandbox.environment import prepare
+from settings import Settings
+from tests.browser.running import ROOT, Mode, System, console, gateway, system
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -21,65 +40,263 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+STATES = ("empty", "full", "trouble", "viewer", "api")
+#: Long enough to look at a warm-up in the middle, short enough that there is one.
+DAY_SECONDS = 8
 
-#: Path of each page, by the name of its picture, and what it is about: an ``ip``, an ``order``, or nothing.
-PAGES: dict[str, tuple[str, str]] = {
-    "ip-management-dashboard": ("/", ""),
-    "one-ip": ("/", "ip"),
-    "ip-acquisition": ("/ip-acquisition", ""),
-    "payment-gateway": ("/payment-gateway", ""),
-    "one-order": ("/payment-gateway", "order"),
-    "dns-management-portal": ("/dns-management-portal", "ip"),
-    "dns-configuration": ("/dns-configuration", "ip"),
-    "warmup-dashboard": ("/warmup-dashboard", "ip"),
-    "reputation-dashboard": ("/reputation-dashboard", "ip"),
-    "audit": ("/audit", ""),
-    "tokens": ("/tokens", ""),
-    "settings": ("/settings", ""),
+#: Path of each page, by the name of its picture.
+PAGES = {
+    "ip-management-dashboard": "/",
+    "ip-acquisition": "/ip-acquisition",
+    "payment-gateway": "/payment-gateway",
+    "dns-management-portal": "/dns-management-portal",
+    "dns-configuration": "/dns-configuration",
+    "warmup-dashboard": "/warmup-dashboard",
+    "campaigns": "/campaigns",
+    "reputation-dashboard": "/reputation-dashboard",
+    "audit": "/audit",
+    "tokens": "/tokens",
+    "settings": "/settings",
 }
+#: Pages that are about one IP.
+ABOUT_ONE = ("dns-management-portal", "dns-configuration", "warmup-dashboard", "reputation-dashboard")
 
 
 def settled(page: Page) -> None:
-    """Waits until Streamlit has drawn the page."""
-    page.get_by_role("heading", level=1).wait_for(timeout=30_000)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=30_000)
-    page.wait_for_function(
-        "document.querySelectorAll('[data-testid=stSkeleton]').length === 0", timeout=30_000
-    )
+    """Waits until Streamlit has drawn the page and its charts stand."""
+    page.get_by_role("heading", level=1).wait_for(timeout=60_000)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('[data-testid=stSkeleton]').length === 0", timeout=60_000)
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 700)))")
 
 
-def shoot(browser: Browser, url: str, folder: Path, about: dict[str, str], theme: str, full: bool) -> None:
-    """One picture of each page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, color_scheme="dark" if theme == "dark" else "light"
-    )
-    page = context.new_page()
-    for name, (path, what) in PAGES.items():
-        if what and not about.get(what):
-            continue
-        page.goto(f"{url}{path}{f'?{what}={about[what]}' if what else ''}")
+@dataclass(frozen=True)
+class Camera:
+    """Takes pictures of pages of one console into one folder."""
+
+    browser: Browser
+    url: str
+    folder: Path
+    tall: bool = False
+    themes: tuple[str, ...] = ("light", "dark")
+
+    def open(self, path: str) -> Page:
+        """A page of a fresh browser session."""
+        height = 2400 if self.tall else 800
+        page = self.browser.new_page(viewport={"width": 1280, "height": height}, color_scheme="light")
+        page.set_default_timeout(60_000)
+        page.goto(f"{self.url}{path}")
         settled(page)
-        page.screenshot(path=str(folder / f"{name}-{theme}.png"), full_page=full)
-    context.close()
+        return page
+
+    def take(self, page: Page, name: str) -> None:
+        """The page as it stands, light and then dark."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for theme in self.themes:
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            settled(page)
+            page.screenshot(path=str(self.folder / f"{name}-{theme}.png"))
+
+    def shoot(self, name: str, path: str) -> None:
+        """Opens a page and takes it."""
+        page = self.open(path)
+        self.take(page, name)
+        page.close()
+
+    def all_pages(self, ip: str | None = None) -> None:
+        """Every page; those about one IP about this one."""
+        for name, path in PAGES.items():
+            self.shoot(name, f"{path}?ip={ip}" if ip and name in ABOUT_ONE else path)
+        if ip:
+            self.shoot("one-ip", f"/?ip={ip}")
+
+
+class Stage:
+    """Brings a system into the states that are photographed, through its HTTP API as an operator would."""
+
+    def __init__(self, running: System) -> None:
+        self.running = running
+        os.environ.update({k: v for k, v in running.environment.items() if k.startswith("WARMPATH_")})
+        os.environ.update(prepare(Settings()))
+        self.settings = Settings()
+        self.api = Caller(self.settings)
+
+    def seed(self) -> None:
+        """The first fleet of a sandbox."""
+        subprocess.run([sys.executable, "-m", "sandbox.seed"], cwd=ROOT, env=os.environ, check=True, timeout=120)
+
+    def warm(self, address: str, days: int) -> None:
+        """A warm-up with so many closed days."""
+        path = f"/v1/ips/{address}/warmup"
+        self.api.until(path, lambda warmup: len(warmup["history"]) >= days, 90)
+
+    def imported(self, address: str, stage: str, host: str) -> None:
+        """One owned IP, in service."""
+        domain = host.partition(".")[2]
+        row = {"address": address, "type": "dedicated", "stage": stage, "pool": "default", "domain": domain}
+        self.api.post("/v1/ips/import", [row | {"hostname": host, "safe_limit": 2000}], f"import-{address}")
+        self.api.until(f"/v1/ips/{address}", lambda ip: ip["stage"] == stage, 60)
+
+    def declined(self) -> str:
+        """An order whose card is declined."""
+        order = tour.order(self.api, self.settings, "example-mail.test", "mta9.example-mail.test", "declined")
+        path = f"/v1/orders/{order['id']}"
+        self.api.post(f"{path}/purchase", {"payment_method": "pm_card_chargeDeclined"}, "declined-pay")
+        self.api.until(path, lambda one: one["status"] == "failed", 60)
+        return str(order["id"])
+
+    def quoted(self) -> str:
+        """An order that waits for its payment."""
+        return str(tour.order(self.api, self.settings, "news.test", "mta8.news.test", "quoted")["id"])
+
+    def by_hand(self, label: str) -> str:
+        """A bought IP whose domain only a registrar can change."""
+        order = tour.order(self.api, self.settings, "byhand.test", f"{label}.byhand.test", label)
+        address = tour.first_address(tour.purchase(self.api, order["id"], f"{label}-pay"))
+        self.api.until(f"/v1/ips/{address}/dns", lambda dns: bool(dns["records"]), 60)
+        return address
+
+    def typed_wrong(self, address: str) -> None:
+        """The registrar entered another address than the one asked for."""
+        path = f"/v1/ips/{address}/dns"
+        records: list[Json] = self.api.get(path)["records"]
+        for record in records:
+            if record["type"] == "A":
+                record["expected"] = ["198.51.100.99"]
+        tour.Registrar(self.settings).enter("byhand.test", [one for one in records if one["type"] in ("A", "MX")])
+        self.api.post(f"{path}/verify")
+
+    def alarmed(self, address: str) -> None:
+        """A monitor reports a critical listing; the IP is at risk."""
+        switched = urllib.request.Request(
+            f"{self.running.senders}/{address}",
+            json.dumps({"listed": True}).encode(),
+            {"Content-Type": "application/json"},
+            method="PUT",
+        )
+        with urllib.request.urlopen(switched, timeout=10) as reply:
+            assert reply.status < 300
+        self.api.until(f"/v1/ips/{address}", lambda ip: ip["stage"] in ("at_risk", "quarantined"), 60)
+
+    def listed(self, address: str) -> None:
+        """A look at the blocklists that finds the IP."""
+        self.api.post(f"/v1/ips/{address}/reputation/check")
+        self.api.until(f"/v1/ips/{address}/reputation", lambda found: bool(found["listings"]), 60)
+
+
+def empty(camera: Camera, stage: Stage) -> None:
+    """Nobody bought anything yet."""
+    camera.all_pages()
+
+
+def full(camera: Camera, stage: Stage) -> None:
+    """A fleet in different stages, and one order at each end."""
+    stage.seed()
+    stage.quoted()
+    warming = "198.51.100.12"
+    stage.warm(warming, 6)
+    camera.all_pages(warming)
+    camera.shoot("one-ip-active", "/?ip=203.0.113.20")
+    camera.shoot("one-ip-full-capacity", "/?ip=198.51.100.10")
+    camera.shoot("warmup-dashboard-plan", "/warmup-dashboard?ip=203.0.113.20")
+    order = next(one for one in stage.api.get("/v1/orders")["items"] if one["status"] == "purchased")
+    camera.shoot("one-order-purchased", f"/payment-gateway?order={order['id']}")
+    camera.shoot("dns-configuration-verified", f"/dns-configuration?ip={order['ips'][0]}")
+    camera.shoot("dns-management-portal-verified", f"/dns-management-portal?ip={order['ips'][0]}")
+    camera.shoot("one-order-quoted", f"/payment-gateway?order={stage.quoted()}")
+
+
+def trouble(camera: Camera, stage: Stage) -> None:
+    """What wakes a person."""
+    stage.imported("198.51.100.66", "full_capacity", "mta66.news.test")
+    stage.listed("198.51.100.66")
+    stage.imported("198.51.100.30", "warming", "mta30.news.test")
+    declined = stage.declined()
+    waiting, wrong = stage.by_hand("mta1"), stage.by_hand("mta2")
+    stage.typed_wrong(wrong)
+    stage.warm("198.51.100.30", 3)
+    stage.alarmed("198.51.100.30")
+    camera.all_pages("198.51.100.30")
+    camera.shoot("one-order-declined", f"/payment-gateway?order={declined}")
+    camera.shoot("one-ip-waits-for-dns", f"/?ip={waiting}")
+    camera.shoot("dns-management-portal-waiting", f"/dns-management-portal?ip={waiting}")
+    camera.shoot("dns-configuration-waiting", f"/dns-configuration?ip={waiting}")
+    camera.shoot("dns-configuration-wrong", f"/dns-configuration?ip={wrong}")
+    camera.shoot("one-ip-listed", "/?ip=198.51.100.66")
+    camera.shoot("reputation-dashboard-listed", "/reputation-dashboard?ip=198.51.100.66")
+    page = camera.open("/ip-acquisition")
+    page.get_by_label("Sending domain", exact=True).fill("no such domain")
+    page.get_by_label("Host name (A record, HELO)", exact=True).fill("mta1.example-mail.test")
+    page.get_by_role("button", name="Save IP Configuration", exact=True).click()
+    page.get_by_text("✕").first.wait_for()
+    camera.take(page, "ip-acquisition-refused")
+    page.close()
+    page = camera.open("/warmup-dashboard?ip=198.51.100.30")
+    page.get_by_role("button", name="Complete early", exact=True).click()
+    page.get_by_text("Complete the warm-up early?").wait_for()
+    camera.take(page, "warmup-dashboard-question")
+    page.close()
+
+
+def viewer(camera: Camera, stage: Stage) -> None:
+    """The console of somebody who may only look."""
+    if not stage.api.get("/v1/ips")["items"]:
+        stage.seed()
+        stage.quoted()
+    token = str(stage.api.post("/v1/tokens", {"name": "on call", "role": "viewer"})["token"])
+    with console(stage.running.api, token, stage.running.var / "viewer") as url:
+        seen = replace(camera, url=url)
+        seen.all_pages("198.51.100.12")
+        quoted = next(one for one in stage.api.get("/v1/orders")["items"] if one["status"] == "quoted")
+        seen.shoot("one-order", f"/payment-gateway?order={quoted['id']}")
+
+
+def api(camera: Camera, stage: Stage) -> None:
+    """An API that is down, that refuses, and that went away while pages were open; and nobody signed in."""
+    if not stage.api.get("/v1/ips")["items"]:
+        stage.seed()
+    with ExitStack() as held:
+        door = held.enter_context(gateway(stage.running.api))
+        folder = stage.running.var / "door"
+        url = held.enter_context(console(door.url, stage.running.token, folder))
+        seen = replace(camera, url=url)
+        for mode, name in ((Mode.DOWN, "down"), (Mode.REFUSING, "refusing")):
+            door.mode = mode
+            for page in ("ip-management-dashboard", "ip-acquisition", "warmup-dashboard", "tokens"):
+                seen.shoot(f"{name}-{page}", PAGES[page])
+        door.mode = Mode.OPEN
+        for page_name, path in (
+            ("ip-management-dashboard", "/"),
+            ("one-ip", "/?ip=198.51.100.10"),
+            ("warmup-dashboard", "/warmup-dashboard?ip=198.51.100.12"),
+            ("reputation-dashboard", "/reputation-dashboard?ip=198.51.100.10"),
+        ):
+            page = seen.open(path)
+            door.mode = Mode.DOWN
+            page.get_by_text("Stale: the API does not answer").first.wait_for()
+            seen.take(page, f"stale-{page_name}")
+            door.mode = Mode.OPEN
+            page.close()
+        out = held.enter_context(console(door.url, None, stage.running.var / "out"))
+        replace(camera, url=out).shoot("signed-out", "/")
 
 
 def main() -> None:
     """The command."""
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("url", nargs="?", default="http://127.0.0.1:8501")
-    words.add_argument("folder", nargs="?", type=Path, default=Path("docs/pictures"))
-    words.add_argument("--ip", help="address that pages about one IP show")
-    words.add_argument("--order", help="order that the page about one order shows")
-    words.add_argument("--theme", choices=["light", "dark", "both"], default="both")
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("folder", type=Path)
+    words.add_argument("--state", choices=STATES, action="append", help="only this state; may be given again")
+    words.add_argument("--theme", choices=("light", "dark"), action="append", help="only this theme")
     words.add_argument("--tall", action="store_true", help="a window tall enough for whole pages")
     given = words.parse_args()
-    about = {name: value for name, value in (("ip", given.ip), ("order", given.order)) if value}
-    with sync_playwright() as engine:
+    with tempfile.TemporaryDirectory(prefix="warmpath-pictures-") as var, sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for theme in ("light", "dark") if given.theme == "both" else (given.theme,):
-            shoot(browser, given.url.rstrip("/"), given.folder, about, theme, given.tall)
+        with system(Path(var), day_seconds=DAY_SECONDS) as running:
+            stage = Stage(running)
+            for name in given.state or STATES:
+                themes = tuple(given.theme or ("light", "dark"))
+                camera = Camera(browser, running.console, given.folder / name, given.tall, themes)
+                globals()[name](camera, stage)
         browser.close()
 
 

@@ -51,6 +51,7 @@ class State:
         self.incidents: list[dict[str, Any]] = []
         self.listings: list[dict[str, Any]] = []
         self.down = False
+        self.campaigns: list[dict[str, Any]] = []
         self.tokens: list[dict[str, Any]] = [
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
         ]
@@ -224,6 +225,21 @@ class Double(BaseHTTPRequestHandler):
                 ]  # fmt: skip
                 asked = [address for address in [query["ip"]] if address in state.warmups]
                 self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
+            case ("GET", "senders"):
+                self._answer(200, {"items": [{"name": "acme", "pool": "default"}], "next": None})
+            case ("GET", "campaigns"):
+                self._answer(200, {"items": state.campaigns, "next": None})
+            case ("POST", "campaigns"):
+                state.campaigns.append(body | {"paused": False, "reason": "", "created_at": "2026-03-01T00:00:00Z"})
+                self._answer(201, state.campaigns[-1])
+            case ("POST", "campaigns", "pause" | "resume" as verb):
+                for one in state.campaigns:
+                    if one["name"] == body["scope"].get("campaign"):
+                        one |= {"paused": verb == "pause", "reason": body["reason"]}
+                self._answer(200, {"scope": body["scope"], "paused": verb == "pause", "reason": body["reason"]})
+            case ("POST", "incidents", identity, "close"):
+                state.incidents[:] = [one | {"closed_at": "2026-03-03T00:00:00Z"} for one in state.incidents]
+                self._answer(200, {"id": identity})
             case ("GET", "incidents"):
                 self._answer(200, {"items": state.incidents, "next": None})
             case ("GET", "vendors"):

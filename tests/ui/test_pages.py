@@ -122,7 +122,8 @@ def test_money_moves_only_after_one_question(page: Open, state: State) -> None:
     assert state.asked == []
     button(app, "Pay 8.00 USD")
     assert state.asked[0][1] == "/v1/orders/order-1/purchase"
-    assert state.asked[0][2]["candidates"] == [ADDRESS]
+    # The recommended choice is left open, so that a candidate taken meanwhile is replaced.
+    assert "candidates" not in state.asked[0][2]
 
 
 def test_a_warm_up_starts_with_the_plan_of_the_sliders(page: Open, state: State) -> None:
@@ -220,7 +221,8 @@ def test_the_place_of_an_ip_tells_its_whole_story(page: Open, state: State) -> N
     state.add_warmup()
     state.listings = [{"zone": "zen.example", "state": "confirmed", "first_seen": "2026-03-02T00:00:00Z"}]
     state.incidents = [
-        {"title": "Listed on zen.example", "severity": "critical", "opened_at": "2026-03-02T00:00:00Z",
+        {"id": "inc_1",
+            "title": "Listed on zen.example", "severity": "critical", "opened_at": "2026-03-02T00:00:00Z",
          "detail": "Seen twice."}
     ]  # fmt: skip
     app = page(ip=ADDRESS)
@@ -233,6 +235,10 @@ def test_the_place_of_an_ip_tells_its_whole_story(page: Open, state: State) -> N
         "Incidents",
     ):
         assert part in text
+    app = button(app, "Close")
+    app.text_input(key="close_incident_reason").input("delisted")
+    button(app, "Close now")
+    assert state.asked[0][1:3] == ("/v1/incidents/inc_1/close", {"reason": "delisted"})
     assert "A  mail1.example.test" in list(app.dataframe[0].value["Record"])
 
 
@@ -297,3 +303,46 @@ def test_an_export_holds_the_whole_list(state: State) -> None:
     api = Api(os.environ["WARMPATH_API_URL"], TOKEN)
     text = paging.everything(api, "/v1/ips", "after", lambda ip: {"IP": ip["address"]})()
     assert len(text.splitlines()) == 701
+
+
+def test_a_campaign_is_made_paused_and_resumed(page: Open, state: State) -> None:
+    app = page(places.CAMPAIGNS)
+    assert "There is none yet" in said(app)
+    app = button(app, "Make campaign")
+    assert "Enter a name." in said(app)
+    assert state.asked == []
+    app.text_input(key="campaign_name").input("spring")
+    app = button(app, "Make campaign")
+    assert state.asked[0][1:3] == ("/v1/campaigns", {"name": "spring", "sender": "acme"})
+    app = button(app, "Pause")
+    assert "stops at the gate" in said(app)
+    app.text_input(key="campaign_pause_reason").input("wrong list")
+    app = button(app, "Pause now")
+    assert state.asked[-1][2] == {"scope": {"campaign": "spring"}, "reason": "wrong list"}
+    assert "! Paused] wrong list" in said(app)
+    app = button(app, "Resume")
+    app.text_input(key="campaign_resume_reason").input("list mended")
+    assert "✓ Active" in said(button(app, "Resume now"))
+
+
+def test_optional_dns_records_go_with_the_order_and_are_changed_later(page: Open, state: State) -> None:
+    app = filled(page(places.ACQUIRE))
+    app.selectbox(key="purchase_mta_sts").select("testing")
+    app.text_input(key="purchase_tls_rpt").input("tls@example.test, https://r.example.test/in")
+    button(app, "Save IP Configuration")
+    assert state.asked[0][2]["dns"] == {
+        "mta_sts": {"mode": "testing"},
+        "tls_rpt": ["tls@example.test", "https://r.example.test/in"],
+    }
+    state.asked.clear()
+    state.add_ip("active")
+    state.refuse["PATCH", f"/v1/ips/{ADDRESS}/dns"] = (
+        422,
+        {"title": "Refused", "detail": "No logo.", "errors": [{"field": "options.bimi.logo", "message": "not an svg"}]},
+    )
+    app = page(places.RECORDS, ip=ADDRESS)
+    app.text_input(key=f"wishes:{ADDRESS}_bimi").input("https://example.test/logo.png")
+    app = button(app, "Save optional records")
+    assert state.asked[0][2]["options"]["bimi"] == {"logo": "https://example.test/logo.png"}
+    assert "✕ not an svg" in said(app)
+    assert app.text_input(key=f"wishes:{ADDRESS}_bimi").value == "https://example.test/logo.png"

@@ -59,7 +59,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "When (UTC)": words.exact(one.get("at")).removesuffix(" UTC"),
         "Who": one.get("who"),
-        "Role": words.spoken(one.get("role")),
+        "Role": words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))),
         "What": _what(one.get("what")),
         "On": _targets(one.get("target")),
         "Why": one.get("why") or "–",

@@ -178,11 +178,8 @@ def support(api: Api, address: str) -> None:
 def main() -> None:
     """State and commands of one IP's DNS."""
     api = session.api()
-    address = picking.chosen_ip(api)
+    address = picking.chosen_ip(api, "The DNS state of your IPs is shown here.")
     if address is None:
-        st.info("The DNS state of your IPs is shown here. There is no IP yet.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
         return
     with st.container(horizontal=True):
         why = session.barred()

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import path_of
-from ui.pieces import journey, picking, places, session, words
+from ui.pieces import dns_wishes, journey, picking, places, session, words
 from ui.pieces.guard import guarded
 
 
@@ -19,11 +19,8 @@ def _expected(record: dict[str, Any]) -> str:
 def main() -> None:
     """The record set of one IP."""
     api = session.api()
-    address = picking.chosen_ip(api)
+    address = picking.chosen_ip(api, "The DNS records of an IP are listed here.")
     if address is None:
-        st.info("The DNS records of an IP are listed here. There is no IP yet.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
         return
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     journey.waits(ip, "awaiting_dns")
@@ -55,7 +52,7 @@ def main() -> None:
     for record in dns["records"]:
         with st.container(border=True, gap="small"):
             head, value = st.columns([2, 3])
-            need = "required" if record.get("required", True) else "recommended"
+            need = "required" if record.get("required", True) else "optional"
             head.markdown(f"**{record.get('type')}** · {need}")
             published = str((record.get("published") or {}).get("state") or "unknown")
             visible = str((record.get("visible") or {}).get("state") or "not asked yet")
@@ -68,6 +65,7 @@ def main() -> None:
             value.code(_expected(record), language=None, wrap_lines=True)
             if record.get("fix") and published != "published":
                 head.markdown(f":orange[△ {record['fix']}]")
+    dns_wishes.change(api, address, dns)
 
 
 with guarded():

@@ -96,9 +96,8 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
         selection_mode="single-cell",
         placeholder="–",
         column_config={
-            "IP": st.column_config.TextColumn(pinned=True),
             "Load": st.column_config.TextColumn(
-                help="Sent today over today's cap: green under 80 %, yellow from 80 %, red when it is full."
+                help="Sent today over today's cap. Once warm: green under 80 %, yellow from 80 %, red when full."
             ),
             "Last days": st.column_config.BarChartColumn(
                 f"Sent, {SPARK_DAYS} days", help="Mails granted a day, oldest first.", width=110
@@ -138,16 +137,21 @@ def _sent(api: Api, addresses: list[str]) -> dict[str, list[int]]:
 
 
 def _load_band(ip: dict[str, Any]) -> str | None:
-    """Colour of the load, by the bands of the operator's guide; None where there is no cap now."""
+    """Colour of the load, by the bands of the operator's guide; None where there is no cap now.
+
+    While warming up a full cap is what lets it grow.
+    """
     cap = ip.get("daily_cap")
     if not cap:
         return None
+    if ip.get("stage") == "warming":
+        return "green"
     part = (ip.get("sent_today") or 0) / cap
     return "red" if part >= 1 else "yellow" if part >= 0.8 else "green"
 
 
 COLUMNS = (
-    "IP", "Status", "Stage", "Load", "Last days", "Reputation", "Waits for", "Score", "Sent today", "Daily cap",
+    "IP", "Status", "Stage", "Load", "Last days", "Reputation", "Now", "Score", "Sent today", "Daily cap",
     "Pool", "Type", "Host name",
 )  # fmt: skip
 
@@ -162,7 +166,7 @@ def _row(ip: dict[str, Any]) -> dict[str, Any]:
         "Daily cap": ip.get("daily_cap"),
         "Reputation": words.band(ip.get("band")),
         "Score": ip.get("score"),
-        "Waits for": words.sentence(words.waiting(ip.get("waiting_for"))) or "–",
+        "Now": words.now(ip),
         "Pool": ip.get("pool") or "–",
         "Type": words.spoken(ip.get("type")),
         "Host name": ip.get("hostname") or "–",

@@ -53,7 +53,7 @@ def orders(api: Api) -> None:
     found: list[dict[str, Any]] = answer.get("items") or []
     if not found:
         st.info("Orders are paid here. There is none yet: choose an IP first.")
-        if st.button("Go to IP Acquisition", type="primary"):
+        if st.button("Acquire New IP", type="primary"):
             places.go(places.ACQUIRE)
         return
     for order in found:

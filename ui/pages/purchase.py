@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem
-from ui.pieces import login, places, session, words
+from ui.pieces import dns_wishes, login, places, session, words
 from ui.pieces.guard import fault, guarded, trouble
 
 
@@ -28,13 +28,9 @@ def _text(label: str, name: str, **more: JsonValue) -> str:
 
 
 def _region(one: dict[str, Any]) -> str:
-    """A region with its price and what the vendor has: ``eu-central · 8.00 USD a month · 200 in stock``."""
-    parts = [str(one["name"])]
-    if one.get("monthly_price"):
-        parts.append(f"{words.money(one['monthly_price'])} a month")
-    if one.get("stock") is not None:
-        parts.append(f"{words.number(one['stock'])} in stock" if one["stock"] else "out of stock")
-    return " · ".join(parts)
+    """A region with its price: ``eu-central · 8.00 USD a month``."""
+    price = f" · {words.money(one['monthly_price'])} a month" if one.get("monthly_price") else ""
+    return f"{one['name']}{price}"
 
 
 def form(api: Api) -> None:
@@ -60,6 +56,8 @@ def form(api: Api) -> None:
                 "Region", list(regions), format_func=lambda name: _region(regions[name]), key="purchase_region"
             )
             _fault("region")
+            if regions[region].get("stock") == 0:
+                st.caption("△ Out of stock: the order waits for it.")
         else:
             region = _text("Region", "region")
         count = st.number_input("Count", 1, 100, 1, key="purchase_count")
@@ -83,6 +81,8 @@ def form(api: Api) -> None:
                 placeholder="the host name above",
                 help="Where mail to the sending domain is received.",
             )
+            with st.expander("Optional DNS records"):
+                wishes = dns_wishes.fields("purchase", {}, st.session_state.get("purchase_problem"), wide=False)
         with smtp:
             st.markdown("**3 · SMTP credentials**")
             st.caption("Of the mail system that sends from this IP. Leave empty to add them later.")
@@ -118,6 +118,9 @@ def form(api: Api) -> None:
     }
     if mx:
         body["mx"] = mx
+    asked = {name: value for name, value in wishes.items() if value}
+    if asked:
+        body["dns"] = asked
     if typed.begun():
         body["smtp"] = typed.body()
     save(api, body)

@@ -28,9 +28,6 @@ def overview(api: Api) -> None:
     """Counts that filter, then the scores, worst first."""
     bands: dict[str, int] = (api.find("/v1/fleet") or {}).get("bands") or {}
     if not bands:
-        st.info("Scores of your IPs appear here after the first sweep. There is no IP to score yet.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
         return
     chosen, search = st.columns([3, 2], vertical_alignment="bottom")
     with chosen:
@@ -140,7 +137,7 @@ def main() -> None:
     """The overview, and one IP below it."""
     api = session.api()
     overview(api)
-    address = picking.chosen_ip(api)
+    address = picking.chosen_ip(api, "Scores of your IPs appear here after the first sweep.")
     if address:
         listings.look_again(api, address)
         detail(api, address)

@@ -10,11 +10,12 @@ from ui.client import Api, Problem, path_of
 from ui.pieces import asking, session, words
 from ui.pieces.guard import guarded, trouble
 
-ROLES = {
-    "viewer": "Viewer: reads everything, changes nothing",
-    "operator": "Operator: buys, sets up, warms up, pauses",
-    "admin": "Administrator: also tokens and settings",
+MAY = {
+    "viewer": "reads everything, changes nothing",
+    "operator": "buys, sets up, warms up, pauses",
+    "admin": "also tokens and settings",
 }
+ROLES = {role: f"{words.ROLES[role]}: {may}" for role, may in MAY.items()}
 
 
 def made() -> None:

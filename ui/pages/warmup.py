@@ -243,17 +243,6 @@ def _command(api: Api, address: str, name: str, body: dict[str, Any], done: str)
     st.rerun()
 
 
-def _reason(name: str, press: str, usual: str = "") -> str | None:
-    """A reason, kept in the audit, once the button below it is pressed."""
-    reason = st.text_input("Reason", key=f"{name}_reason", value=usual).strip()
-    if not st.button(press, type="primary"):
-        return None
-    if not reason:
-        st.error("Give a reason; it is kept in the audit.")
-        return None
-    return reason
-
-
 def pause(api: Api, address: str) -> None:
     """Stopping mail asks once."""
     with asking.question("Pause the warm-up?"):
@@ -261,7 +250,7 @@ def pause(api: Api, address: str) -> None:
             f"Mail from {address} stops at the gate until you press Resume. "
             "The level is kept, and decays when idle for long."
         )
-        if reason := _reason("pause", "Pause now"):
+        if reason := asking.reason("pause", "Pause now"):
             _command(api, address, "pause", {"reason": reason}, f"{address} is paused; no mail leaves from it.")
 
 
@@ -269,7 +258,7 @@ def resume(api: Api, address: str) -> None:
     """Mail flows again."""
     with asking.question("Resume the warm-up?"):
         st.write(f"{address} sends again up to its cap.")
-        if reason := _reason("resume", "Resume now", "Cause removed"):
+        if reason := asking.reason("resume", "Resume now", "Cause removed"):
             _command(api, address, "resume", {"reason": reason}, f"{address} sends again.")
 
 
@@ -279,7 +268,7 @@ def complete(api: Api, address: str) -> None:
         st.write(
             f"{address} gets its full target at once. Providers that have not seen that volume from it may block it."
         )
-        if reason := _reason("complete", "Complete now"):
+        if reason := asking.reason("complete", "Complete now"):
             _command(api, address, "complete", {"reason": reason}, f"The warm-up of {address} is complete.")
 
 
@@ -288,7 +277,7 @@ def restart(api: Api, address: str, step: int) -> None:
     with asking.question("Restart from a stage?"):
         st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
         chosen = int(st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step"))
-        if reason := _reason("restart", "Restart now"):
+        if reason := asking.reason("restart", "Restart now"):
             said = f"The warm-up of {address} restarted from step {chosen}."
             _command(api, address, "restart", {"reason": reason, "step": chosen}, said)
 
@@ -348,11 +337,8 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
 def main() -> None:
     """The warm-up of one IP."""
     api = session.api()
-    address = picking.chosen_ip(api)
+    address = picking.chosen_ip(api, "The warm-up of your IPs is planned and watched here.")
     if address is None:
-        st.info("The warm-up of your IPs is planned and watched here. There is no IP yet.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
         return
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     st.badge(words.stage(ip.get("stage")), color=words.stage_colour(ip.get("stage")))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from ui.client import JsonValue
+from ui.client import JsonValue, Problem
 from ui.pieces import session
+from ui.pieces.guard import fault
 
 
 def open_question(name: str, subject: str) -> None:
@@ -32,6 +33,12 @@ def is_open(name: str, subject: str) -> bool:
     return bool(st.session_state.get("question") == (name, subject))
 
 
+def opened() -> tuple[str, str]:
+    """The open question and what it is about; empty words when none is open."""
+    name, subject = st.session_state.get("question") or ("", "")
+    return str(name), str(subject)
+
+
 @contextmanager
 def question(title: str) -> Iterator[None]:
     """A box with the question; what is drawn inside comes before its *Not now*."""
@@ -39,3 +46,19 @@ def question(title: str) -> Iterator[None]:
         st.markdown(f"**{title}**")
         yield
         st.button("Not now", on_click=close, key=f"not_now:{title}")
+
+
+def reason(name: str, press: str, usual: str = "", problem: Problem | None = None) -> str | None:
+    """A reason, kept in the audit, once the button below it is pressed; None until then.
+
+    Args:
+        problem: a refusal before, shown at the field.
+    """
+    given = st.text_input("Reason", key=f"{name}_reason", value=usual).strip()
+    fault(problem, "reason")
+    if not st.button(press, type="primary"):
+        return None
+    if not given:
+        st.error("Give a reason; it is kept in the audit.")
+        return None
+    return given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import streamlit as st
@@ -14,9 +13,6 @@ from ui.pieces.guard import guarded
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _SIGNS = {"critical": ("!", "red"), "warning": ("△", "orange"), "info": ("i", "blue")}
 _SHOWN = 3
-
-#: The API names an order in its sentence; a person reads what it is for, and the link leads to it.
-_ORDER_ID = re.compile(r"\b[Oo]rder (ord_\w+)")
 
 
 def strip(api: Api) -> None:
@@ -50,21 +46,14 @@ def _strip(api: Api) -> None:
                         _line(item, number)
 
 
-def _plain(said: str) -> str:
-    """A sentence without the identifier of its order."""
-    return _ORDER_ID.sub(lambda found: "Order" if found.start() == 0 else "order", said)
-
-
 def _line(item: dict[str, Any], number: int) -> None:
     sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
     text, where = st.columns([5, 1.4], vertical_alignment="center")
-    said = str(item.get("text") or "")
-    named = _ORDER_ID.search(said)
     since = f" · since {words.duration_since(item['since'])}" if item.get("since") else ""
     text.markdown(
-        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {_plain(said)}{since}",
+        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {item.get('text') or ''}{since}",
         help=words.exact(item["since"]) if item.get("since") else None,
     )
     with where:
         file = places.place_of(item.get("page"))
-        places.link(file, ip=item.get("ip"), order=item.get("order") or (named.group(1) if named else None))
+        places.link(file, ip=item.get("ip"), order=item.get("order"))

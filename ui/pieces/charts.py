@@ -62,10 +62,11 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
         tips[3:3] = ["Delivered", "Bounced"]
     axis = alt.X("Day:O", title=None, sort=None, axis=alt.Axis(labelOverlap=True, labelAngle=0))
     base = alt.Chart(frame).encode(x=axis, tooltip=tips)
-    known = sorted(set(frame["Decision"]))
+    known = sorted(set(frame["Decision"]) - {"–"})
     sent = base.mark_bar(opacity=0.55, color="#4c8fd6").encode(y=alt.Y("Sent:Q", title="Mails a day"))
     cap = base.mark_line(interpolate="step", color="#8a94a3", strokeWidth=2).encode(y="Cap:Q")
-    marks = base.mark_point(filled=True, size=90).encode(
+    decided = base.transform_filter(alt.datum.Decision != "–")
+    marks = decided.mark_point(filled=True, size=90).encode(
         y="Cap:Q",
         color=alt.Color(
             "Decision:N",
@@ -264,13 +265,13 @@ def components(parts: list[dict[str, Any]]) -> Picture:
         )
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(
-        y=alt.Y("Component:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)),
+        y=alt.Y("Component:N", title=None, sort=None, axis=alt.Axis(labelLimit=240, labelOverlap=False)),
         x=alt.X("Value:Q", title="Value, 0 to 100", scale=alt.Scale(domain=[0, 100])),
         tooltip=["Component", "Says", "Weight", "Sample", "Age"],
     )
-    bars = base.mark_bar(color="#4c8fd6", height=16)
+    bars = base.mark_bar(color="#4c8fd6", height=14)
     text = base.mark_text(align="left", dx=4, color="#8a94a3").encode(text="Says:N")
-    return alt.layer(bars, text).properties(height=max(120, 30 * len(rows)))
+    return alt.layer(bars, text).properties(height=alt.Step(24))
 
 
 def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
@@ -318,3 +319,68 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
     )
     signs = base.mark_text(fontSize=14, fontWeight="bold", color="white").encode(text="sign:N")
     return alt.layer(cells, signs).properties(height=alt.Step(34))
+
+
+#: What can go wrong with mail, with a colour each.
+_WRONG = {"bounced": "#d1453b", "blocked": "#7b2d8b", "deferred": "#d9a406", "complained": "#b06000"}
+
+
+def volume(points: list[dict[str, Any]]) -> Picture:
+    """Attempted mails a step, delivered ones in front of them."""
+    rows = [
+        {"At": words.moment(one.get("at")), "What": what, "Mails": int(one.get(name) or 0)}
+        for one in points
+        for what, name in (("Attempted", "attempted"), ("Delivered", "delivered"))
+    ]
+    chart: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(
+            x=alt.X("At:T", title=None),
+            y=alt.Y("Mails:Q", title="Mails"),
+            color=alt.Color(
+                "What:N",
+                scale=alt.Scale(domain=["Attempted", "Delivered"], range=["#8a94a3", "#4c8fd6"]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "What", alt.Tooltip("Mails:Q", format=",")],
+        )
+    )
+    return alt.layer(chart).properties(height=220)
+
+
+def wrong(points: list[dict[str, Any]]) -> Picture:
+    """Bounced, blocked, deferred and complained mails a step, one on the other."""
+    rows = [
+        {"At": words.moment(one.get("at")), "What": words.spoken(name), "Mails": int(one.get(name) or 0)}
+        for one in points
+        for name in _WRONG
+    ]
+    chart: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_area(interpolate="step-after", opacity=0.8)
+        .encode(
+            x=alt.X("At:T", title=None),
+            y=alt.Y("Mails:Q", title="Mails", stack="zero"),
+            color=alt.Color(
+                "What:N",
+                scale=alt.Scale(domain=[words.spoken(name) for name in _WRONG], range=list(_WRONG.values())),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "What", alt.Tooltip("Mails:Q", format=",")],
+        )
+    )
+    return alt.layer(chart).properties(height=220)
+
+
+def caps(today: list[dict[str, Any]]) -> Picture:
+    """One bar an IP: what was granted, with its cap as a mark."""
+    frame = pd.DataFrame(
+        [{"IP": str(one["address"]), "Cap": int(one["cap"]), "Sent": int(one["granted"])} for one in today]
+    )
+    base = alt.Chart(frame).encode(
+        y=alt.Y("IP:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)), tooltip=["IP", "Cap", "Sent"]
+    )
+    bars = base.mark_bar(color="#4c8fd6", height=14).encode(x=alt.X("Sent:Q", title="Mails a day"))
+    marks = base.mark_tick(color="#d1453b", thickness=3, size=20).encode(x="Cap:Q")
+    return alt.layer(bars, marks).properties(height=max(80, 28 * len(today)))

@@ -58,21 +58,35 @@ def guarded() -> Iterator[None]:
         )
 
 
-def live(part: Callable[P, None]) -> Callable[P, None]:
-    """A part of a page that refreshes by itself, keeps focus and input elsewhere, and says how old it is."""
+def _age() -> None:
+    """One line: how old what is shown above it is."""
+    moment = look.stale_since
+    if moment is None:
+        st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
+        return
+    st.warning(
+        f"△ Stale: the API does not answer. This is what it said {words.ago(moment.isoformat())}, at "
+        f"{words.exact(moment.isoformat())}. It is asked again every {LIVE_SECONDS} s."
+    )
 
+
+def _refreshed(part: Callable[P, None], *, says_age: bool) -> Callable[P, None]:
     @functools.wraps(part)
     def shown(*given: P.args, **named: P.kwargs) -> None:
         look.begin()
         with guarded():
             part(*given, **named)
-            moment = look.stale_since
-            if moment is None:
-                st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
-            else:
-                st.warning(
-                    f"△ Stale: the API does not answer. This is what it said {words.ago(moment.isoformat())}, at "
-                    f"{words.exact(moment.isoformat())}. It is asked again every {LIVE_SECONDS} s."
-                )
+            if says_age:
+                _age()
 
     return st.fragment(shown, run_every=LIVE_SECONDS)
+
+
+def live(part: Callable[P, None]) -> Callable[P, None]:
+    """A part of a page that refreshes by itself, keeps focus and input elsewhere, and says how old it is."""
+    return _refreshed(part, says_age=True)
+
+
+def live_head(part: Callable[P, None]) -> Callable[P, None]:
+    """A part that refreshes by itself, above another one on the same page that says how old both are."""
+    return _refreshed(part, says_age=False)

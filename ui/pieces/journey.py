@@ -81,10 +81,13 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
     actor = ip.get("waiting_on")
     if not text:
         return
+    text = text.rstrip(".")
+    since = f" Since {words.duration_since(ip['waiting_since'])}." if ip.get("waiting_since") else ""
     if actor in ("operator", "registrar", "vendor"):
-        st.info(f"Waits for: **{text}**. Who must act: **{words.who(actor)}**.")
+        said = text if words.told(text) else f"Waits for {text}"
+        st.info(f"**{said}.** Who must act: **{words.who(actor)}**.{since}")
     else:
-        st.info(f"Now: **{text}**.")
+        st.info(f"Now: **{text}**. Nobody must act.")
 
 
 def workflow_link(resource: dict[str, Any]) -> None:

@@ -7,24 +7,31 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, path_of
+from ui.pieces import places
 
 #: Suggestions at once; more help nobody, and ten thousand IPs are as quick as ten.
 SUGGESTED = 20
 
 
-def chosen_ip(api: Api, label: str = "IP", key: str = "ip_choice") -> str | None:
+def chosen_ip(api: Api, empty: str, label: str = "IP", key: str = "ip_choice") -> str | None:
     """The IP that a page is about; it follows ``?ip=`` and writes it back, so that the page can be linked to.
 
     A part of an address, host name or domain may be typed: one match is taken, several are offered.
 
+    Args:
+        empty: what the page is for, said where there is no IP yet.
+
     Returns:
-        The address, or None when there is no IP at all.
+        The address, or None when there is no IP at all; then the first step is on the page.
     """
     asked = st.query_params.get("ip") or st.session_state.get("ip")
     searched = str(st.session_state.get(f"{key}:searched") or "")
     found = api.get("/v1/ips", q=searched or None, limit=SUGGESTED)
     offered: dict[str, dict[str, Any]] = {str(ip["address"]): ip for ip in found.get("items", [])}
     if not offered and not searched and not asked:
+        st.info(f"{empty} There is no IP yet.")
+        if st.button("Acquire New IP", type="primary"):
+            places.go(places.ACQUIRE)
         return None
     if asked and asked not in offered:
         known = api.find(path_of("/v1/ips/{ip}", ip=str(asked)))

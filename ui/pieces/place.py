@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import charts, credentials, journey, listings, steering, words
-from ui.pieces.guard import guarded, live
+from ui.pieces import asking, charts, credentials, journey, listings, steering, words
+from ui.pieces.guard import guarded, live, live_head
 
 #: Days of the chart of cap against sent.
 SHOWN_DAYS = 45
@@ -32,7 +32,7 @@ def of(api: Api, address: str) -> None:
         credentials.form(api, address)
 
 
-@live
+@live_head
 def _head(api: Api, address: str) -> None:
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     name, state = st.columns([3, 2], vertical_alignment="center")
@@ -139,10 +139,16 @@ def _incidents(api: Api, address: str) -> None:
         ended = one.get("closed_at")
         sign = ":gray[–]" if ended else ":red[!]" if one.get("severity") == "critical" else ":orange[△]"
         until = f", ended {words.when(ended)}" if ended else ", open"
-        st.markdown(
+        line, press = st.columns([4, 1], vertical_alignment="top")
+        line.markdown(
             f"{sign} **{one.get('title') or words.spoken(one.get('kind'))}** – "
             f"{words.when(one.get('opened_at'))}{until}",
             unsafe_allow_html=True,
         )
-        if one.get("detail"):
-            st.caption(str(one["detail"]))
+        causes = [str(cause["reason"]) for cause in one.get("causes") or [] if cause.get("reason")]
+        for said in dict.fromkeys(causes) or [one.get("detail")]:
+            if said:
+                line.caption(str(said))
+        if not ended and one.get("id"):
+            with press:
+                asking.button("Close", "close-incident", str(one["id"]), key=f"close:{one['id']}", width="stretch")

@@ -10,6 +10,7 @@ PAYMENT = "pages/payment.py"
 RECORDS = "pages/dns_portal.py"
 DNS = "pages/dns.py"
 WARMUP = "pages/warmup.py"
+CAMPAIGNS = "pages/campaigns.py"
 REPUTATION = "pages/reputation.py"
 AUDIT = "pages/audit.py"
 TOKENS = "pages/tokens.py"
@@ -22,6 +23,7 @@ NAMES = {
     RECORDS: "DNS Management Portal",
     DNS: "DNS Configuration",
     WARMUP: "Warmup Dashboard",
+    CAMPAIGNS: "Campaigns",
     REPUTATION: "Reputation Dashboard",
     AUDIT: "Audit",
     TOKENS: "Tokens",

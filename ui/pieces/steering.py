@@ -29,6 +29,28 @@ def actions(api: Api, ip: dict[str, Any]) -> None:
         _assign(api, ip)
     elif asking.is_open("retire", address):
         _retire(api, address)
+    kind, subject = asking.opened()
+    if kind == "close-incident":
+        _close(api, subject)
+
+
+def _close(api: Api, incident: str) -> None:
+    """An incident that was put right by hand."""
+    with asking.question("Close the incident?"):
+        st.write(
+            "It no longer asks for anybody's attention. If its cause still holds, the next look opens a new incident."
+        )
+        reason = asking.reason("close_incident", "Close now")
+        if reason is None:
+            return
+        try:
+            api.post(path_of("/v1/incidents/{id}/close", id=incident), {"reason": reason})
+        except Problem as problem:
+            trouble(problem)
+            return
+        asking.close()
+        session.say("The incident is closed.")
+        st.rerun()
 
 
 def _assign(api: Api, ip: dict[str, Any]) -> None:
@@ -45,12 +67,11 @@ def _assign(api: Api, ip: dict[str, Any]) -> None:
             "Pool", known, index=None, accept_new_options=True, placeholder="Name of the pool", key="assign_pool"
         )
         fault(refused, "pool")
-        reason = st.text_input("Reason", key="assign_reason").strip()
-        fault(refused, "reason")
-        if not st.button("Move now", type="primary"):
+        reason = asking.reason("assign", "Move now", problem=refused)
+        if reason is None:
             return
-        if not pool or not reason:
-            st.error("Name the pool, and give a reason; it is kept in the audit.")
+        if not pool:
+            st.error("Name the pool.")
             return
         _tell(api, address, "assign", {"pool": pool, "reason": reason}, f"{address} moves to pool {pool}.")
 
@@ -63,12 +84,8 @@ def _retire(api: Api, address: str) -> None:
             f"Mail from {address} stops at once and for good: a retired IP does not come back. "
             "Its figures and incidents stay readable."
         )
-        reason = st.text_input("Reason", key="retire_reason").strip()
-        fault(refused, "reason")
-        if not st.button("Retire now", type="primary"):
-            return
-        if not reason:
-            st.error("Give a reason; it is kept in the audit.")
+        reason = asking.reason("retire", "Retire now", problem=refused)
+        if reason is None:
             return
         _tell(api, address, "retire", {"reason": reason}, f"{address} is retired; no mail leaves from it.")
 

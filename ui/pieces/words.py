@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from datetime import UTC, datetime
 
 from ui.client import JsonValue
@@ -93,6 +94,23 @@ def dns_state(name: str | None) -> str:
     return f"{sign} {said}"
 
 
+def now(ip: dict[str, JsonValue]) -> str:
+    """What an IP does or waits for, in a few words; a dash when it merely sends."""
+    text = waiting(ip.get("waiting_for")).rstrip(".")
+    if not text:
+        return "–"
+    return f"Waits for {text}" if ip.get("waiting_on") not in ("time", "nobody", None) and not told(text) else text
+
+
+def told(text: str) -> bool:
+    """Whether words of a journey are a sentence of their own, and not the name of what is waited for."""
+    return text.startswith(("Paused", "Warm-up stopped"))
+
+
+#: Roles as a person calls them.
+ROLES = {"viewer": "Viewer", "operator": "Operator", "admin": "Administrator"}
+
+
 def sentence(text: str) -> str:
     """A text with its first letter large."""
     return text[:1].upper() + text[1:]
@@ -107,7 +125,7 @@ def load(part: JsonValue, whole: JsonValue) -> str:
     """A part of a whole as a bar of ten signs with its per cent: ``■■■■■■□□□□ 64 %``."""
     if not whole:
         return "–"
-    full = min(10, int(10 * (part or 0) / whole))
+    full = min(10, math.ceil(10 * (part or 0) / whole))
     return f"{'■' * full}{'□' * (10 - full)} {percent(part, whole)}"
 
 
@@ -221,3 +239,8 @@ def duration_since(value: JsonValue, now: datetime | None = None) -> str:
     """How long ago a time is, without "ago": ``6 h``."""
     read = moment(value)
     return duration(((now or datetime.now(UTC)) - read).total_seconds()) if read else "an unknown time"
+
+
+def rate(value: JsonValue) -> str:
+    """A part of one in per cent: ``0.45 %``; a dash where there is nothing to take a part of."""
+    return "–" if value is None else f"{100 * float(value):.2f} %"

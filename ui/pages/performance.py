@@ -1,0 +1,109 @@
+"""Performance Metrics: what became of the mail, by IP, mailbox provider, sender and campaign; caps against sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui.client import Api
+from ui.pieces import charts, places, session, words
+from ui.pieces.guard import guarded, live
+
+SPANS = {
+    "1 hour": timedelta(hours=1),
+    "24 hours": timedelta(hours=24),
+    "7 days": timedelta(days=7),
+    "30 days": timedelta(days=30),
+    "90 days": timedelta(days=90),
+}
+BY = {"ip": "IP", "provider": "Mailbox provider", "sender": "Sender", "campaign": "Campaign"}
+#: Rates in the order of the page, with what each is a part of and where others act (POLICY, daily figures).
+RATES = {
+    "delivery": ("Delivery", "Delivered of attempted."),
+    "bounce": ("Bounce", "Addresses that do not exist, of final answers. Healthy under 3 %, acts over 5 %."),
+    "block": ("Block", "Replies that block the IP, of attempts. Healthy is none."),
+    "deferral": ("Deferral", "Deferred at least once, of attempts. Healthy under 5 %, acts over 15 %."),
+    "complaint": ("Complaint", "Spam complaints of delivered. Healthy under 0.1 %, acts over 0.2 %."),
+}
+MOST_IPS = 20
+
+
+def main() -> None:
+    """The span and the way to take it apart, then the figures."""
+    api = session.api()
+    span_column, by_column, filter_column = st.columns([2, 3, 2], vertical_alignment="bottom")
+    with span_column:
+        span = st.selectbox("Span", list(SPANS), index=1, format_func=lambda name: f"Last {name}", key="metrics_span")
+    with by_column:
+        by = st.segmented_control(
+            "Taken apart by", list(BY), default="ip", format_func=BY.__getitem__, key="metrics_by", required=True
+        )
+    ip = filter_column.text_input("Only this IP", placeholder="All IPs", key="metrics_ip").strip()
+    _figures(api, str(span), str(by or "ip"), ip)
+
+
+@live
+def _figures(api: Api, span: str, by: str, ip: str) -> None:
+    since = datetime.now(UTC).replace(microsecond=0) - SPANS[span]
+    found = api.get("/v1/metrics", by=by, since=since.isoformat(), ip=ip or None, limit=500)
+    total = found.get("total") or {}
+    if not total.get("attempted"):
+        st.info(
+            f"No mail was reported in the last {span}. Figures come from the mail systems' events; this page fills "
+            "when an IP sends. Choose a longer span, or start a warm-up."
+        )
+        places.link(places.WARMUP)
+        return
+    volume, *columns = st.columns(1 + len(RATES))
+    volume.metric(
+        "Volume", words.number(total["attempted"]), border=True, help="Recipients that delivery was tried for."
+    )
+    for column, (name, (label, meaning)) in zip(columns, RATES.items(), strict=True):
+        column.metric(label, words.rate((total.get("rates") or {}).get(name)), border=True, help=meaning)
+    points = found.get("points") or []
+    if len(points) > 1:
+        left, right = st.columns(2, gap="large")
+        with left:
+            st.markdown("**Volume over time**")
+            st.altair_chart(charts.volume(points), width="stretch", key="metrics_volume")
+        with right:
+            st.markdown("**What went wrong over time**")
+            st.altair_chart(charts.wrong(points), width="stretch", key="metrics_wrong")
+    items: list[dict[str, Any]] = found.get("items") or []
+    st.markdown(f"**By {BY[by]}**")
+    frame = pd.DataFrame([_row(one, by) for one in items])
+    st.dataframe(frame, hide_index=True, width="stretch", height=min(38 + 35 * len(items), 388))
+    st.download_button("Export CSV", frame.to_csv(index=False), f"metrics-by-{by}.csv", "text/csv", on_click="ignore")
+    if by == "ip":
+        _caps(api, [str(one["name"]) for one in items[:MOST_IPS] if one.get("name")])
+
+
+def _caps(api: Api, addresses: list[str]) -> None:
+    found = (api.find("/v1/metrics/caps", ip=addresses, days=1) or {}).get("items") or [] if addresses else []
+    today = [one | one["windows"][-1] for one in found if one.get("windows")]
+    if not today:
+        return
+    st.markdown("**Cap against sent, newest day**")
+    st.altair_chart(charts.caps(today), width="stretch", key="metrics_caps")
+
+
+def _row(one: dict[str, Any], by: str) -> dict[str, Any]:
+    rates = one.get("rates") or {}
+    name = one.get("name") or "not named"
+    return {
+        BY[by]: words.spoken(name) if by == "provider" else name,
+        "Volume": one.get("attempted"),
+        "Delivered": one.get("delivered"),
+        "Bounced": one.get("bounced"),
+        "Blocked": one.get("blocked"),
+        "Deferred": one.get("deferred"),
+        "Complaints": one.get("complained"),
+        **{label: words.rate(rates.get(key)) for key, (label, _) in RATES.items()},
+    }
+
+
+with guarded():
+    main()
