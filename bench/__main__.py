@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import events, journeys, leases, listing, startup
+from bench import events, journeys, leases, listing, replies, startup
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "journeys": journeys.main,
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "leases": leases.main,
     "listing": listing.main,
     "startup": startup.main,
+    "replies": replies.main,
 }
 
 

@@ -125,10 +125,13 @@ _NUMBER = re.compile(r"(?<![.\d])\d+(?![.\d]*\d)")
 _TOKEN = re.compile(r"(?=[a-z0-9._-]*\d)[a-z0-9][a-z0-9._-]{11,}")
 
 
+_HEAD = re.compile(r"^[^a-z0-9]*\d{3}\b[ -]*(?:#?\d\.\d{1,3}\.\d{1,3}[ :-]*)?")
+
+
 def template(text: str) -> str:
     """The words of a reply with ids and numbers taken out, so that replies of one kind group together."""
     parts = take_apart(text)
     masked = _TOKEN.sub("#", _URL.sub(lambda found: found[1].split("?")[0], parts.words))
     head = " ".join(filter(None, (parts.code, ".".join(map(str, parts.status)) if parts.status else "")))
-    body = _STATUS.sub("", _AT_START.sub("", masked), count=1)
+    body = _HEAD.sub("", masked, count=1)
     return f"{head} {_SPACE.sub(' ', _NUMBER.sub('#', body)).strip()}".strip()[:300]
