@@ -4,7 +4,9 @@
 ``a b``      these characters; a space is any one space
 ``(a|b)``    one of these; an empty one makes the group optional;
              brackets nest
-``*``        up to 60 characters of the same reply; at most two in a phrase
+``*``        up to 60 characters of the same reply, then, if a space follows, the start
+             of a word; at
+             most two in a phrase
 ``^``        only at the start of the words; ``$`` only at their end
 ===========  =====================================================================
 
@@ -18,8 +20,11 @@ from __future__ import annotations
 import re
 
 GAP = 60
-_PIECE = re.compile(r"[()|*^$]|[^()|*^$]+")
-_MEANS = {"(": "(?:", ")": ")", "|": "|", "*": f".{{0,{GAP}}}?", "^": r"\A", "$": r"\Z"}
+#: A gap with a space behind it ends where a word starts; it is written ``~`` while a phrase is compiled.
+_WORD_GAP, _BARE_GAP = re.compile(r" ?\* "), re.compile(r" ?\*")
+_PIECE = re.compile(r"[()|*~^$]|[^()|*~^$]+")
+_GAP = f".{{0,{GAP}}}?"
+_MEANS = {"(": "(?:", ")": ")", "|": "|", "*": _GAP, "~": f"{_GAP}(?<![a-z0-9])", "^": r"\A", "$": r"\Z"}
 
 
 class BadPhrase(ValueError):
@@ -42,10 +47,12 @@ class Phrase:
 def _compiled(source: str) -> tuple[str, re.Pattern[str] | None]:
     if source != source.lower() or not source.strip():
         raise BadPhrase(f"{source!r}: a phrase is written in lower case and is not empty")
+    if "~" in source:
+        raise BadPhrase(f"{source!r}: ~ has no meaning")
     if source.count("*") > 2:
         raise BadPhrase(f"{source!r}: at most two * in a phrase")
     pattern, needle, depth = "", "", 0
-    for piece in _PIECE.findall(source):
+    for piece in _PIECE.findall(_BARE_GAP.sub("*", _WORD_GAP.sub("~", source))):
         depth += (piece == "(") - (piece == ")")
         if depth < 0 or (piece == "|" and not depth):
             break
