@@ -28,6 +28,7 @@ from api.routes import (
     warmup,
     webhooks,
 )
+from api.webhooks import intake
 from settings import Settings
 from store.database import Database
 from store.secrets import Secrets
@@ -35,9 +36,10 @@ from workflows.client import connect, keyring
 
 log = structlog.get_logger()
 
+# Routes are tried one after the other: the ones that are asked all day come first.
 ROUTES = (
-    health, lifecycle, performance, purchase, dns, warmup, reputation, incidents,
-    pools, campaigns, gate, webhooks, account,
+    gate, webhooks, health, lifecycle, performance, purchase, dns, warmup, reputation, incidents,
+    pools, campaigns, account,
 )  # fmt: skip
 
 
@@ -56,6 +58,7 @@ def create(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await intake.of(app).close()
         if db is None:
             await app.state.db.close()
 

@@ -8,21 +8,15 @@ from pydantic import BaseModel, Field
 class Figures(BaseModel):
     """Counts of recipients over some time; the rates of POLICY's daily figures are made from them."""
 
-    attempted: int = Field(
-        0, ge=0, description="Recipients that delivery was tried for."
-    )
+    attempted: int = Field(0, ge=0, description="Recipients that delivery was tried for.")
     delivered: int = Field(0, ge=0)
     bounced: int = Field(0, ge=0, description="Address-hard bounces only.")
-    blocked: int = Field(
-        0, ge=0, description="Replies that block the IP; never part of the bounce rate."
-    )
+    blocked: int = Field(0, ge=0, description="Replies that block the IP; never part of the bounce rate.")
+    failed: int = Field(0, ge=0, description="Other final failures: full mailboxes, policy, set-up; in no rate.")
     deferred: int = Field(0, ge=0, description="Recipients deferred at least once.")
-    complained: int = Field(
-        0, ge=0, description="Spam complaints, booked on the send day of the mail."
-    )
-    limited: int = Field(
-        0, ge=0, description="Deferrals whose reply limits the rate of the IP; part of `deferred`."
-    )
+    complained: int = Field(0, ge=0, description="Spam complaints, booked on the send day of the mail.")
+
+    limited: int = Field(0, ge=0, description="Deferrals whose reply limits the rate of the IP; part of `deferred`.")
     opened: int = Field(
         0, ge=0, description="Mails opened, once a recipient of a message, on the day of the opening."
     )
@@ -30,9 +24,4 @@ class Figures(BaseModel):
 
     def __add__(self, other: Figures) -> Figures:
         """Sum of two spans of time or two providers."""
-        return Figures(
-            **{
-                name: getattr(self, name) + getattr(other, name)
-                for name in Figures.model_fields
-            }
-        )
+        return Figures(**{name: getattr(self, name) + getattr(other, name) for name in Figures.model_fields})

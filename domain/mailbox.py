@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from domain.words import MailboxProvider
 
 #: Ends of MX host names. Sources: the providers' published MX records.
@@ -33,9 +35,7 @@ _FIRST_LABELS = {
     "mac": MailboxProvider.APPLE,
 }
 _NATIONAL = frozenset({MailboxProvider.MICROSOFT, MailboxProvider.YAHOO})
-_ONLY_COM = frozenset(
-    {"gmail", "googlemail", "icloud", "me", "mac", "msn", "ymail", "rocketmail"}
-)
+_ONLY_COM = frozenset({"gmail", "googlemail", "icloud", "me", "mac", "msn", "ymail", "rocketmail"})
 
 
 def by_mx(hosts: list[str]) -> MailboxProvider:
@@ -50,15 +50,16 @@ def by_mx(hosts: list[str]) -> MailboxProvider:
 
 def by_recipient(recipient: str) -> MailboxProvider:
     """The provider of a consumer address; ``OTHER`` when only its MX could tell."""
-    labels = recipient.rpartition("@")[2].rstrip(".").lower().split(".")
+    return _by_domain(recipient.rpartition("@")[2])
+
+
+@functools.lru_cache(4096)
+def _by_domain(domain: str) -> MailboxProvider:
+    labels = domain.rstrip(".").lower().split(".")
     if not 2 <= len(labels) <= 3:
         return MailboxProvider.OTHER
     provider = _FIRST_LABELS.get(labels[0])
     if provider is None or (labels[0] in _ONLY_COM and labels[1:] != ["com"]):
         return MailboxProvider.OTHER
     national = len(labels) == 2 or labels[1] in ("co", "com")
-    return (
-        provider
-        if national and (provider in _NATIONAL or labels[1:] == ["com"])
-        else MailboxProvider.OTHER
-    )
+    return provider if national and (provider in _NATIONAL or labels[1:] == ["com"]) else MailboxProvider.OTHER

@@ -64,9 +64,10 @@ def async_url(url: str) -> str:
 class Database:
     """Engines and sessions of one process."""
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, synchronous: str = "full") -> None:
         self.reader = reader
         self.writer = writer
+        self.synchronous = synchronous
         self.dialect = reader.dialect.name
 
     @classmethod
@@ -88,7 +89,7 @@ class Database:
         writer = create_async_engine(target, pool_size=1, max_overflow=0, pool_timeout=60)
         for engine, begin in ((reader, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
             _prepare_sqlite(engine, begin, synchronous)
-        return cls(reader, writer)
+        return cls(reader, writer, synchronous)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -116,18 +117,18 @@ class Database:
             await self.writer.dispose()
 
 
+def sqlite_pragmas(synchronous: str) -> tuple[str, ...]:
+    """What every connection to an SQLite file is set to."""
+    return ("journal_mode=wal", f"synchronous={synchronous}", "busy_timeout=30000", "foreign_keys=on")
+
+
 def _prepare_sqlite(engine: AsyncEngine, begin: str, synchronous: str) -> None:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver's own transaction control would begin late and without IMMEDIATE.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=wal",
-            f"synchronous={synchronous}",
-            "busy_timeout=30000",
-            "foreign_keys=on",
-        ):
+        for pragma in sqlite_pragmas(synchronous):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

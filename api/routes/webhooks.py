@@ -12,6 +12,9 @@ from api.deps import AppSettings, Store
 from api.problems import FieldError, problem
 from api.webhooks import intake, stripe
 from api.webhooks.reading import Rejected
+from api.webhooks.registry import opened
+from api.webhooks.source import Delivery
+from store.events_intake import Batch
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -39,23 +42,23 @@ async def take_stripe(request: Request, db: Store, settings: AppSettings) -> Tak
 
 
 @router.post("/{source}", response_model=Taken)
-async def take(
-    source: str, request: Request, db: Store, settings: AppSettings
-) -> Taken | Response:
+async def take(source: str, request: Request) -> Response:
     """Events of a source, signed by it; the same event twice counts once."""
+    state = request.app.state
     body = await request.body()
-    fetcher = getattr(request.app.state, "webhook_fetcher", intake.fetch)
     try:
-        batch = await intake.read(
-            source, body, request.headers, settings, now=time.time(), fetcher=fetcher
+        delivery = Delivery(
+            body, request.headers, state.settings, time.time(), getattr(state, "webhook_fetcher", intake.fetch)
         )
+        reading = await opened(source, state.settings).read(delivery)
+        new = await intake.of(request.app).take(Batch(reading.events, reading.once)) if reading.events else []
+        if new is None:
+            # 406 tells the sources that sign single tokens that trying again is of no use.
+            raise Rejected("This signed token was used before: a replay.", status=406, code="replayed")
     except Rejected as refusal:
-        named = [
-            FieldError(field=refusal.field, message=refusal.detail, code=refusal.code)
-        ]
+        named = [FieldError(field=refusal.field, message=refusal.detail, code=refusal.code)]
         return problem(refusal.status, "Webhook refused", refusal.detail, named)
-    new, urgent = await intake.store(db, batch, settings)
-    relay = getattr(request.app.state, "relay", None)
-    if urgent and relay is not None:
+    relay = getattr(state, "relay", None)
+    if relay is not None and any(event.stops_mail for event in new):
         relay.kick()
-    return Taken(received=len(batch), new=new)
+    return Response(intake.answer(len(reading.events), len(new)), media_type="application/json")

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.webhooks.reading import (
     Rejected,
@@ -19,8 +19,9 @@ from api.webhooks.reading import (
     fresh,
     unreadable,
 )
+from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import Kind, MailEvent, failure_kind
+from domain.events import LOCAL, Kind, MailEvent, deferral, failure
 from domain.words import MailboxProvider, Severity
 
 #: Seconds between signing and arrival, as the specification's own libraries have it.
@@ -32,13 +33,13 @@ class GenericEvent(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    id: str | None = Field(
-        None, max_length=200, description="Own id; the same twice counts once."
-    )
+    id: str | None = Field(None, max_length=200, description="Own id; the same twice counts once.")
     kind: Kind = Field(description="A reply given with `bounced` is classified here.")
     ip: str = ""
     recipient: str = Field("", max_length=320)
     provider: MailboxProvider | None = None
+    sender: str = Field("", max_length=100)
+    campaign: str = Field("", max_length=100)
     mx: str = ""
     at: str | float | None = None
     sent_at: str | float | None = None
@@ -55,10 +56,7 @@ def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     """
     key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return (
-        "v1,"
-        + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    )
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
 def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> str:
@@ -70,9 +68,7 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
     message_id, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp")
     given = headers.get("webhook-signature")
     if not message_id or not timestamp or not given:
-        raise Rejected(
-            "webhook-id, webhook-timestamp and webhook-signature must be sent."
-        )
+        raise Rejected("webhook-id, webhook-timestamp and webhook-signature must be sent.")
     try:
         expected = sign(secret, message_id, timestamp, body)
     except (binascii.Error, ValueError):
@@ -88,55 +84,81 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
     return message_id
 
 
+_LIST = TypeAdapter(list[GenericEvent])
+
+
 def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
     """Events of a verified body: one object, a list, or ``{"events": [...]}``.
 
     Raises:
         Rejected: names the entry and the field.
     """
+    return [_event(one, place, message_id, now) for place, one in enumerate(_entries(body))]
+
+
+def _entries(body: bytes) -> list[GenericEvent]:
+    if body.lstrip()[:1] == b"[":
+        try:
+            return _LIST.validate_json(body)
+        except ValidationError:
+            pass  # Read again below, slowly, to say what is wrong.
     given: Any = document(body)
     if isinstance(given, dict):
         given = given.get("events", [given])
     if not isinstance(given, list):
         raise unreadable("events must be a list.", "events")
-    return [_event(one, place, message_id, now) for place, one in enumerate(given)]
+    return [_entry(raw, place) for place, raw in enumerate(given)]
 
 
-def _event(raw: Any, place: int, message_id: str, now: float) -> MailEvent:
+def _entry(raw: Any, place: int) -> GenericEvent:
     try:
-        one = GenericEvent.model_validate(raw)
+        return GenericEvent.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join((f"events[{place}]", *(str(step) for step in first["loc"])))
         raise unreadable(f"{field}: {first['msg']}.", field) from None
-    sender = address(one.ip)
+
+
+def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEvent:
+    sender = address(one.ip) if one.ip else ""
     if one.ip and not sender:
-        raise unreadable(
-            f"events[{place}].ip: {one.ip[:60]!r} is no IP address.",
-            f"events[{place}].ip",
-        )
-    kind = (
-        failure_kind(one.detail)
-        if one.kind is Kind.BOUNCED and one.detail
-        else one.kind
-    )
-    provider = one.provider or (
-        mailbox.by_mx([one.mx]) if one.mx else mailbox.by_recipient(one.recipient)
-    )
+        raise unreadable(f"events[{place}].ip: {one.ip[:60]!r} is no IP address.", f"events[{place}].ip")
+    kind, at, sent, reply_class = one.kind, one.at, one.sent_at, ""
+    provider = one.provider or (mailbox.by_mx([one.mx]) if one.mx else mailbox.by_recipient(one.recipient))
+    if one.detail and (kind is Kind.BOUNCED or kind is Kind.FAILED or kind is Kind.BLOCKED):
+        read_as, reply_class = failure(one.detail, provider)
+        kind = read_as if kind is Kind.BOUNCED or reply_class == LOCAL else kind
+    elif one.detail and kind is Kind.DEFERRED:
+        kind, reply_class = deferral(one.detail, provider)
     return MailEvent(
         source="generic",
         event_id=one.id or f"{message_id}:{place}",
         kind=kind,
         address=sender,
         provider=provider,
-        at_ms=int(now * 1000)
-        if one.at is None
-        else epoch_ms(one.at, f"events[{place}].at"),
-        sent_ms=None
-        if one.sent_at is None
-        else epoch_ms(one.sent_at, f"events[{place}].sent_at"),
+        sender=one.sender,
+        campaign=one.campaign,
+        at_ms=int(now * 1000) if at is None else epoch_ms(at, f"events[{place}].at"),
+        sent_ms=None if sent is None else epoch_ms(sent, f"events[{place}].sent_at"),
         recipient=one.recipient,
         message_id=one.message_id,
         detail=one.detail,
+        reply_class=reply_class,
         severity=one.severity,
     )
+
+
+SETTING = "webhook_generic_secret"
+
+
+async def read(delivery: Delivery) -> Reading:
+    """Events of a signed request."""
+    secret = delivery.settings.webhook_generic_secret
+    assert secret is not None
+    message_id = verify(delivery.body, delivery.headers, secret.get_secret_value(), delivery.now)
+    return Reading(events(delivery.body, message_id, delivery.now))
+
+
+def normalise(body: bytes, now: float) -> list[MailEvent]:
+    """Events of a body without a signature; those without an id are numbered."""
+    return events(body, "unsigned", now)

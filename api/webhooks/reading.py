@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import ipaddress
 import json
 from typing import Any
@@ -16,7 +17,8 @@ class Rejected(Refused):
 
     Args:
         detail: one sentence for whoever runs the source.
-        status: HTTP status; 401 for a signature, 400 for a body that cannot be read, 404, 413, 503.
+        status: HTTP status; 401 for a signature, 400 for a body that cannot be read, 403 for a source without
+            a key, 404, 406 for a token used before, 413, 503.
     """
 
     def __init__(
@@ -45,9 +47,7 @@ def document(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise unreadable(
-            f"The body is not UTF-8 (byte {error.start}); send JSON in UTF-8."
-        ) from None
+        raise unreadable(f"The body is not UTF-8 (byte {error.start}); send JSON in UTF-8.") from None
     except RecursionError:
         raise unreadable("The body is nested too deeply.") from None
     except ValueError as error:
@@ -63,17 +63,23 @@ def mapping(value: Any, field: str) -> dict[str, Any]:
 
 def text(value: Any) -> str:
     """Text of a scalar, empty for anything else."""
-    return (
-        str(value)
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-        else ""
-    )
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def label(value: Any) -> str:
+    """Name of a sender or campaign, at most 100 characters."""
+    return text(value)[:100]
 
 
 def address(value: Any) -> str:
     """The canonical form of an IP that a source names, empty when it is none."""
+    return _canonical(value if value.__class__ is str else text(value))
+
+
+@functools.lru_cache(4096)
+def _canonical(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(text(value).strip()))
+        return str(ipaddress.ip_address(value.strip()))
     except ValueError:
         return ""
 
@@ -84,13 +90,12 @@ def epoch_ms(value: Any, field: str) -> int:
     Raises:
         Rejected: neither.
     """
+    if value.__class__ is float and 0 <= value <= MAX_MS / 1000:
+        return int(value * 1000)
     try:
         if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
             moment = dt.datetime.fromisoformat(value)
-            at = int(
-                (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-                * 1000
-            )
+            at = int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
             at = int(float(value) * 1000)
         else:
@@ -98,9 +103,7 @@ def epoch_ms(value: Any, field: str) -> int:
         if not 0 <= at <= MAX_MS:
             raise ValueError
     except (ValueError, OverflowError):
-        raise unreadable(
-            f"{field} must be a time: epoch seconds or RFC 3339.", field
-        ) from None
+        raise unreadable(f"{field} must be a time: epoch seconds or RFC 3339.", field) from None
     return at
 
 
@@ -113,9 +116,7 @@ def fresh(timestamp: str, now: float, tolerance: float) -> None:
     try:
         sent = float(timestamp)
     except ValueError:
-        raise Rejected(
-            "The signed timestamp is no number of seconds.", code="forged"
-        ) from None
+        raise Rejected("The signed timestamp is no number of seconds.", code="forged") from None
     if not abs(now - sent) <= tolerance:
         raise Rejected(
             f"The signed timestamp is more than {tolerance:.0f} seconds away from now: a replay, or a wrong clock.",

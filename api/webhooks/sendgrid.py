@@ -18,12 +18,14 @@ from api.webhooks.reading import (
     document,
     epoch_ms,
     fresh,
+    label,
     mapping,
     text,
     unreadable,
 )
+from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import Kind, MailEvent, failure_kind
+from domain.events import Kind, MailEvent, deferral, failure
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -33,19 +35,19 @@ TOLERANCE = 600.0
 _KINDS = {
     "processed": Kind.SENT,
     "delivered": Kind.DELIVERED,
-    "deferred": Kind.DEFERRED,
     "dropped": Kind.DROPPED,
     "spamreport": Kind.COMPLAINED,
     "open": Kind.OPENED,
     "click": Kind.CLICKED,
     "unsubscribe": Kind.UNSUBSCRIBED,
     "group_unsubscribe": Kind.UNSUBSCRIBED,
+    "group_resubscribe": Kind.SUBSCRIBED,
 }
+#: In opens and clicks `ip` is the reader's address, elsewhere the one that sent.
+_IP_IS_READER = frozenset({"open", "click", "unsubscribe", "group_unsubscribe", "group_resubscribe"})
 
 
-def verify(
-    body: bytes, headers: Mapping[str, str], public_key: str, now: float
-) -> None:
+def verify(body: bytes, headers: Mapping[str, str], public_key: str, now: float) -> None:
     """Check the signature over the bytes as they came.
 
     Args:
@@ -57,9 +59,7 @@ def verify(
     """
     signature, timestamp = headers.get(SIGNATURE), headers.get(TIMESTAMP)
     if not signature or not timestamp:
-        raise Rejected(
-            "The request is not signed: switch on the signed event webhook at SendGrid."
-        )
+        raise Rejected("The request is not signed: switch on the signed event webhook at SendGrid.")
     try:
         key = load_der_public_key(base64.b64decode(public_key, validate=True))
         if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -90,10 +90,7 @@ def events(body: bytes) -> list[MailEvent]:
     given = document(body)
     if not isinstance(given, list):
         raise unreadable("The body must be a list of events.")
-    return [
-        _event(mapping(one, f"[{place}]"), f"[{place}]")
-        for place, one in enumerate(given)
-    ]
+    return [_event(mapping(one, f"[{place}]"), f"[{place}]") for place, one in enumerate(given)]
 
 
 def _event(raw: dict[str, Any], place: str) -> MailEvent:
@@ -101,26 +98,44 @@ def _event(raw: dict[str, Any], place: str) -> MailEvent:
     if not event_id:
         raise unreadable(f"{place}.sg_event_id is missing.", f"{place}.sg_event_id")
     name, recipient = text(raw.get("event")), text(raw.get("email"))
-    reply = " ".join(
-        filter(None, (text(raw.get(key)) for key in ("status", "reason", "response")))
-    )
-    kind = failure_kind(reply) if name == "bounce" else _KINDS.get(name)
-    if kind is None:
+    provider = mailbox.by_recipient(recipient)
+    reply = " ".join(filter(None, (text(raw.get(key)) for key in ("status", "reason", "response"))))
+    reply_class = ""
+    if name == "bounce":
+        kind, reply_class = failure(reply, provider)
+    elif name == "deferred":
+        kind, reply_class = deferral(reply, provider)
+    elif name in _KINDS:
+        kind = _KINDS[name]
+    else:
         raise unreadable(f"{place}.event {name!r} is unknown.", f"{place}.event")
+    categories = raw.get("category")
+    category = categories[0] if isinstance(categories, list) and categories else categories
     return MailEvent(
         source="sendgrid",
         event_id=event_id,
         kind=kind,
-        address=address(raw.get("ip"))
-        if kind in _IP_IS_SENDER or name == "bounce"
-        else "",
-        provider=mailbox.by_recipient(recipient),
+        address="" if name in _IP_IS_READER else address(raw.get("ip")),
+        provider=provider,
+        sender=label(raw.get("warmpath_sender")),
+        campaign=label(raw.get("warmpath_campaign")) or label(category),
         at_ms=epoch_ms(raw.get("timestamp"), f"{place}.timestamp"),
         recipient=recipient,
         message_id=text(raw.get("sg_message_id")) or text(raw.get("smtp-id")),
         detail=reply,
+        reply_class=reply_class,
     )
 
 
-#: In opens and clicks `ip` is the reader's address, elsewhere the one that sent.
-_IP_IS_SENDER = frozenset({Kind.SENT, Kind.DELIVERED, Kind.DEFERRED, Kind.COMPLAINED})
+SETTING = "webhook_sendgrid_public_key"
+
+
+async def read(delivery: Delivery) -> Reading:
+    """Events of a signed request."""
+    verify(delivery.body, delivery.headers, delivery.settings.webhook_sendgrid_public_key or "", delivery.now)
+    return Reading(events(delivery.body))
+
+
+def normalise(body: bytes, now: float) -> list[MailEvent]:
+    """Events of a body without a signature."""
+    return events(body)

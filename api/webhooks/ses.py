@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -20,16 +19,17 @@ from api.webhooks.reading import (
     document,
     epoch_ms,
     fresh,
+    label,
     mapping,
     text,
     unreadable,
 )
+from api.webhooks.source import Delivery, Fetch, Reading
 from domain import mailbox
-from domain.events import Kind, MailEvent, failure_kind
+from domain.events import Kind, MailEvent, deferral, failure
+from domain.words import MailboxProvider
 from settings import Settings
 
-#: Fetches a certificate or confirms a subscription: URL in, body out, raises OSError when it cannot.
-Fetch = Callable[[str], Awaitable[bytes]]
 #: SNS repeats a delivery with its first timestamp for hours; each event counts once anyway.
 TOLERANCE = 6 * 3600.0
 
@@ -42,9 +42,7 @@ _SIGNED = {
 _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
 
 
-async def verify(
-    body: bytes, settings: Settings, fetch: Fetch, now: float
-) -> dict[str, Any]:
+async def verify(body: bytes, settings: Settings, fetch: Fetch, now: float) -> dict[str, Any]:
     """The SNS message of a body, once topic, certificate and signature are right.
 
     Raises:
@@ -64,21 +62,13 @@ async def verify(
         )
     for name in ("SigningCertURL", "SubscribeURL"):
         if name == "SigningCertURL" or name in message:
-            _check_host(
-                text(message.get(name)), name, settings.webhook_ses_certificate_hosts
-            )
-    algorithm = {"1": hashes.SHA1, "2": hashes.SHA256}.get(
-        text(message.get("SignatureVersion"))
-    )
+            _check_host(text(message.get(name)), name, settings.webhook_ses_certificate_hosts)
+    algorithm = {"1": hashes.SHA1, "2": hashes.SHA256}.get(text(message.get("SignatureVersion")))
     if algorithm is None:
         raise Rejected("SignatureVersion must be 1 or 2.", field="SignatureVersion")
-    content = "".join(
-        f"{key}\n{text(message[key])}\n" for key in signed if key in message
-    )
+    content = "".join(f"{key}\n{text(message[key])}\n" for key in signed if key in message)
     try:
-        certificate = x509.load_pem_x509_certificate(
-            await fetch(text(message["SigningCertURL"]))
-        )
+        certificate = x509.load_pem_x509_certificate(await fetch(text(message["SigningCertURL"])))
         key = certificate.public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             raise ValueError("another kind of key")  # noqa: TRY004 - refused below like any wrong key
@@ -96,9 +86,7 @@ async def verify(
             code="unverified",
         ) from None
     except (InvalidSignature, ValueError):
-        raise Rejected(
-            "The signature does not fit the message.", field="Signature"
-        ) from None
+        raise Rejected("The signature does not fit the message.", field="Signature") from None
     at = epoch_ms(message.get("Timestamp"), "Timestamp")
     fresh(str(at / 1000), now, TOLERANCE)
     return message
@@ -107,11 +95,7 @@ async def verify(
 def _check_host(url: str, field: str, hosts: str) -> None:
     try:
         parts = urlsplit(url)
-        plain = (
-            parts.scheme == "https"
-            and parts.port in (None, 443)
-            and "@" not in parts.netloc
-        )
+        plain = parts.scheme == "https" and parts.port in (None, 443) and "@" not in parts.netloc
     except ValueError:
         plain = False
     if not plain or not re.fullmatch(hosts, parts.hostname or ""):
@@ -134,6 +118,13 @@ async def confirm(message: dict[str, Any], fetch: Fetch) -> None:
         ) from None
 
 
+class Envelope(NamedTuple):
+    """What SNS says of a message: its id, and when it was published, epoch milliseconds."""
+
+    message_id: str
+    at_ms: int
+
+
 _KINDS = {
     "send": (Kind.SENT, "send"),
     "delivery": (Kind.DELIVERED, "delivery"),
@@ -148,7 +139,7 @@ _KINDS = {
 }
 
 
-def events(notification: dict[str, Any]) -> list[MailEvent]:
+def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     """Events of one SES notification or published event, one a recipient.
 
     Raises:
@@ -161,43 +152,70 @@ def events(notification: dict[str, Any]) -> list[MailEvent]:
     kind, part_name = known
     part = mapping(notification.get(part_name) or {}, part_name)
     mail = mapping(notification.get("mail"), "mail")
-    at = epoch_ms(
-        part.get("timestamp") or mail.get("timestamp"), f"{part_name}.timestamp"
-    )
-    sent = epoch_ms(mail.get("timestamp"), "mail.timestamp")
-    sender = _outgoing_ip(mail)
     message_id = text(mail.get("messageId"))
     if not message_id:
         raise unreadable("mail.messageId is missing.", "mail.messageId")
+    given = mail.get("timestamp")
+    sent = None if given is None else epoch_ms(given, "mail.timestamp")
+    given = part.get("timestamp")
+    at = (envelope.at_ms if sent is None else sent) if given is None else epoch_ms(given, f"{part_name}.timestamp")
+    sender, tags = _outgoing_ip(mail), _tags(mail)
     found = []
-    for recipient, reply in _recipients(kind, part, mail):
-        # SES gives no event id: what happened, to whom, when, is one.
-        told = "|".join(
-            (message_id, name.lower(), recipient, text(part.get("feedbackId")), str(at))
-        )
-        exact = kind
-        if kind is Kind.BOUNCED:
-            exact = failure_kind(reply)
-            if exact is Kind.BOUNCED and text(part.get("bounceType")) == "Transient":
-                exact = Kind.FAILED
-        not_spam = kind is Kind.COMPLAINED and text(
-            part.get("complaintFeedbackType")
-        ) in ("not-spam", "auth-failure")
+    for place, (recipient, action, reply) in enumerate(_recipients(kind, part, mail)):
+        provider = mailbox.by_recipient(recipient)
+        exact, reply_class = _judged(kind, part, action, reply, provider)
+        # What happened, to whom, when, is one event: SES tells it again with another id of SNS.
+        told = "|".join((message_id, name.lower(), recipient, text(part.get("feedbackId")), str(at)))
+        once = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
         found.append(
             MailEvent(
                 source="ses",
-                event_id=hashlib.sha256(told.encode("utf-8", "replace")).hexdigest(),
-                kind=Kind.FAILED if not_spam else exact,
+                event_id=(f"{envelope.message_id}:{place}" if place else envelope.message_id) or once,
+                once=once,
+                kind=exact,
                 address=sender,
-                provider=mailbox.by_recipient(recipient),
+                provider=provider,
+                sender=tags.get("warmpath_sender") or tags.get("sender", ""),
+                campaign=tags.get("warmpath_campaign") or tags.get("campaign", ""),
                 at_ms=at,
                 sent_ms=sent,
                 recipient=recipient,
                 message_id=message_id,
                 detail=reply,
+                reply_class=reply_class,
             )
         )
     return found
+
+
+def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider: MailboxProvider) -> tuple[Kind, str]:
+    """Kind and reply class, read from the reply and not from SES's own label."""
+    if kind is Kind.COMPLAINED:
+        # Amazon did not send to an address on its list, and reports of another kind are no complaint.
+        spam = text(part.get("complaintFeedbackType")) not in _NO_COMPLAINT and not part.get("complaintSubType")
+        return Kind.COMPLAINED if spam else Kind.FEEDBACK, ""
+    if kind is Kind.DEFERRED or action == "delayed":
+        return deferral(reply, provider)
+    if kind is Kind.BOUNCED:
+        if text(part.get("bounceSubType")) in _NOT_SENT:
+            return Kind.DROPPED, ""
+        exact, reply_class = failure(reply, provider)
+        soft = exact is Kind.BOUNCED and text(part.get("bounceType")) == "Transient"
+        return Kind.FAILED if soft else exact, reply_class
+    return kind, ""
+
+
+#: Feedback types of reports that are no complaints (POLICY).
+_NO_COMPLAINT = frozenset({"not-spam", "auth-failure"})
+#: Bounces of mail that Amazon never sent, since the address is on a list of its own or of the account.
+_NOT_SENT = frozenset({"Suppressed", "OnAccountSuppressionList"})
+
+
+def _tags(mail: dict[str, Any]) -> dict[str, str]:
+    tags = mail.get("tags")
+    if not isinstance(tags, dict):
+        return {}
+    return {str(name): label(values[0]) for name, values in tags.items() if isinstance(values, list) and values}
 
 
 def _outgoing_ip(mail: dict[str, Any]) -> str:
@@ -207,9 +225,8 @@ def _outgoing_ip(mail: dict[str, Any]) -> str:
     return address(values[0]) if isinstance(values, list) and values else ""
 
 
-def _recipients(
-    kind: Kind, part: dict[str, Any], mail: dict[str, Any]
-) -> list[tuple[str, str]]:
+def _recipients(kind: Kind, part: dict[str, Any], mail: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Address, action of its report in small letters, and reply of each recipient."""
     for name in ("bouncedRecipients", "complainedRecipients", "delayedRecipients"):
         listed = part.get(name)
         if isinstance(listed, list):
@@ -217,19 +234,38 @@ def _recipients(
             return [
                 (
                     text(row.get("emailAddress")),
-                    " ".join(
-                        filter(
-                            None,
-                            (text(row.get("status")), text(row.get("diagnosticCode"))),
-                        )
-                    ),
+                    text(row.get("action")).lower(),
+                    " ".join(filter(None, (text(row.get("status")), text(row.get("diagnosticCode"))))),
                 )
                 for row in rows
             ]
     listed = part.get("recipients") if kind is Kind.DELIVERED else None
     listed = listed if isinstance(listed, list) else mail.get("destination")
-    return (
-        [(text(one), text(part.get("smtpResponse"))) for one in listed]
-        if isinstance(listed, list)
-        else []
-    )
+    said = text(part.get("smtpResponse")) or text(part.get("reason")) or text(part.get("errorMessage"))
+    return [(text(one), "", said) for one in listed] if isinstance(listed, list) else []
+
+
+SETTING = "webhook_ses_topic_arns"
+
+
+async def read(delivery: Delivery) -> Reading:
+    """Events of a signed notification; a request to subscribe is confirmed and holds none."""
+    message = await verify(delivery.body, delivery.settings, delivery.fetch, delivery.now)
+    if message["Type"] == "SubscriptionConfirmation":
+        await confirm(message, delivery.fetch)
+    if message["Type"] != "Notification":
+        return Reading([])
+    return Reading(events(*_opened(message, delivery.now)))
+
+
+def normalise(body: bytes, now: float) -> list[MailEvent]:
+    """Events of a notification of SNS, or of the event of SES that it wraps."""
+    given = mapping(document(body), "body")
+    return events(*_opened(given, now)) if "Message" in given else events(given, Envelope("", int(now * 1000)))
+
+
+def _opened(message: dict[str, Any], now: float) -> tuple[dict[str, Any], Envelope]:
+    inner = mapping(document(text(message.get("Message")).encode("utf-8", "replace")), "Message")
+    told = message.get("Timestamp")
+    at = int(now * 1000) if told is None else epoch_ms(told, "Timestamp")
+    return inner, Envelope(text(message.get("MessageId")), at)

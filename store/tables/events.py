@@ -1,42 +1,84 @@
-"""What happened to mail: each event once, and its sums by slice of time."""
+"""What happened to mail: a key for each event seen, the event itself for some time, and sums by slice of time."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+#: A number that the database counts up; SQLite only does so for its own type.
+_COUNTED_UP = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-class MailEvent(SQLModel, table=True):
-    """One event under its source's own id."""
 
-    __tablename__ = "mail_event"
-    __table_args__ = (sa.Index("ix_mail_event_address", "address", "at_ms"),)
+class EventKey(SQLModel, table=True):
+    """An event that was seen: the same again is refused for as long as this row is kept."""
+
+    __tablename__ = "event_key"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     source: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True)
-    kind: str
-    address: str = Field(
-        "", description="Sending IP; empty when the source did not name it."
+    received_us: int = Field(
+        sa_type=sa.BigInteger, description="When it was stored, epoch microseconds; one value a transaction."
     )
+
+
+class MailEvent(SQLModel, table=True):
+    """One event, kept for some days for look-ups and the explorer of replies."""
+
+    __tablename__ = "mail_event"
+    __table_args__ = (
+        # A complaint or a late bounce names the mail, not the IP nor the day it was sent on.
+        sa.Index(
+            "ix_mail_event_message",
+            "message_id",
+            sqlite_where=sa.text("kind IN ('sent', 'delivered') AND message_id <> ''"),
+            postgresql_where=sa.text("kind IN ('sent', 'delivered') AND message_id <> ''"),
+        ),
+        sa.Index(
+            "ix_mail_event_reply",
+            "address",
+            "at_ms",
+            sqlite_where=sa.text("detail <> ''"),
+            postgresql_where=sa.text("detail <> ''"),
+        ),
+        sa.Index("ix_mail_event_received", "received_day"),
+    )
+
+    id: int | None = Field(default=None, sa_column=sa.Column(_COUNTED_UP, primary_key=True))
+    source: str
+    event_id: str
+    kind: str
+    address: str = Field("", description="Sending IP; empty when the source did not name it.")
     provider: str
+    sender: str = ""
+    campaign: str = ""
     at_ms: int = Field(sa_type=sa.BigInteger)
+    received_day: int = Field(0, description="Days since 1970 when it was stored.")
     recipient: str = ""
     message_id: str = ""
-    detail: str = ""
+    detail: str = Field("", description="The reply or alert in words; empty for what went well.")
+    reply_class: str = Field("", description="What the reply was read as.")
 
 
 class Figure(SQLModel, table=True):
-    """Sums of one address, provider and slice (a 96th of a day: 15 minutes of a real one)."""
+    """Sums of one address, provider, sender and campaign in a slice, or in a day once slices were rolled up.
+
+    A slice is a 96th of a day (15 minutes of a real one); a rolled-up row stands at the start of its day.
+    """
 
     __tablename__ = "figure"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     address: str = Field(primary_key=True)
     slice_ms: int = Field(primary_key=True, sa_type=sa.BigInteger)
     provider: str = Field(primary_key=True)
+    sender: str = Field("", primary_key=True)
+    campaign: str = Field("", primary_key=True)
     attempted: int = 0
     delivered: int = 0
     bounced: int = 0
     blocked: int = 0
+    failed: int = 0
     deferred: int = 0
     complained: int = 0
     limited: int = 0

@@ -1,0 +1,46 @@
+"""Every source of events by its name in the address; a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from api.webhooks import generic, sendgrid, ses
+from api.webhooks.reading import Rejected
+from api.webhooks.source import Source
+from settings import Settings
+
+SOURCES: dict[str, Source] = {
+    "generic": generic,
+    "sendgrid": sendgrid,
+    "ses": ses,
+}
+
+
+def known(name: str) -> Source:
+    """The source of a name.
+
+    Raises:
+        Rejected: there is none.
+    """
+    source = SOURCES.get(name)
+    if source is None:
+        raise Rejected(
+            f"There is no webhook {name[:40]!r}; post to {', '.join(sorted(SOURCES))}.",
+            status=404,
+            code="unknown_source",
+        )
+    return source
+
+
+def opened(name: str, settings: Settings) -> Source:
+    """The source of a name, if this installation has its secret.
+
+    Raises:
+        Rejected: there is none, or it is shut.
+    """
+    source = known(name)
+    if not getattr(settings, source.SETTING):
+        raise Rejected(
+            f"The webhook {name} is shut: it has no key yet. Set WARMPATH_{source.SETTING.upper()}.",
+            status=403,
+            code="not_configured",
+        )
+    return source

@@ -1,0 +1,153 @@
+"""Group commit: batches of events that wait together share one transaction, and each is answered after it.
+
+A commit costs a wait for the disk, whatever it holds. While one runs, the batches that come meanwhile
+gather, and the next one takes all of them; durability stays what it was, since nobody is answered before
+the transaction that holds his events is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+import sqlalchemy as sa
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.events import MailEvent
+from domain.warmup import slice_ms
+from store import events_writing
+from store.database import Database, sqlite_pragmas
+from store.events_writing import Cursor
+
+#: Events of one transaction; a single batch may be larger.
+GROUP = 2_000
+
+#: What must be done at once for new events, in their transaction; asked when a group holds any that may stop mail.
+Then = Callable[[AsyncSession, Sequence[MailEvent]], Awaitable[None]]
+
+
+@dataclass
+class Batch:
+    """Events that came together, and a key that lets them come once, such as a signature's token."""
+
+    events: Sequence[MailEvent]
+    once: tuple[str, str] | None = None
+
+
+class Intake:
+    """The way in for events of one process."""
+
+    def __init__(self, db: Database, then: Then, *, day_seconds: float = 86_400.0) -> None:
+        self._db = db
+        self._then = then
+        self._slice_ms = slice_ms(day_seconds)
+        self._waiting: list[tuple[Batch, asyncio.Future[list[MailEvent] | None]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._file: sqlite3.Connection | None = None
+
+    async def take(self, batch: Batch) -> list[MailEvent] | None:
+        """Store a batch; answers its new events once they are committed, None when its key was used before."""
+        done: asyncio.Future[list[MailEvent] | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._commit_all())
+        return await done
+
+    async def close(self) -> None:
+        """Let what waits be committed, then give back the connection."""
+        if self._task is not None:
+            await self._task
+        if self._thread is not None:
+            self._thread.submit(self._close_file).result()
+            self._thread.shutdown()
+            self._thread = None
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._waiting:
+                group = self._next_group()
+                try:
+                    await self._commit(group)
+                except Exception:  # noqa: BLE001 - one bad batch must not take the others with it
+                    await self._commit_apart(group)
+        finally:
+            self._task = None
+
+    def _next_group(self) -> list[tuple[Batch, asyncio.Future[list[MailEvent] | None]]]:
+        size = count = 0
+        for batch, _ in self._waiting:
+            size += len(batch.events)
+            if count and size > GROUP:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    async def _commit(self, group: Sequence[tuple[Batch, asyncio.Future[list[MailEvent] | None]]]) -> None:
+        answers = await self._transaction([batch for batch, _ in group])
+        for (_, done), answer in zip(group, answers, strict=True):
+            if not done.done():  # whoever asked may have gone
+                done.set_result(answer)
+
+    async def _commit_apart(self, group: Sequence[tuple[Batch, asyncio.Future[list[MailEvent] | None]]]) -> None:
+        for one in group:
+            try:
+                await self._commit([one])
+            except Exception as error:  # noqa: BLE001 - whoever asked is told
+                if not one[1].done():
+                    one[1].set_exception(error)
+
+    async def _transaction(self, batches: Sequence[Batch]) -> list[list[MailEvent] | None]:
+        def writing(connection: sa.Connection) -> list[list[MailEvent] | None]:
+            return self._write(cast(Cursor, connection.connection.cursor()), batches)
+
+        if any(event.kind.acts for batch in batches for event in batch.events):
+            async with self._db.write() as session:
+                answers = await (await session.connection()).run_sync(writing)
+                await self._then(session, [event for one in answers if one for event in one])
+                return answers
+        if self._db.dialect != "sqlite":
+            async with self._db.writer.begin() as connection:
+                return await connection.run_sync(writing)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "events")
+        # The pool of writers holds one connection: whoever has it is the only writer of this process.
+        async with self._db.writer.connect():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._on_file, batches)
+
+    def _on_file(self, batches: Sequence[Batch]) -> list[list[MailEvent] | None]:
+        """A transaction on a connection of the thread's own: no hop between threads a statement."""
+        if self._file is None:
+            self._file = sqlite3.connect(self._db.writer.url.database or "", isolation_level=None)
+            for pragma in sqlite_pragmas(self._db.synchronous):
+                self._file.execute(f"PRAGMA {pragma}")
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            answers = self._write(self._file.cursor(), batches)
+            self._file.execute("COMMIT")
+        except BaseException:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            raise
+        return answers
+
+    def _write(self, cursor: Cursor, batches: Sequence[Batch]) -> list[list[MailEvent] | None]:
+        dialect = self._db.dialect
+        used = [one.once is not None and not events_writing.claim(cursor, dialect, *one.once) for one in batches]
+        given = [event for one, late in zip(batches, used, strict=True) if not late for event in one.events]
+        new = events_writing.write(cursor, dialect, given, self._slice_ms)
+        fresh = {id(event) for event in new}
+        return [
+            None if late else [event for event in one.events if id(event) in fresh]
+            for one, late in zip(batches, used, strict=True)
+        ]
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
