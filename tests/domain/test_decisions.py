@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from bench.decisions import simulate
 from domain.decisions import Decision, decide
 from domain.figures import Figures
+from domain.policy import DecisionPolicy
 from domain.warmup import Progress, WarmupPlan
 from domain.words import MailboxProvider
 
@@ -45,3 +48,72 @@ def test_missing_data_keeps_the_state_then_decays_then_starts_again() -> None:
     assert seen[6] is Decision.DECAY
     assert seen[29] is Decision.RESTART
     assert now.step == 0
+
+
+FULL = {OTHER: Figures(attempted=200, delivered=200)}
+POOR = {OTHER: Figures(attempted=200, delivered=160, bounced=40)}
+
+
+def test_who_resumes_after_a_stop_is_not_stopped_by_the_same_mail_again() -> None:
+    stopped = decide(progress(step=6, day=2), [FULL, FULL, POOR])
+    assert stopped.decision is Decision.STOP
+    resumed = stopped.progress.model_copy(update={"day": 3})
+    assert decide(resumed, [FULL, FULL, POOR, FULL]).decision is Decision.GROW
+    assert decide(resumed, [FULL, FULL, POOR, POOR]).decision is Decision.STOP, "new mail counts"
+
+
+def test_a_step_back_hides_no_stop() -> None:
+    day = {OTHER: Figures(attempted=400, delivered=358, bounced=42)}
+    back = progress(step=5, day=2, fresh_from=2)
+    alone = decide(back, [FULL, FULL, day])
+    together = decide(back, [day, day, day])
+    assert alone.decision is not Decision.STOP
+    assert together.decision is Decision.STOP, "over three days, whatever was taken back since"
+
+
+def test_a_reply_that_limits_the_rate_of_the_ip_takes_a_step_back_at_once_and_once() -> None:
+    slow = {OTHER: Figures(attempted=200, delivered=199, deferred=1, limited=1)}
+    verdict = decide(progress(step=6, day=1), [FULL, slow])
+    assert verdict.decision is Decision.STEP_BACK
+    assert "limits the rate" in verdict.reason
+    following = verdict.progress.model_copy(update={"day": 2})
+    assert decide(following, [FULL, slow, FULL]).decision is Decision.GROW
+
+
+def test_a_provider_in_the_holding_band_stays_at_its_level_while_the_ramp_grows() -> None:
+    held = {
+        MailboxProvider.GMAIL: Figures(attempted=1_000, delivered=955, bounced=45),
+        MailboxProvider.YAHOO: Figures(attempted=9_000, delivered=9_000),
+    }
+    verdict = decide(progress(step=6), [held])
+    assert verdict.decision is Decision.GROW
+    assert verdict.progress.behind == {MailboxProvider.GMAIL: 1}
+    assert "gmail stays at its level" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("figures", "decision"),
+    [
+        (Figures(attempted=99, delivered=79, bounced=20), Decision.GROW),  # n < 100
+        (Figures(attempted=5000, delivered=4998, bounced=2), Decision.GROW),  # k < 3
+        (Figures(attempted=1000, delivered=960, bounced=40), Decision.GROW),  # 4 %: luck explains it
+        (Figures(attempted=1000, delivered=955, bounced=45), Decision.HOLD),
+        (Figures(attempted=1000, delivered=930, bounced=70), Decision.STEP_BACK),
+        (Figures(attempted=1000, delivered=895, bounced=105), Decision.STOP),  # over 3 days, not yet in a day
+        (Figures(attempted=1000, delivered=870, bounced=130), Decision.STOP),
+        (Figures(attempted=1000, delivered=1000, complained=1), Decision.GROW),  # k < 2
+        (Figures(attempted=2000, delivered=2000, complained=6), Decision.HOLD),
+        (Figures(attempted=2000, delivered=2000, complained=10), Decision.STEP_BACK),
+        (Figures(attempted=2000, delivered=2000, complained=24), Decision.STOP),
+        (Figures(attempted=1000, delivered=1000, deferred=70), Decision.HOLD),
+        (Figures(attempted=1000, delivered=1000, deferred=180), Decision.STEP_BACK),
+    ],
+)
+def test_bands(figures: Figures, decision: Decision) -> None:
+    assert decide(progress(), [{OTHER: figures}]).decision is decision
+
+
+def test_numbers_of_an_installation_are_followed() -> None:
+    day = [{OTHER: Figures(attempted=1000, delivered=955, bounced=45)}]
+    assert decide(progress(), day, policy=DecisionPolicy(decision_bounce_hold=0.05)).decision is Decision.GROW
+    assert decide(progress(), day, policy=DecisionPolicy(decision_bounce_back=0.03)).decision is Decision.STEP_BACK

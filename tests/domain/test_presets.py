@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from domain import presets
 from domain.refusals import Refused
+from domain.warmup import WarmupPlan
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
@@ -24,6 +27,59 @@ def test_numbers_are_those_of_the_documents() -> None:
     assert presets.get("mailtrap").ladder[-1] == 57_000
     assert presets.get("sendgrid_automated").ladder[0] == 24 * 20
     assert presets.get("every_3_days").step_days == 3
+
+
+#: POLICY, Warm-up, letter for letter; SendGrid's automated one is in mails an hour.
+PUBLISHED = {
+    "sendgrid_automated": """20, 28, 39, 55, 77, 108, 151, 211, 295, 413, 579, 810, 1000, 1587, 2222, 3111, 4356, 6098,
+        8583, 11953, 16734, 23427, 32798, 45917, 64284, 89998, 125997, 176395, 246953, 345735, 484029, 677640, 948696,
+        1328175, 1859444, 2603222""",
+    "sendgrid_manual": "50, 100, 500, 1k, 5k, 10k, 20k, 40k, 70k, 100k, 150k, 250k, 400k, 600k, 1M, 2M, 4M",
+    "sparkpost": """200, 500, 1k, 2k, 5k, 10k, 20k, 40k, 50k, 75k, 100k, 150k, 200k, 250k, 325k, 400k, 500k, 600k, 750k,
+        1M, 1.25M, 1.75M, 2M, 3M, 4.25M, 5M, 6M, 7.5M, 10M""",
+    "mailtrap": """300, 390, 510, 660, 860, 1100, 1400, 1900, 2400, 3200, 4100, 5400, 7000, 9100, 11800, 15400, 20000,
+        26000, 33700, 43900, 57000""",
+}
+
+
+def number(text: str) -> int:
+    """A count with k or M."""
+    unit = {"k": 1_000, "M": 1_000_000}.get(text.strip()[-1], 1)
+    return round(float(text.strip().rstrip("kM")) * unit)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_ladders_are_kept_step_by_step(name: str) -> None:
+    preset = presets.get(name)
+    hours = 24 if preset.hourly else 1
+    assert preset.ladder == [hours * number(one) for one in PUBLISHED[name].split(",")]
+
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "warmup" / "published_warmup_tables.csv"
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpora are not here")
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("sendgrid_automated", "sendgrid_auto_hourly"),
+        ("sendgrid_manual", "sendgrid_pdf_daily"),
+        ("sparkpost", "sparkpost_daily"),
+    ],
+)
+def test_ladders_are_those_of_the_collected_tables(name: str, plan: str) -> None:
+    with CORPUS.open() as rows:
+        table = [int(row["limit"]) for row in csv.DictReader(rows) if row["plan"] == plan]
+    preset = presets.get(name)
+    ours = [cap // 24 if preset.hourly else cap for cap in preset.ladder]
+    assert ours == table[: len(ours)]
+
+
+def test_an_hourly_ladder_is_held_by_the_hour_and_others_by_a_fifth_of_the_day() -> None:
+    assert WarmupPlan(preset="sendgrid_automated", target=10_000_000).hourly_cap(0) == 20
+    assert WarmupPlan(preset="sendgrid_automated", target=10_000_000).hourly_cap(12) == 1_000
+    assert WarmupPlan(preset="mailtrap", target=57_000).hourly_cap(0) == 60
+    assert WarmupPlan().hourly_cap(1) == 13
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:

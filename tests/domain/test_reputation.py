@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain.blocklists import ZONES, Outcome, ZoneAnswer, read
+from domain.blocklists import ALLOW_ZONES, ZONES, Outcome, ZoneAnswer, read
 from domain.figures import Figures
-from domain.reputation import Line, Score, lines_over, score
+from domain.reputation import Engagement, Line, Score, lines_over, score
 from domain.words import Band
 
 CLEAN = [read(zone, Outcome.NXDOMAIN, []) for zone in ZONES]
@@ -138,6 +138,56 @@ def test_a_line_goes_only_by_evidence(
     line: Line, week: Figures, month: Figures, three: Figures, stays: bool
 ) -> None:
     assert (line in lines_over([], week, month, three, standing=[line])) is stays
+
+
+def read_mail(delivered: int, opened: int, replied: int = 0) -> Figures:
+    return Figures(attempted=delivered, delivered=delivered, opened=opened, replied=replied)
+
+
+@pytest.mark.parametrize(
+    ("today", "before", "over"),
+    [
+        (read_mail(1000, 80), read_mail(3000, 900), True),
+        (read_mail(1000, 0), read_mail(3000, 900), True),
+        (read_mail(1000, 160), read_mail(3000, 900), False),  # 16 % against 30 %: less than half is not left
+        (read_mail(1000, 140), read_mail(3000, 900), False),  # 14 %: chance may explain that
+        (read_mail(99, 0), read_mail(3000, 900), False),  # too little mail today
+        (read_mail(1000, 0), read_mail(3000, 19), False),  # too few opens to compare with
+        (read_mail(1000, 0), read_mail(99, 90), False),
+        (read_mail(1000, 0), read_mail(3000, 0), False),  # nobody measures opens
+        (read_mail(1000, 300, 2), read_mail(3000, 900, 150), True),  # replies alone
+        (read_mail(100, 100), read_mail(100, 250), False),  # more opens than mail: a source that counts otherwise
+        (NONE, NONE, False),
+    ],
+)
+def test_opens_and_replies_fall_by_evidence(today: Figures, before: Figures, over: bool) -> None:
+    engagement = Engagement(today=today, before=before)
+    assert (Line.ENGAGEMENT in lines_over([], GOOD, GOOD, GOOD, engagement=engagement)) is over
+    result = score(CLEAN, [], GOOD, GOOD, GOOD, engagement=engagement)
+    assert (result.band is Band.RED) is over
+    assert ("fell by more than 50 %" in result.reason) is over
+
+
+@pytest.mark.parametrize(
+    ("today", "week_before", "stays"),
+    [
+        (read_mail(1000, 80), read_mail(7000, 1400), True),
+        (read_mail(1000, 180), read_mail(7000, 1400), False),
+        (read_mail(20, 20), read_mail(7000, 1400), True),
+        (NONE, NONE, True),
+    ],
+)
+def test_a_fall_stands_until_mail_is_read_again(today: Figures, week_before: Figures, stays: bool) -> None:
+    # The three days before are bad ones themselves by now.
+    engagement = Engagement(today=today, before=read_mail(3000, 240), week_before=week_before)
+    found = lines_over([], GOOD, GOOD, GOOD, standing=[Line.ENGAGEMENT], engagement=engagement)
+    assert (Line.ENGAGEMENT in found) is stays
+
+
+def test_a_silent_allow_list_hides_no_listing_and_is_no_sample() -> None:
+    silent = read(ALLOW_ZONES[0], Outcome.FAILURE, [])
+    component = of(GOOD, [*CLEAN, silent]).components[0]
+    assert (component.value, component.sample) == (100, len(ZONES))
 
 
 def test_components_say_how_old_they_are() -> None:

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-import sqlalchemy as sa
-from sqlmodel import SQLModel
 
 from domain.refusals import Refused
 from domain.words import MailboxProvider, Stage
@@ -23,21 +17,6 @@ DAY = 86_400_000
 START = 20_000 * DAY
 NOON = START + DAY // 2
 FIRST, SECOND, SPARE = "198.51.100.7", "198.51.100.8", "203.0.113.5"
-POSTGRES = os.environ.get("WARMPATH_TEST_POSTGRES")
-
-
-@pytest_asyncio.fixture(params=["sqlite"] + (["postgresql"] if POSTGRES else []))
-async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """Every database the suite was given."""
-    url = f"sqlite:///{tmp_path}/store.sqlite" if request.param == "sqlite" else str(POSTGRES)
-    database = Database.open(url, synchronous="normal")
-    await database.create_all()
-    if request.param == "postgresql":
-        async with database.write() as session:
-            for table in reversed(SQLModel.metadata.sorted_tables):
-                await session.execute(sa.delete(table))
-    yield database
-    await database.close()
 
 
 async def _ip(db: Database, address: str, pool: str = "default", stage: Stage = Stage.WARMING) -> None:
@@ -147,3 +126,22 @@ async def test_pools_in_a_circle_are_refused(db: Database) -> None:
     with pytest.raises(Refused, match="a -> b -> a"):
         async with db.write() as session:
             await senders.put_pool(session, "a", "b")
+
+
+async def test_hours_of_providers_open_and_close_with_the_day(db: Database) -> None:
+    await _window(db, FIRST, 25, gmail=10, hourly=5)
+    hour = DAY // 24
+    async with db.write() as session:
+        got = [(await ledger.spend(session, FIRST, GMAIL, 50, START + n * hour))[0] for n in (0, 0, 1, 2, 3, 4, 5)]
+        yahoo = [(await ledger.spend(session, FIRST, YAHOO, 50, START + 5 * hour))[0] for _ in range(2)]
+    assert got == [2, 0, 2, 2, 2, 2, 0]
+    assert yahoo == [5, 0]
+
+
+async def test_windows_do_not_overlap_and_what_a_later_one_granted_counts(db: Database) -> None:
+    await _window(db, FIRST, 50)
+    async with db.write() as session:
+        await ledger.spend(session, FIRST, GMAIL, 30, NOON)
+        await ledger.set_window(session, FIRST, START - DAY // 24, START + DAY * 23 // 24, 40, {}, 0)
+        got = [(await ledger.spend(session, FIRST, GMAIL, 30, at))[0] for at in (NOON, START + DAY - 1)]
+    assert got == [10, 0]
