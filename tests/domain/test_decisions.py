@@ -51,7 +51,7 @@ def test_missing_data_keeps_the_state_then_decays_then_starts_again() -> None:
 
 
 FULL = {OTHER: Figures(attempted=200, delivered=200)}
-POOR = {OTHER: Figures(attempted=200, delivered=160, bounced=40)}
+POOR = {OTHER: Figures(attempted=200, delivered=120, bounced=80)}
 
 
 def test_who_resumes_after_a_stop_is_not_stopped_by_the_same_mail_again() -> None:
