@@ -81,8 +81,8 @@ class Warming:
 
     async def near_tick(self, offset: float) -> None:
         """Wait until a coming day's end is ``offset`` seconds away (before it, if negative)."""
-        day = (await self.kept())[1][-1].starts_ms / 1000
-        ends = day + DAY_SECONDS
+        # The newest window is tomorrow's: it begins where today ends.
+        ends = (await self.kept())[1][-1].starts_ms / 1000
         while ends + offset < time.time():
             ends += DAY_SECONDS
         await asyncio.sleep(ends + offset - time.time())
@@ -106,7 +106,9 @@ class Warming:
         assert all(leased[window.ends_ms] <= window.granted for window in windows)
         assert leased.keys() <= {window.ends_ms for window in windows}
         of_day = {window.starts_ms: window for window in windows}
-        assert len(windows) in (len(days), len(days) + 1)
+        # Beside the closed days there are today's window and tomorrow's, and none overlaps.
+        assert len(windows) == len(days) + 2
+        assert all(earlier.ends_ms <= later.starts_ms for earlier, later in zip(windows, windows[1:], strict=False))
         for day in days:
             window = of_day[day.starts_ms]
             assert (day.cap, day.granted) == (window.cap, window.granted), f"day {day.day + 1}"
