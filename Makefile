@@ -25,9 +25,7 @@ demo: environment
 
 test: environment
 	@sh deploy/install-test-packages.sh
-	@$(PYTEST) -q -m "not long" tests || { \
-	  echo "=== FAILED ONCE. Trying only the failed tests a second time; a test that needs this is a defect. ==="; \
-	  $(PYTEST) -q -m "not long" --last-failed --last-failed-no-failures none tests; }
+	@$(PYTEST) -q -m "not long" tests
 
 test-long: environment
 	@sh deploy/install-test-packages.sh

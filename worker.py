@@ -49,6 +49,9 @@ RUNNER = SandboxedWorkflowRunner(
     )
 )
 
+#: The SDK would hold a sign of life back for four fifths of its time-out, which leaves a busy machine little room.
+AT_MOST_HELD_BACK = timedelta(seconds=2)
+
 
 def build(client: Client, context: Context) -> list[Worker]:
     """The workers of one process: the main queue, and the one for slow or paid calls."""
@@ -61,6 +64,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         activities=bound,
         workflow_runner=RUNNER,
         interceptors=[SignsOfLife()],
+        max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
     )
     vendors = Worker(
@@ -68,6 +72,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         task_queue=context.settings.vendor_task_queue,
         activities=bound,
         interceptors=[SignsOfLife()],
+        max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
         max_task_queue_activities_per_second=context.settings.vendor_calls_per_second,
     )
