@@ -27,8 +27,11 @@ class Rfc2136Publisher:
 
     automatic = True
 
-    def __init__(self, server: Endpoint, key_name: str, algorithm: str, secret: str) -> None:
+    def __init__(
+        self, server: Endpoint, key_name: str, algorithm: str, secret: str, *, timeout: float = TIMEOUT
+    ) -> None:
         self._server = server
+        self._timeout = timeout
         name = dns.name.from_text(key_name)
         self._key = dns.tsig.Key(name, secret, dns.name.from_text(algorithm))
 
@@ -68,26 +71,26 @@ class Rfc2136Publisher:
             update.delete(owner, record.type, zone_value(record, value))
         for value in record.expected:
             update.add(owner, record.ttl, record.type, zone_value(record, value))
-        await self._send(update, f"{record.type} {record.name}")
+        await self._send(update, f"{record.type} {record.name}", zone)
         return await self._serial(zone)
 
-    async def _send(self, update: dns.update.UpdateMessage, what: str) -> None:
+    async def _send(self, update: dns.update.UpdateMessage, what: str, zone: str) -> None:
         try:
             reply = await dns.asyncquery.tcp(
-                update, self._server.address, timeout=TIMEOUT, port=self._server.port
+                update, self._server.address, timeout=self._timeout, port=self._server.port
             )
         except (dns.exception.DNSException, OSError, EOFError) as error:
-            raise PublishFailed(f"{self._server} took no update of {what}: {_reason(error)}") from error
+            raise PublishFailed(f"{self._server} took no update of {what}: {_reason(error, zone)}") from error
         if reply.rcode() in (dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN):
             raise Changed(f"{what} was changed by somebody else in this moment")
         if reply.rcode() != dns.rcode.NOERROR:
-            raise PublishFailed(f"{self._server} refused {what}: {dns.rcode.to_text(reply.rcode())}")
+            raise PublishFailed(f"{self._server} refused {what}: {_refusal(reply.rcode(), zone)}")
 
     async def _serial(self, zone: str) -> int | None:
         query = dns.message.make_query(zone, dns.rdatatype.SOA)
         try:
             reply = await dns.asyncquery.tcp(
-                query, self._server.address, timeout=TIMEOUT, port=self._server.port
+                query, self._server.address, timeout=self._timeout, port=self._server.port
             )
         except (dns.exception.DNSException, OSError, EOFError):
             return None
@@ -96,11 +99,26 @@ class Rfc2136Publisher:
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, zone: str) -> str:
     known = {
         "PeerBadSignature": "it does not accept the TSIG signature; check the key's secret",
         "PeerBadKey": "it does not know the TSIG key; check the key's name",
-        "FormError": "it does not serve the zone",
+        "PeerBadTime": "its clock and ours differ by more than the signature allows; set the clocks",
+        "PeerBadTruncation": "it takes no TSIG signature this short; choose another algorithm",
+        "FormError": f"it does not serve the zone {zone}, or not as its primary",
         "Timeout": "it does not answer",
+        "ConnectionRefusedError": "it does not answer",
     }
     return known.get(type(error).__name__, str(error) or type(error).__name__)
+
+
+def _refusal(rcode: dns.rcode.Rcode, zone: str) -> str:
+    known = {
+        dns.rcode.NOTAUTH: "it takes no update that is not signed with a key it trusts",
+        dns.rcode.REFUSED: "its rules do not let this key change the name; give the key the right to update it",
+        dns.rcode.NOTZONE: f"the name does not lie in the zone {zone}",
+        dns.rcode.FORMERR: f"it does not serve the zone {zone}, or not as its primary",
+        dns.rcode.SERVFAIL: "it failed; look into its log",
+        dns.rcode.NOTIMP: "it takes no dynamic updates; enter the records by hand",
+    }
+    return known.get(rcode, dns.rcode.to_text(rcode))

@@ -123,8 +123,10 @@ class Neighbours:
 
     def control(self, name: str, *command: str) -> None:
         """``knotc`` on one of the two, such as ``zone-freeze shop.test``."""
-        run = ["knotc", "-s", str(self.folder / name / "knot.sock"), "-b", *command]
-        subprocess.run(run, check=True, capture_output=True, timeout=20)
+        run = ["knotc", "-c", str(self.folder / name / "knot.conf"), "-b", *command]
+        done = subprocess.run(run, check=False, capture_output=True, timeout=20)
+        if done.returncode:
+            raise RuntimeError(f"knotc {' '.join(command)}: {done.stderr.decode()}{done.stdout.decode()}")
 
     def observer(self, timeout: float = 1.0) -> Observer:
         """An observer of these servers."""
@@ -136,9 +138,9 @@ class Neighbours:
             timeout=timeout,
         )
 
-    def publisher(self, secret: str = SECRET, name: str = KEY_NAME) -> Rfc2136Publisher:
+    def publisher(self, secret: str = SECRET, name: str = KEY_NAME, timeout: float = 5.0) -> Rfc2136Publisher:
         """A publisher into the primary."""
-        return Rfc2136Publisher(self.primary, name, "hmac-sha256", secret)
+        return Rfc2136Publisher(self.primary, name, "hmac-sha256", secret, timeout=timeout)
 
     def _zones_primary(self) -> str:
         shared = "\n    notify: other\n    acl: [update, transfer]\n    zonefile-sync: -1"
