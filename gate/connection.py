@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 #: Seconds a question may take to arrive whole, and a connection may be silent.
 ARRIVES_SECONDS, SILENT_SECONDS = 30.0, 900.0
@@ -58,12 +58,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the peer, unless too many are there."""
-        assert isinstance(transport, asyncio.Transport)
+        admitted = cast(asyncio.Transport, transport)  # uvloop's transports are none by their class
         if len(self._connections.open) >= self._connections.most:
             self._connections.refused += 1
-            transport.abort()
+            admitted.abort()
             return
-        self.transport = transport
+        self.transport = admitted
         self._connections.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -53,7 +53,7 @@ class Lessor:
         # and an ask that came then would wait for ever.
         self._at_work = 0
         postgresql = db.dialect == "postgresql"
-        self._most = AT_ONCE if postgresql else 1
+        self._most, self._alone = (AT_ONCE if postgresql else 1), postgresql
         # A file does not fall silent, its lock is only busy: what is booked late is still ours.
         self._seconds = STORE_SECONDS if postgresql else None
         self._rests_until = 0.0
@@ -62,6 +62,12 @@ class Lessor:
     def ahead(self, need: Need) -> None:
         """Lease in the background."""
         self._join(need, 0)
+
+    async def finish(self) -> None:
+        """Lease nothing more; what is being booked arrives before this returns."""
+        self._asks.clear()
+        self._most = 0
+        await asyncio.gather(*self._workers, return_exceptions=True)
 
     async def lease(self, need: Need) -> None:
         """Return when the desk holds a block, or a refusal, for what is missing.
@@ -99,7 +105,7 @@ class Lessor:
     async def _work_off(self) -> None:
         while self._asks:
             # One IP a transaction on PostgreSQL: gates and API then never wait for each other in a circle.
-            address = next(iter(self._asks))[0] if self._most > 1 else None
+            address = next(iter(self._asks))[0] if self._alone else None
             batch = {key: one for key, one in self._asks.items() if address is None or key[0] == address}
             for key in batch:
                 del self._asks[key]
@@ -157,7 +163,7 @@ class Lessor:
         """Return allowance, each block once; what cannot be returned is lost, and counted."""
         groups: dict[str, list[Block]] = defaultdict(list)
         for one in blocks:
-            groups[one.address if self._most > 1 else ""].append(one)
+            groups[one.address if self._alone else ""].append(one)
         for group in groups.values():
             count, returned = sum(one.left for one in group), 0
             with contextlib.suppress(Exception):

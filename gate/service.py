@@ -107,10 +107,10 @@ class Gate:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        blocks = self.desk.all_blocks()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self._lessor.give_back(blocks)
+                await self._lessor.finish()
+                await self._lessor.give_back(self.desk.all_blocks())
         counts = self.desk.counts
         log.info("gate.stopped", allowed=counts["allowed"], returned=counts["returned"], lost=counts["lost"])
         await self._db.close()
