@@ -339,6 +339,13 @@ class Settings(BaseSettings):
     gate_reconcile_seconds: float = Field(
         300.0, gt=0, description="Interval at which a gate compares what was granted with what was sent."
     )
+    smtp_ca_file: Path | None = Field(
+        None,
+        description=(
+            "Certificates (PEM) believed beside the machine's own authorities when SMTP credentials are verified. "
+            "`live` checks every certificate; the sandbox leaves loopback unchecked unless a file is named."
+        ),
+    )
 
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(

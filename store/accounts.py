@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.refusals import Conflict
 from domain.words import Role
 from store.database import now
 from store.tables.accounts import Audit, Token
@@ -46,10 +47,23 @@ async def list_tokens(session: AsyncSession) -> Sequence[Token]:
 
 
 async def revoke_token(session: AsyncSession, identity: str) -> bool:
-    """Make a token useless; False when there is none."""
+    """Make a token useless; False when there is none.
+
+    Raises:
+        Conflict: it is the last administrator's; nobody could make tokens any more.
+    """
     row = await session.get(Token, identity)
     if row is None:
         return False
+    if row.role == Role.ADMIN and row.revoked_at is None:
+        # Locked, so that two administrators cannot revoke each other in the same moment.
+        query = select(Token.id).where(col(Token.role) == Role.ADMIN, col(Token.revoked_at).is_(None))
+        if set((await session.exec(query.order_by(col(Token.id)).with_for_update())).all()) == {identity}:
+            raise Conflict(
+                f"{row.name} is the last administrator's token; make another administrator first.",
+                field="identity",
+                code="last_admin",
+            )
     row.revoked_at = row.revoked_at or now()
     session.add(row)
     return True

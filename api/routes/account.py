@@ -96,17 +96,17 @@ async def create_token(body: NewToken, who: Admin, db: Store) -> dict[str, str]:
     """Make a token; its text is in this answer and nowhere else."""
     async with db.write() as session:
         text = await accounts.create_token(session, body.name, body.role)
-    await audit.record(db, who, "create token", body.name, after={"role": body.role})
+    await audit.record(db, who, "token.create", body.name, after={"role": body.role})
     return {"token": text}
 
 
 @router.delete("/tokens/{identity}", status_code=204)
 async def revoke_token(identity: str, who: Admin, db: Store) -> None:
-    """Make a token useless."""
+    """Make a token useless; the last administrator's cannot be."""
     async with db.write() as session:
         if not await accounts.revoke_token(session, identity):
             raise NotFound(f"There is no token {identity}.", code="no_token")
-    await audit.record(db, who, "revoke token", identity)
+    await audit.record(db, who, "token.revoke", identity)
 
 
 @router.get("/settings")

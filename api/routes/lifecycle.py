@@ -154,10 +154,10 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
 async def retire(
     address: str, body: Retire, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
 ) -> IpOut:
-    """End the life of an IP; its mail stops."""
+    """End the life of an IP: its mail stops, then its address goes back to the vendor unless it is kept."""
     address = _canonical(address, settings)
     await command(temporal, ip_id(address), IpLifecycle.retire, body, key)
-    await audit.record(db, who, "retire", address, body.reason)
+    await audit.record(db, who, "ip.retire", address, body.reason, after={"keep": body.keep})
     return await get_ip(address, who, db, settings)
 
 
@@ -168,7 +168,7 @@ async def assign(
     """Move an IP to another pool or sender."""
     address = _canonical(address, settings)
     await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
-    await audit.record(db, who, "assign", address, body.reason, after=body.model_dump())
+    await audit.record(db, who, "ip.assign", address, body.reason, after=body.model_dump())
     return await get_ip(address, who, db, settings)
 
 

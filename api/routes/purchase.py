@@ -20,6 +20,7 @@ from api import audit
 from api.deps import AppSettings, Keyed, Operator, Secrets, Store, Temporal, Viewer
 from api.journeys import command, link
 from domain import purchase as rules
+from domain.addresses import parse
 from domain.importing import parse_csv, parse_json
 from domain.lifecycle import LifecycleInput
 from domain.refusals import Conflict, NotFound, Refused
@@ -213,7 +214,7 @@ async def create(
         if before is not None:
             return _out(await _quoted(db, before.id), settings)
     checked = await _checked(body, settings)
-    ref, login = await _kept(checked.smtp, secrets)
+    ref, login = await _kept(checked.smtp, secrets, settings)
     row = Order(
         id=f"ord_{time.time_ns() // 1_000_000:012x}{random.token_hex(4)}",
         idempotency_key=key,
@@ -255,12 +256,16 @@ async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInp
     return rules.check_order(body, list(known), regions)
 
 
-async def _kept(given: rules.SmtpInput | None, secrets: Secrets) -> tuple[str | None, str | None]:
+async def _kept(
+    given: rules.SmtpInput | None, secrets: Secrets, settings: Settings
+) -> tuple[str | None, str | None]:
     """Verify and encrypt; only the reference goes on."""
     if given is None:
         return None, None
     clear = given.password.get_secret_value()
-    await smtp.verify(given.host, given.port, given.username, clear, starttls=given.starttls)
+    await smtp.verify(
+        given.host, given.port, given.username, clear, starttls=given.starttls, trust=smtp.Trust.of(settings)
+    )
     ref = await secrets.put("smtp", json.dumps({**given.model_dump(mode="json"), "password": clear}))
     return ref, f"{given.host}:{given.port} {given.username}"
 
@@ -396,12 +401,18 @@ async def import_owned(
 
 @router.put("/ips/{address}/smtp")
 async def rotate(
-    address: str, body: rules.SmtpInput, db: Store, secrets: Secrets, principal: Operator
+    address: str,
+    body: rules.SmtpInput,
+    db: Store,
+    secrets: Secrets,
+    settings: AppSettings,
+    principal: Operator,
 ) -> SmtpOut:
-    """Verify new credentials at the server, then replace the old ones."""
+    """Verify new credentials at the server, then replace the old ones, which stay when anything fails."""
+    address = parse(address, live=settings.profile is Profile.LIVE)
     async with db.read() as session:
         before = (await ips.get(session, address)).smtp_login
-    ref, login = await _kept(body, secrets)
+    ref, login = await _kept(body, secrets, settings)
     if ref is None or login is None:
         raise Refused("Give credentials.", field="smtp")
     async with db.write() as session:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -54,8 +59,46 @@ async def test_a_revoked_token_is_worth_nothing(app: FastAPI, db: Database) -> N
         assert (await admin.delete(f"/v1/tokens/{identity}")).status_code == 204
         assert (await viewer.get("/v1/ips")).status_code == 401
         trail = (await admin.get("/v1/audit")).json()["items"]
-        assert trail[0]["what"] == "revoke token"
+        assert trail[0]["what"] == "token.revoke"
         assert trail[0]["target"] == identity
+
+
+async def test_the_last_administrators_token_cannot_be_revoked(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as first, await _as(app, db, Role.ADMIN) as second:
+        ids = [token["id"] for token in (await first.get("/v1/tokens")).json()["items"]]
+        assert len(ids) == 2
+        answers = await asyncio.gather(
+            first.delete(f"/v1/tokens/{ids[0]}"), second.delete(f"/v1/tokens/{ids[1]}"), return_exceptions=False
+        )
+        left = first if (await first.get("/v1/tokens")).status_code == 200 else second
+        tokens = (await left.get("/v1/tokens")).json()["items"]
+    # Whoever came second was refused, or was no administrator any more when it asked.
+    assert sorted(answer.status_code for answer in answers)[0] == 204
+    assert sorted(answer.status_code for answer in answers)[1] in (401, 409)
+    assert sum(token["revoked_at"] is None for token in tokens) == 1
+    refused = next((answer for answer in answers if answer.status_code == 409), None)
+    if refused is not None:
+        assert "make another administrator first" in refused.json()["detail"]
+
+
+async def test_an_administrator_alone_cannot_revoke_itself(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin:
+        (token,) = (await admin.get("/v1/tokens")).json()["items"]
+        answer = await admin.delete(f"/v1/tokens/{token['id']}")
+        assert answer.status_code == 409
+        assert "make another administrator first" in answer.json()["detail"]
+        assert (await admin.get("/v1/tokens")).status_code == 200
+
+
+def test_every_command_is_named_alike_in_the_audit() -> None:
+    """``subject.verb``, in every route."""
+    names: list[str] = []
+    for file in sorted(Path("api/routes").glob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "audit.record":
+                names.append(ast.unparse(call.args[2]).strip("f'"))
+    assert len(names) > 10
+    assert [one for one in names if not re.fullmatch(r"[a-z]+\.([a-z_]+|\{name\})", one)] == []
 
 
 async def test_a_token_is_shown_once_and_never_listed(app: FastAPI, db: Database) -> None:

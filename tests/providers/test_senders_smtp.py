@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from domain.refusals import Refused
-from providers.senders.smtp import verify
-from sandbox.smtp import HOST, SandboxSmtp, logins
+from providers.senders.smtp import Trust, verify
+from sandbox.smtp import HOST, SandboxSmtp, certificate, logins
 
 
 @pytest_asyncio.fixture
@@ -59,3 +59,34 @@ async def test_a_password_that_smtp_cannot_carry_is_refused(server: SandboxSmtp)
     with pytest.raises(Refused) as refusal:
         await verify(HOST, server.port, "demo", "pässwörd")
     assert refusal.value.field == "smtp.password"
+
+
+async def test_live_believes_no_certificate_that_nobody_signed(server: SandboxSmtp, tmp_path: Path) -> None:
+    password = logins(tmp_path)["demo"]
+    with pytest.raises(Refused) as refusal:
+        await verify(HOST, server.port, "demo", password, trust=Trust(unchecked_loopback=False))
+    assert (refusal.value.field, refusal.value.code) == ("smtp.starttls", "smtp_certificate")
+    assert "WARMPATH_SMTP_CA_FILE" in refusal.value.detail
+
+
+async def test_a_named_authority_is_believed(server: SandboxSmtp, tmp_path: Path) -> None:
+    trust = Trust(certificate(tmp_path)[0], unchecked_loopback=False)
+    await verify(HOST, server.port, "demo", logins(tmp_path)["demo"], trust=trust)
+
+
+async def test_a_named_authority_is_asked_in_the_sandbox_too(server: SandboxSmtp, tmp_path: Path) -> None:
+    other = certificate(tmp_path / "somebody else")[0]
+    with pytest.raises(Refused, match="certificate"):
+        await verify(HOST, server.port, "demo", logins(tmp_path)["demo"], trust=Trust(other))
+
+
+async def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(Refused, match="WARMPATH_SMTP_CA_FILE"):
+        await verify(HOST, 1, "demo", "any", trust=Trust(tmp_path / "ca.pem"))
+
+
+async def test_live_sends_no_password_in_clear_off_the_machine() -> None:
+    with pytest.raises(Refused) as refusal:
+        await verify("198.51.100.9", 25, "demo", "any", starttls=False, trust=Trust(unchecked_loopback=False))
+    assert refusal.value.code == "smtp_clear"
