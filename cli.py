@@ -42,6 +42,40 @@ def upgrade() -> None:
     typer.echo("The database is up to date.")
 
 
+async def _rebuild() -> int:
+    from api import rebuild
+    from store.database import Database
+    from workflows.client import connect
+
+    settings = configuration.load()
+    db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
+    found = left = 0
+    try:
+        async for change in rebuild.rebuild(await connect(settings), db):
+            found, left = found + 1, left + (not change.fixed)
+            typer.echo(f"{change.what}: {change.said}", err=not change.fixed)
+    finally:
+        await db.close()
+    typer.echo(f"{found - left} rows were put right, {left} need a person." if found else "Nothing to put right.")
+    return left
+
+
+@db_app.command("rebuild")
+def rebuild_read_model() -> None:
+    """Put stages and orders right from the workflows; needs Temporal and a worker, and may run at any time."""
+    from temporalio.service import RPCError
+
+    try:
+        left = asyncio.run(_rebuild())
+    except (RPCError, RuntimeError) as error:
+        typer.echo(f"Temporal does not answer: {error}", err=True)
+        left = -1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The SDK's runtime can crash at interpreter exit; everything is written by now.
+    os._exit(0 if left == 0 else 1)
+
+
 async def _make(name: str, role: Role) -> str:
     from store import accounts
     from store.database import Database

@@ -20,6 +20,7 @@ from activities.dns_messages import Escalate, Look, Outcome, Prepare, Prepared
 from domain import dkim, dns_findings, propagation, spf
 from domain import dns as rules
 from domain.dns_options import DnsOptions, checked
+from domain.lifecycle import awaiting_dns
 from domain.refusals import Refused
 from domain.words import Actor, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
@@ -251,13 +252,14 @@ class DnsActivities:
             row.overrides, row.reason = prepared.overrides, "; ".join(problems)
             row.state, row.verified_at = rules.SetupState.WAITING, None
             await setups.save(session, row)
+            stands = awaiting_dns(automatic=automatic, problems=problems)
             if (await ips.get(session, wanted.address)).stage in rules.BEFORE_ACTIVE:
                 await ips.set_stage(
                     session,
                     wanted.address,
-                    Stage.AWAITING_DNS,
-                    waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
-                    waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
+                    stands.stage,
+                    waiting_for=stands.waiting_for,
+                    waiting_on=stands.waiting_on,
                 )
         left = (row.deadline - now()).total_seconds() if row.deadline else 0.0
         return Prepared(

@@ -9,6 +9,7 @@ from domain import dns as rules
 from domain import dns_checks as receivers
 from domain import dns_findings, fcrdns, mta_sts, propagation, spf
 from domain.dns_options import DnsOptions, sts_policy
+from domain.lifecycle import verified as active
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Severity, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
@@ -193,12 +194,13 @@ class DnsChecks:
                 ip.dns_verified_at = moment
                 session.add(ip)
                 if ip.stage in rules.BEFORE_ACTIVE:
+                    stands = active()
                     await ips.set_stage(
                         session,
                         address,
-                        Stage.ACTIVE,
-                        waiting_for="an operator to start the warm-up",
-                        waiting_on=Actor.OPERATOR,
+                        stands.stage,
+                        waiting_for=stands.waiting_for,
+                        waiting_on=stands.waiting_on,
                     )
                 for kind in (INCIDENT_DRIFT, INCIDENT_DEADLINE):
                     await incidents.close_incident(session, kind, address, "every record is verified")

@@ -95,7 +95,7 @@ class PurchaseActivities:
                 candidates=[one.model_dump(mode="json") for one in candidates],
                 quote=rules.quote(order.count, cost, self._prices()).model_dump(mode="json"),
                 expires_at=expires,
-                waiting_for="an operator to complete the purchase",
+                waiting_for=rules.waiting_for(OrderStatus.QUOTED, order.vendor),
             )
         return Quoted(status=OrderStatus.QUOTED, recommended=good)
 
@@ -111,7 +111,7 @@ class PurchaseActivities:
                 reason=why,
                 waitlist_until=until,
                 candidates=[one.model_dump(mode="json") for one in candidates],
-                waiting_for=f"stock at {order.vendor}",
+                waiting_for=rules.waiting_for(OrderStatus.WAITLISTED, order.vendor),
             )
         look = dt.timedelta(seconds=self._context.settings.waitlist_look_seconds)
         delay = min(look, max(until - now(), dt.timedelta(milliseconds=100)))
@@ -126,10 +126,15 @@ class PurchaseActivities:
         )
 
     async def _candidates(self, order: Order, offers: Sequence[Offer]) -> list[rules.Candidate]:
-        """Vetted candidates: as many as ordered and the spares, more only while too few are good."""
+        """Vetted candidates: as many as ordered and the spares, more only while too few are good.
+
+        What other open orders were offered comes last: whoever pays first gets it, and the other order would fail.
+        """
         async with self._context.db.read() as session:
             used = await orders.in_use(session, [one.address for one in offers], order.id)
+            elsewhere = await orders.quoted_elsewhere(session, order.id)
         free = [offer for offer in offers if offer.address not in used]
+        free.sort(key=lambda offer: offer.address in elsewhere)
         found: list[rules.Candidate] = []
         size = order.count + self._context.settings.vetting_spares
         for first in range(0, len(free), size):
@@ -190,7 +195,7 @@ class PurchaseActivities:
                 status=wanted.status,
                 reason=wanted.reason,
                 step=wanted.step,
-                waiting_for="the purchase to run" if wanted.status is OrderStatus.PURCHASING else "",
+                waiting_for=rules.waiting_for(wanted.status, ""),
             )
         if wanted.status in rules.ENDED:
             # Some vendors show an address only by allocating it; an order that ends keeps none.

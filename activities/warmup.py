@@ -13,9 +13,10 @@ from activities.context import Context
 from activities.warmup_messages import Tick, Ticked
 from domain.decisions import Day, Decision, decide, total
 from domain.figures import Figures
+from domain.lifecycle import in_warmup
 from domain.policy import DecisionPolicy
 from domain.warmup import Progress, WarmupState
-from domain.words import Actor, MailboxProvider, Severity, Stage
+from domain.words import MailboxProvider, Severity, Stage
 from store import events, ips, ledger, risk, warmup
 from store.database import Database
 from store.tables.warmup import WarmupDay
@@ -114,18 +115,10 @@ class WarmupActivities:
             return
         if freed:
             await risk.over(session, address, risk.MAIL, "An operator let mail go again.")
-        if now.state in _DONE:
-            await risk.reach(session, address, Stage.FULL_CAPACITY)
-        elif now.state is WarmupState.PAUSED:
-            await risk.reach(
-                session, address, Stage.WARMING,
-                waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR,
-            )  # fmt: skip
-        else:
-            await risk.reach(
-                session, address, Stage.WARMING,
-                waiting_for=f"Day {now.day + 1}, cap {now.cap}", waiting_on=Actor.TIME,
-            )  # fmt: skip
+        stands = in_warmup(now)
+        await risk.reach(
+            session, address, stands.stage, waiting_for=stands.waiting_for, waiting_on=stands.waiting_on
+        )
 
 
 def _ms(moment: dt.datetime) -> int:

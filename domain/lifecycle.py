@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
 from domain.refusals import Conflict, Refused
-from domain.words import IpType, Stage
+from domain.warmup import Progress, WarmupState
+from domain.words import Actor, IpType, Stage
 
 #: Stages an owned IP may be imported at; the others are results of a journey.
 IMPORTABLE = (Stage.AWAITING_DNS, Stage.ACTIVE, Stage.WARMING, Stage.FULL_CAPACITY)
@@ -76,6 +78,71 @@ class DnsDrifted(BaseModel):
     """DNS no longer says what it said when it was verified."""
 
     findings: list[str] = []
+
+
+class Life(BaseModel):
+    """What the life of an IP knows of itself; ``risk`` is why it is at risk, if it is."""
+
+    start: LifecycleInput
+    stage: Stage
+    risk: str = ""
+
+
+class Standing(BaseModel):
+    """Where an IP stands and what it waits for, in the words of lists and pages."""
+
+    stage: Stage
+    waiting_for: str = ""
+    waiting_on: Actor = Actor.NOBODY
+
+
+def awaiting_dns(*, automatic: bool, problems: Sequence[str] = (), refused: str | None = None) -> Standing:
+    """While DNS is set up: who must act follows from how the records are published."""
+    if refused:
+        return Standing(stage=Stage.AWAITING_DNS, waiting_for=refused, waiting_on=Actor.OPERATOR)
+    return Standing(
+        stage=Stage.AWAITING_DNS,
+        waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
+        waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
+    )
+
+
+def verified() -> Standing:
+    """DNS is verified, nothing is sent yet."""
+    return Standing(stage=Stage.ACTIVE, waiting_for="an operator to start the warm-up", waiting_on=Actor.OPERATOR)
+
+
+def imported(stage: Stage) -> Standing:
+    """An IP that its owner brings along, at the stage where it stands."""
+    if stage is Stage.AWAITING_DNS:
+        return Standing(stage=stage, waiting_for="DNS set-up to begin")
+    return verified() if stage is Stage.ACTIVE else Standing(stage=stage)
+
+
+def at_risk(reason: str) -> Standing:
+    """Until a person has looked at its incident."""
+    return Standing(
+        stage=Stage.AT_RISK, waiting_for=f"an operator to look: {reason}", waiting_on=Actor.OPERATOR
+    )
+
+
+def in_warmup(progress: Progress) -> Standing:
+    """During a warm-up and at its end; a stopped one waits for an operator."""
+    if progress.state is WarmupState.STOPPED:
+        return Standing(
+            stage=Stage.QUARANTINED,
+            waiting_for=f"Warm-up stopped: {progress.reason}",
+            waiting_on=Actor.OPERATOR,
+        )
+    if progress.state in (WarmupState.GRADUATED, WarmupState.COMPLETED):
+        return Standing(stage=Stage.FULL_CAPACITY)
+    if progress.state is WarmupState.PAUSED:
+        return Standing(
+            stage=Stage.WARMING, waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR
+        )
+    return Standing(
+        stage=Stage.WARMING, waiting_for=f"Day {progress.day + 1}, cap {progress.cap}", waiting_on=Actor.TIME
+    )
 
 
 def check_startable(stage: Stage, address: str) -> None:

@@ -87,6 +87,16 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
     return order.model_copy(update={**names, "mx": names["mx"] or None, "region": region, "dns": wishes})
 
 
+def waiting_for(status: OrderStatus, vendor: str) -> str:
+    """What an order waits for, in words; nothing once it has ended."""
+    return {
+        OrderStatus.QUOTING: "candidates are being vetted",
+        OrderStatus.WAITLISTED: f"stock at {vendor}",
+        OrderStatus.QUOTED: "an operator to complete the purchase",
+        OrderStatus.PURCHASING: "the purchase to run",
+    }.get(status, "")
+
+
 def hostname_for(hostname: str, index: int) -> str:
     """The name of the nth IP of an order: each needs its own, since PTR and HELO are one to one."""
     if index == 0:

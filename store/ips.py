@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from domain.lifecycle import Disposal
+from domain.lifecycle import Disposal, Standing
 from domain.refusals import Conflict, NotFound
 from domain.words import Actor, Stage
 from store import ordering
@@ -98,6 +99,18 @@ async def set_stage(
     session.add(row)
     await session.flush()
     return row
+
+
+async def put_right(session: AsyncSession, address: str, stands: Standing, *, seen: dt.datetime) -> bool:
+    """Write what the journey says over what the row says; False when the row was written since it was ``seen``."""
+    moment = now()
+    changed = await session.exec(
+        sa.update(Ip)
+        .where(col(Ip.address) == address, col(Ip.updated_at) == seen)
+        .values(**stands.model_dump(), waiting_since=moment if stands.waiting_for else None, updated_at=moment)
+        .returning(col(Ip.address))
+    )
+    return changed.first() is not None
 
 
 async def dispose(session: AsyncSession, address: str, disposal: Disposal, said: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.lifecycle import Disposal
 from domain.purchase import PaymentEvent as PaymentNotice
+from domain.purchase import Verdict
 from domain.refusals import Conflict, NotFound
+from domain.words import OrderStatus
 from store.database import now, upsert
 from store.tables.ips import Ip
 from store.tables.purchase import Order, PaymentDeadLetter, PaymentEvent, Reservation
@@ -56,6 +60,17 @@ async def change(session: AsyncSession, order_id: str, **values: Any) -> Order: 
     session.add(row)
     await session.flush()
     return row
+
+
+async def put_right(session: AsyncSession, order_id: str, values: dict[str, Any], *, seen: dt.datetime) -> bool:
+    """Write what the journey says over what the row says; False when the row was written since it was ``seen``."""
+    changed = await session.exec(
+        sa.update(Order)
+        .where(col(Order.id) == order_id, col(Order.updated_at) == seen)
+        .values(**values, updated_at=now())
+        .returning(col(Order.id))
+    )
+    return changed.first() is not None
 
 
 async def by_payment(session: AsyncSession, ref: str) -> Order | None:
@@ -128,6 +143,15 @@ async def release(session: AsyncSession, address: str, order_id: str) -> None:
 async def held_by(session: AsyncSession, order_id: str) -> Sequence[Reservation]:
     """The addresses that an order holds."""
     return (await session.exec(select(Reservation).where(col(Reservation.order_id) == order_id))).all()
+
+
+async def quoted_elsewhere(session: AsyncSession, order_id: str) -> set[str]:
+    """Addresses that were recommended to other orders which may still be bought."""
+    query = select(Order.candidates).where(
+        col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.PURCHASING)), col(Order.id) != order_id
+    )
+    rows = (await session.exec(query)).all()
+    return {str(one["address"]) for row in rows for one in row or [] if one["verdict"] == Verdict.RECOMMENDED}
 
 
 async def in_use(session: AsyncSession, addresses: Sequence[str], order_id: str) -> set[str]:

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.dns import DnsInput
     from domain.lifecycle import (
         DnsDrifted,
+        Life,
         LifecycleInput,
         Reassign,
         ReputationChanged,
@@ -143,6 +144,11 @@ class IpLifecycle:
         """DNS changed under us; mail is not stopped. The sweep that saw it opened the incident."""
         self._drift = "DNS drifted: " + "; ".join(drift.findings[:3])
         self._tell()
+
+    @workflow.query
+    def standing(self) -> Life:
+        """What the read model can be rebuilt from; the children know the rest."""
+        return Life(start=self._start, stage=self._stage, risk=self._risk)
 
     @workflow.query
     def stage(self) -> Stage:

@@ -22,7 +22,7 @@ from api.journeys import command, link
 from domain import purchase as rules
 from domain.addresses import parse
 from domain.importing import parse_csv, parse_json
-from domain.lifecycle import LifecycleInput
+from domain.lifecycle import LifecycleInput, imported
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import IpType, OrderStatus, Stage
 from providers.ip_vendors.port import VendorError
@@ -374,7 +374,8 @@ async def import_owned(
     async with db.write() as session:
         for one in owned:
             try:
-                await ips.insert(session, Ip(**one.row.model_dump(), vendor="inventory"))
+                waits = imported(one.row.stage)
+                await ips.insert(session, Ip(**{**one.row.model_dump(), **waits.model_dump()}, vendor="inventory"))
             except Conflict as refusal:
                 raise Conflict(
                     f"{one.where}: {refusal.detail}", field=f"{one.where}.address", code="duplicate"

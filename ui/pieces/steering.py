@@ -82,15 +82,17 @@ def _retire(api: Api, address: str) -> None:
     with asking.question(f"Retire {address}?"):
         st.write(
             f"Mail from {address} stops at once and for good: a retired IP does not come back. "
-            "Its figures and incidents stay readable."
+            "Its figures and incidents stay readable. An IP that was bought here goes back to its vendor."
         )
+        keep = st.checkbox("Keep the address; the vendor goes on charging for it", key="retire_keep")
         reason = asking.reason("retire", "Retire now", problem=refused)
         if reason is None:
             return
-        _tell(api, address, "retire", {"reason": reason}, f"{address} is retired; no mail leaves from it.")
+        body = {"reason": reason, "keep": keep}
+        _tell(api, address, "retire", body, f"{address} is retired; no mail leaves from it.")
 
 
-def _tell(api: Api, address: str, name: str, body: dict[str, str], done: str) -> None:
+def _tell(api: Api, address: str, name: str, body: dict[str, Any], done: str) -> None:
     try:
         with st.spinner("Telling the journey ..."):
             api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(f"{name}:{address}"))

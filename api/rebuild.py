@@ -1,0 +1,198 @@
+"""The read model out of the workflows: what lists and pages show, put right where it differs from the journeys.
+
+Workflows own where a journey stands (DESIGN, Who owns which fact); the store only repeats it. A row that was
+written while its journey was asked is left alone: the journey itself wrote it, and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.dns_messages import Prepared
+from domain import lifecycle as lives
+from domain import purchase as rules
+from domain.purchase import PurchaseState
+from domain.words import OrderStatus, Stage
+from store import dns as setups
+from store import incidents, ips, risk
+from store import purchase as orders
+from store.database import Database
+from store.tables.ips import Ip
+from store.tables.purchase import Order
+from workflows.dns import DnsPropagation
+from workflows.ids import dns_id, subject, warmup_id
+from workflows.lifecycle import IpLifecycle
+from workflows.purchase import Purchase
+from workflows.warmup import Warmup
+
+#: Journeys asked at the same time; each answer costs a worker a look at its history.
+AT_ONCE = 16
+PATIENCE = dt.timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that was put right, or could not be; ``what`` is an address or an order."""
+
+    what: str
+    said: str
+    fixed: bool = True
+
+
+async def rebuild(client: Client, db: Database) -> AsyncIterator[Change]:
+    """Put every row right; answers each difference as it is found. The second time there is none.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    for kind, one in (("IpLifecycle", _ip), ("Purchase", _order)):
+        batch: list[str] = []
+        async for found in client.list_workflows(f"WorkflowType = '{kind}'"):
+            if kind == "Purchase" or found.status is WorkflowExecutionStatus.RUNNING:
+                batch.append(found.id)
+        for first in range(0, len(batch), AT_ONCE):
+            part = [one(client, db, workflow_id) for workflow_id in batch[first : first + AT_ONCE]]
+            for change in await asyncio.gather(*part):
+                if change is not None:
+                    yield change
+        if kind == "IpLifecycle":
+            async for change in _without_life(db, {subject(workflow_id) for workflow_id in batch}):
+                yield change
+
+
+async def _without_life(db: Database, alive: set[str]) -> AsyncIterator[Change]:
+    after = ""
+    stages = [stage for stage in Stage if stage is not Stage.RETIRED]
+    while True:
+        async with db.read() as session:
+            page = await ips.addresses(session, after=after, limit=500, stages=stages)
+        for address in page:
+            if address not in alive:
+                yield Change(address, "no life of it is running: retire it by hand, or import it again", fixed=False)
+        if not page:
+            return
+        after = page[-1]
+
+
+async def _ip(client: Client, db: Database, workflow_id: str) -> Change | None:
+    address = subject(workflow_id)
+    async with db.read() as session:
+        row = await session.get(Ip, address)
+        setup = await setups.find(session, address)
+        incident = await incidents.find_open(session, risk.KIND, address)
+    try:
+        life = await client.get_workflow_handle_for(IpLifecycle.run, workflow_id).query(
+            IpLifecycle.standing, rpc_timeout=PATIENCE
+        )
+        stands = await _standing(client, life)
+        if incident is not None:
+            stands = lives.at_risk(incident.title)
+    except RPCError as error:
+        if error.status is RPCStatusCode.UNAVAILABLE:
+            raise
+        return Change(address, f"its journey does not answer ({error.message}); is a worker running?", fixed=False)
+    if row is None:
+        start = life.start
+        new = Ip(
+            address=address,
+            type=start.type,
+            pool=start.pool,
+            sender=start.sender,
+            safe_limit=start.safe_limit,
+            **stands.model_dump(),
+        )
+        async with db.write() as session:
+            await ips.insert(session, new)
+        return Change(address, f"was missing; it is at {stands.stage}. Its domain and hostname are not known here.")
+    was = lives.Standing(stage=Stage(row.stage), waiting_for=row.waiting_for, waiting_on=row.waiting_on)
+    # Support, and whoever stopped mail, have words of their own for what is awaited.
+    escalated = was.stage is stands.stage is Stage.AWAITING_DNS and setup and setup.state == "escalated"
+    if was == stands or escalated or (incident and was.stage in (Stage.AT_RISK, Stage.QUARANTINED)):
+        return None
+    if life.stage is Stage.AT_RISK and incident is None:
+        # Its incident is over: where it went back to is known to the store alone.
+        return None
+    async with db.write() as session:
+        if not await ips.put_right(session, address, stands, seen=row.updated_at):
+            return None
+    return Change(address, f"{_words(was)} is now {_words(stands)}")
+
+
+def _words(one: lives.Standing) -> str:
+    return f"{one.stage}" + (f", waits for {one.waiting_for}" if one.waiting_for else "")
+
+
+async def _standing(client: Client, life: lives.Life) -> lives.Standing:
+    """Where an IP stands, from its life and whichever child runs."""
+    address = life.start.address
+    if life.stage is Stage.AWAITING_DNS:
+        prepared = await _ask(client.get_workflow_handle_for(DnsPropagation.run, dns_id(address)))
+        if prepared is None:
+            return lives.Standing(stage=Stage.AWAITING_DNS, waiting_for="DNS set-up to begin")
+        return lives.awaiting_dns(automatic=prepared.automatic, problems=prepared.problems, refused=prepared.refused)
+    ramp = client.get_workflow_handle_for(Warmup.run, warmup_id(address))
+    if life.stage is Stage.WARMING and await _runs(ramp):
+        return lives.in_warmup(await ramp.query(Warmup.state, rpc_timeout=PATIENCE))
+    return lives.verified() if life.stage is Stage.ACTIVE else lives.Standing(stage=life.stage)
+
+
+async def _runs(handle: WorkflowHandle[Warmup, object] | WorkflowHandle[DnsPropagation, object]) -> bool:
+    try:
+        return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+
+
+async def _ask(handle: WorkflowHandle[DnsPropagation, object]) -> Prepared | None:
+    if not await _runs(handle):
+        return None
+    prepared = await handle.query(DnsPropagation.prepared, rpc_timeout=PATIENCE)
+    return prepared if prepared.records or prepared.refused else None
+
+
+async def _order(client: Client, db: Database, workflow_id: str) -> Change | None:
+    order_id = subject(workflow_id)
+    async with db.read() as session:
+        row = await session.get(Order, order_id)
+    if row is None:
+        return Change(order_id, "is not in the store: what was ordered is not known to its journey", fixed=False)
+    handle = client.get_workflow_handle_for(Purchase.run, workflow_id)
+    description = await handle.describe()
+    try:
+        if description.status is WorkflowExecutionStatus.RUNNING:
+            state: PurchaseState = await handle.query(Purchase.state, rpc_timeout=PATIENCE)
+        else:
+            state = await handle.result()
+    except WorkflowFailureError:
+        return None
+    except RPCError as error:
+        if error.status is RPCStatusCode.UNAVAILABLE:
+            raise
+        return Change(order_id, f"its journey does not answer ({error.message}); is a worker running?", fixed=False)
+    status = state.status
+    pending = description.raw_description.pending_activities
+    if status is OrderStatus.QUOTING and any(
+        one.last_failure.application_failure_info.type == "OutOfStock" for one in pending
+    ):
+        status = OrderStatus.WAITLISTED
+    values: dict[str, object] = {"status": status, "waiting_for": rules.waiting_for(status, row.vendor)}
+    if status is OrderStatus.PURCHASED:
+        values["ips"] = state.addresses
+    elif status in rules.ENDED:
+        values["reason"] = state.reason
+    different = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if not different:
+        return None
+    async with db.write() as session:
+        if not await orders.put_right(session, order_id, different, seen=row.updated_at):
+            return None
+    said = "; ".join(f"{name} {getattr(row, name)!r} is now {str(value)!r}" for name, value in different.items())
+    return Change(order_id, said)
