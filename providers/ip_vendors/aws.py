@@ -17,6 +17,10 @@ OUT_OF_STOCK = ("AddressLimitExceeded", "InsufficientAddressCapacity")
 TRANSIENT = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
 
 
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 class AwsVendor:
     """Elastic IPs of one account and region.
 
@@ -41,7 +45,7 @@ class AwsVendor:
         try:
             return await asyncio.to_thread(function, **arguments)
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
+            code = _code(error)
             kind = VendorFault.OUT_OF_STOCK if code in OUT_OF_STOCK else VendorFault.REFUSED
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if code in TRANSIENT or status >= 500:
@@ -93,13 +97,30 @@ class AwsVendor:
         """Release the allocation if it carries the order's tag."""
         for one in await self._of_order(order):
             if one["PublicIp"] == address:
-                await self._call(self._client.release_address, AllocationId=one["AllocationId"])
+                await self._release(address, one["AllocationId"])
+
+    async def _release(self, address: str, allocation: str) -> None:
+        """Release; AWS locks an address while it has a PTR, so that one is taken off and the release tried again.
+
+        Taking it off is not done at once: AWS answers with a pending change, and the caller comes back.
+        """
+        try:
+            await self._call(self._client.release_address, AllocationId=allocation)
+        except VendorError as error:
+            if not isinstance(error.__cause__, ClientError) or _code(error.__cause__) != "InvalidAddress.Locked":
+                raise
+            await self._call(
+                self._client.reset_address_attribute, AllocationId=allocation, Attribute="domain-name"
+            )
+            raise VendorError(
+                VendorFault.RETRYABLE, f"AWS takes the PTR off {address} before it can be released."
+            ) from error
 
     async def abandon(self, order: str, keep: Sequence[str]) -> None:
         """Release what the offer allocated and nobody bought."""
         for one in await self._of_order(order):
             if one["PublicIp"] not in keep:
-                await self._call(self._client.release_address, AllocationId=one["AllocationId"])
+                await self._release(one["PublicIp"], one["AllocationId"])
 
     async def set_ptr(self, address: str, hostname: str) -> None:
         """AWS checks that the name already resolves to the address, and publishes within minutes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import boto3
 import pytest
@@ -93,3 +94,29 @@ async def test_a_full_account_is_out_of_stock(monkeypatch: pytest.MonkeyPatch) -
     with stubber, pytest.raises(VendorError) as refused:
         await AwsVendor("us-east-1", client=client).offer("dedicated", "us-east-1", 1, "o")
     assert refused.value.kind is VendorFault.OUT_OF_STOCK
+
+
+async def test_an_address_with_a_ptr_loses_it_before_it_is_released() -> None:
+    client = boto3.client("ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    stubber = Stubber(client)
+    held = {"Addresses": [{"PublicIp": "203.0.113.9", "AllocationId": "eipalloc-1"}]}
+    filters = {"Filters": [{"Name": "tag:warmpath-order", "Values": ["o1"]}]}
+    release = {"AllocationId": "eipalloc-1"}
+    stubber.add_response("describe_addresses", held, filters)
+    stubber.add_client_error("release_address", "InvalidAddress.Locked", http_status_code=400, expected_params=release)
+    stubber.add_response("reset_address_attribute", {}, {**release, "Attribute": "domain-name"})
+    stubber.add_response("describe_addresses", held, filters)
+    stubber.add_response("release_address", {}, release)
+    vendor = AwsVendor("us-east-1", client=client)
+    with stubber:
+        with pytest.raises(VendorError) as refused:
+            await vendor.release("203.0.113.9", "o1")
+        assert refused.value.kind is VendorFault.RETRYABLE, "the caller comes back"
+        await vendor.release("203.0.113.9", "o1")
+    stubber.assert_no_pending_responses()
+
+
+async def test_an_offer_costs_what_the_settings_say(vendor: AwsVendor) -> None:
+    vendor._monthly = Decimal("4.10")
+    (offer,) = await vendor.offer("dedicated", "us-east-1", 1, "order-4")
+    assert offer.monthly == Decimal("4.10")

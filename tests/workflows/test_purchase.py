@@ -349,7 +349,23 @@ async def test_an_order_without_stock_waits_and_can_be_cancelled(stand: Stand) -
     assert ended.status is OrderStatus.CANCELLED
 
 
-async def test_two_orders_for_the_same_address_end_with_one_owner(stand: Stand) -> None:
+@pytest.fixture
+def same_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders quoted in the same moment do not see each other, and are offered the same addresses."""
+
+    async def nothing(session: object, order_id: str) -> set[str]:
+        return set()
+
+    monkeypatch.setattr(orders, "quoted_elsewhere", nothing)
+
+
+async def test_orders_one_after_the_other_are_offered_different_addresses(stand: Stand) -> None:
+    first, second = [(await stand.row(await stand.quoted())).candidates for _ in range(2)]
+    assert len(first) == len(second) == 5
+    assert not {one["address"] for one in first} & {one["address"] for one in second}
+
+
+async def test_two_orders_for_the_same_address_end_with_one_owner(stand: Stand, same_offers: None) -> None:
     first, second = await stand.quoted(), await stand.quoted()
     wanted = "198.51.100.62"
     ends = await asyncio.gather(stand.buy(first, "tok_visa", wanted), stand.buy(second, "tok_visa", wanted))
@@ -378,7 +394,7 @@ async def test_a_capture_whose_answer_was_lost_is_not_asked_again(stand: Stand) 
     assert gateway.captures == 1
 
 
-async def test_a_default_candidate_that_was_just_taken_is_replaced(stand: Stand) -> None:
+async def test_a_default_candidate_that_was_just_taken_is_replaced(stand: Stand, same_offers: None) -> None:
     first, second = await stand.quoted(), await stand.quoted()
     ends = await asyncio.gather(stand.buy(first), stand.buy(second))
     assert [end.status for end in ends] == [OrderStatus.PURCHASED] * 2
