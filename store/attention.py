@@ -56,7 +56,7 @@ async def _incidents(session: AsyncSession) -> list[Item]:
     return [
         Item(
             Severity(row.severity),
-            row.title,
+            _titled(row),
             "DNS Configuration" if row.kind.startswith("dns") else "Reputation Dashboard",
             row.address,
             Actor.OPERATOR,
@@ -64,6 +64,12 @@ async def _incidents(session: AsyncSession) -> list[Item]:
         )
         for row in rows
     ]
+
+
+def _titled(row: Incident) -> str:
+    """The title with the address it is about in front, where it does not name it."""
+    title = row.title[:1].upper() + row.title[1:]
+    return title if row.address in title else f"{row.address}: {title}"
 
 
 async def _waiting(session: AsyncSession) -> list[Item]:

@@ -1,14 +1,18 @@
-"""Repository of what was sent: caps against what was granted of them, window by window."""
+"""Repository of what was sent: caps against what was granted of them, and sums of what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.figures import Figures
+from domain.performance import By
+from store.tables.events import Figure
 from store.tables.ledger import LedgerWindow
 from store.tables.warmup import WarmupDay
 
@@ -58,3 +62,68 @@ async def windows(session: AsyncSession, addresses: Sequence[str], most: int) ->
     for address, *figures in await (await session.connection()).execute(query):
         found.setdefault(address, []).append(Window(*figures))
     return found
+
+
+#: The column of the sums that each way of taking them apart groups by.
+_COLUMN = {
+    By.IP: col(Figure.address),
+    By.PROVIDER: col(Figure.provider),
+    By.SENDER: col(Figure.sender),
+    By.CAMPAIGN: col(Figure.campaign),
+}
+_COUNTS = tuple(Figures.model_fields)
+
+
+async def parts(
+    session: AsyncSession, by: By, from_ms: int, to_ms: int, only: dict[By, str], most: int
+) -> list[tuple[str, Figures]]:
+    """Figures of a span taken apart, the largest volume first.
+
+    Args:
+        only: values that a column must have.
+        most: parts at most.
+    """
+    column = _COLUMN[by]
+    query = (
+        _summed(column, from_ms=from_ms, to_ms=to_ms, only=only)
+        .group_by(column)
+        .order_by(sa.func.sum(col(Figure.attempted)).desc(), column)
+        .limit(most)
+    )
+    rows = await (await session.connection()).execute(query)
+    return [(name, _figures(counts)) for name, *counts in rows]
+
+
+async def whole(session: AsyncSession, from_ms: int, to_ms: int, only: dict[By, str]) -> Figures:
+    """Figures of a span in one sum."""
+    query = _summed(sa.literal(0), from_ms=from_ms, to_ms=to_ms, only=only)
+    _, *counts = (await (await session.connection()).execute(query)).one()
+    return _figures(counts)
+
+
+async def line(
+    session: AsyncSession, from_ms: int, to_ms: int, step_ms: int, only: dict[By, str]
+) -> list[tuple[int, Figures]]:
+    """Figures of a span in steps, oldest first: where a step begins, epoch milliseconds, and its sums.
+
+    Steps without any mail are absent.
+    """
+    begin = (col(Figure.slice_ms) - col(Figure.slice_ms) % step_ms).label("begin")
+    query = _summed(begin, from_ms=from_ms, to_ms=to_ms, only=only).group_by(begin).order_by(begin)
+    rows = await (await session.connection()).execute(query)
+    return [(int(at), _figures(counts)) for at, *counts in rows]
+
+
+def _summed(
+    first: sa.SQLColumnExpression[Any], *, from_ms: int, to_ms: int, only: dict[By, str]
+) -> sa.Select[tuple[Any, ...]]:
+    sums = [sa.func.coalesce(sa.func.sum(col(getattr(Figure, name))), 0) for name in _COUNTS]
+    wanted = [_COLUMN[by] == value for by, value in only.items()]
+    return sa.select(first, *sums).where(col(Figure.slice_ms) >= from_ms, col(Figure.slice_ms) < to_ms, *wanted)
+
+
+def _figures(counts: Sequence[int]) -> Figures:
+    """Sums as figures; a source that reports results but no attempts has its results counted as attempts."""
+    figures = Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)})
+    figures.attempted = max(figures.attempted, figures.delivered + figures.bounced + figures.blocked)
+    return figures

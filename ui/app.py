@@ -10,7 +10,7 @@ from ui.pieces.guard import guarded
 GROUPS: dict[str, tuple[str, ...]] = {
     "Fleet": (places.FLEET,),
     "Set up": (places.ACQUIRE, places.PAYMENT, places.RECORDS, places.DNS),
-    "Send": (places.WARMUP, places.CAMPAIGNS),
+    "Send": (places.WARMUP, places.CAMPAIGNS, places.PERFORMANCE),
     "Protect": (places.REPUTATION,),
     "Account": (places.AUDIT, places.TOKENS, places.SETTINGS),
 }
@@ -20,7 +20,8 @@ STYLE = """<style>
 .block-container { padding: 3rem 2rem 2rem 2rem !important; }
 [data-testid="stMain"] [data-testid="stPageLink"] p { text-decoration: underline; text-underline-offset: 3px; }
 h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
-[data-testid="stMetric"] { padding: 0.4rem 0.9rem !important; min-height: 0 !important; }
+[data-testid="stMetric"], [data-testid="stMetric"] > div { padding: 0.3rem 0.6rem !important; }
+[data-testid="stMetric"], [data-testid="stMetric"] > div { min-height: 0 !important; }
 [data-testid="stMetricValue"] { font-size: 1.5rem !important; }
 </style>"""
 

@@ -53,6 +53,7 @@ PAGES = {
     "dns-configuration": "/dns-configuration",
     "warmup-dashboard": "/warmup-dashboard",
     "campaigns": "/campaigns",
+    "performance-metrics": "/performance-metrics",
     "reputation-dashboard": "/reputation-dashboard",
     "audit": "/audit",
     "tokens": "/tokens",

@@ -1,17 +1,23 @@
-"""A real browser buys the first IP, sees **Active**, and starts the warm-up, on a system of its own."""
+"""A real browser buys the first IP, sees **Active**, and starts the warm-up, on a system of its own.
+
+Pictures of the way are left in ``WARMPATH_TEST_PICTURES`` (``docs/pictures`` makes the README's anew), else in the
+test's own folder.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.running import System, system
-from tests.browser.screenshots import CHROMIUM, FLAGS
+from tests.browser.screenshots import CHROMIUM, FLAGS, settled
 
 # About 50 s alone; a run that cannot look at the console says so instead of passing.
 pytestmark = pytest.mark.timeout(420)
@@ -48,7 +54,23 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, page: Page) -> None:
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures are left."""
+    folder = Path(os.environ.get("WARMPATH_TEST_PICTURES") or tmp_path / "pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def leave(page: Page, file: Path, theme: Literal["light", "dark"] = "light") -> None:
+    """Leaves a picture of the page as it stands."""
+    page.emulate_media(color_scheme=theme)
+    settled(page)
+    page.screenshot(path=str(file))
+    assert file.stat().st_size > 10_000  # an empty page is smaller
+
+
+def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, page: Page, pictures: Path) -> None:
     logins = json.loads((running.var / "sandbox" / "smtp" / "logins.json").read_text())
     username, password = next(iter(logins.items()))
 
@@ -64,6 +86,7 @@ def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, pa
     press(page, "Save IP Configuration")
 
     expect(page.get_by_role("heading", name="Payment Gateway")).to_be_visible(timeout=60_000)
+    leave(page, pictures / "one-order-light.png")
     press(page, "Complete Purchase")
     expect(page.get_by_text("will be charged")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Pay ")).click()
@@ -76,9 +99,25 @@ def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, pa
     expect(page.get_by_role("heading", name=address)).to_be_visible()
     expect(page.get_by_test_id("stMain").get_by_text("Active", exact=True).first).to_be_visible(timeout=120_000)
 
+    page.goto(f"{running.console}/dns-configuration?ip={address}")
+    expect(page.get_by_text("✓ Verified").first).to_be_visible(timeout=30_000)
+    leave(page, pictures / "dns-configuration-light.png")
+
     page.goto(f"{running.console}/warmup-dashboard?ip={address}")
+    expect(page.get_by_text("Full capacity: most likely")).to_be_visible(timeout=30_000)
     press(page, "Start Warmup")
     expect(page.get_by_text(f"The warm-up of {address} started.")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("▲ Warming up").first).to_be_visible(timeout=30_000)
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_enabled()
     assert password not in page.content()
+
+    page.goto(f"{running.console}/?ip={address}")
+    expect(page.get_by_text("Last decisions")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Grow", exact=True).nth(3)).to_be_visible(timeout=60_000)
+    leave(page, pictures / "one-ip-dark.png", "dark")
+    page.goto(f"{running.console}/warmup-dashboard?ip={address}")
+    expect(page.get_by_text("Cap against sent")).to_be_visible()
+    leave(page, pictures / "warmup-dashboard-light.png")
+    page.goto(running.console)
+    expect(page.get_by_text("Sort by")).to_be_visible()
+    leave(page, pictures / "ip-management-dashboard-light.png")

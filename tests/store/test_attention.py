@@ -25,11 +25,11 @@ async def test_a_trouble_is_named_once_and_stands_before_what_merely_waits(db: D
                waiting_on=Actor.REGISTRAR)
         )  # fmt: skip
         await incidents.open_incident(
-            session, "at_risk", "198.51.100.1", Severity.CRITICAL, "198.51.100.1 is listed", "zen"
+            session, "at_risk", "198.51.100.1", Severity.CRITICAL, "listed by zen", "twice"
         )
         found = await attention.items(session)
     assert [item.text for item in found] == [
-        "198.51.100.1 is listed",
+        "198.51.100.1: Listed by zen",
         "198.51.100.2: Paused; resume the warm-up.",
         "198.51.100.3 waits for the A record",
     ]

@@ -215,6 +215,19 @@ class Double(BaseHTTPRequestHandler):
                 self._answer(200, {"name": "first operator", "role": state.role})
             case ("GET", "pools"):
                 self._answer(200, {"items": [{"name": "default"}, {"name": "bulk"}], "next": None})
+            case ("GET", "metrics"):
+                rates = {"delivery": 0.98, "bounce": 0.0101, "block": 0.0, "deferral": 0.02, "complaint": None}
+                counts = {"attempted": 1234, "delivered": 1209, "bounced": 12, "blocked": 0, "deferred": 25}
+                figures = counts | {"complained": 0, "rates": rates} if state.warmups else {"attempted": 0}
+                named = {"ip": ADDRESS, "provider": "gmail", "sender": "acme", "campaign": ""}[query.get("by", "ip")]
+                self._answer(
+                    200,
+                    {
+                        "total": figures,
+                        "items": [figures | {"name": named}] if state.warmups else [],
+                        "points": [counts | {"at": f"2026-03-0{day}T00:00:00Z"} for day in (1, 2)],
+                    },
+                )
             case ("GET", "metrics", "caps"):
                 windows = [
                     {

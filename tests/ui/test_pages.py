@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.double import ADDRESS, TOKEN, State, quoted
 from ui.client import Api
-from ui.pieces import paging, places
+from ui.pieces import journey, paging, places
 
 Open = Callable[..., AppTest]
 
@@ -346,3 +346,29 @@ def test_optional_dns_records_go_with_the_order_and_are_changed_later(page: Open
     assert state.asked[0][2]["options"]["bimi"] == {"logo": "https://example.test/logo.png"}
     assert "✕ not an svg" in said(app)
     assert app.text_input(key=f"wishes:{ADDRESS}_bimi").value == "https://example.test/logo.png"
+
+
+def test_figures_are_taken_apart_as_asked(page: Open, state: State) -> None:
+    assert "No mail was reported" in "".join(one.value for one in page(places.PERFORMANCE).info)
+    state.add_ip("warming")
+    state.add_warmup()
+    app = page(places.PERFORMANCE)
+    shown = {one.label: one.value for one in app.metric}
+    assert shown["Volume"] == "1,234"
+    assert shown["Bounce"] == "1.01 %"
+    assert shown["Complaint"] == "–"
+    assert list(app.dataframe[0].value["IP"]) == [ADDRESS]
+    assert "Cap against sent" in said(app)
+    app = next(one for one in app.button_group if one.label == "Taken apart by").set_value("campaign").run()
+    assert list(app.dataframe[0].value["Campaign"]) == ["not named"]
+
+
+def test_a_trouble_strikes_where_the_ip_stood() -> None:
+    def states(*stages: str) -> dict[str, str]:
+        history = [{"stage": stage, "at": "2026-03-01T00:00:00Z"} for stage in stages]
+        return {step["name"]: step["state"] for step in journey.steps("at_risk", history)}
+
+    assert states("active", "warming", "at_risk")["Warmup"] == "trouble"
+    assert states("active", "warming", "at_risk")["Full Capacity"] == "ahead"
+    assert states("warming", "full_capacity", "at_risk")["Monitoring"] == "trouble"
+    assert states()["Monitoring"] == "trouble"

@@ -69,10 +69,29 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
                         "expected": _text(record.get("expected")),
                     }
                 )
+    _not_asked(records, rows, columns["visible"])
     return rows, [
         *columns["published"],
         *(name for name in columns["visible"] if name not in columns["published"]),
     ]
+
+
+def _not_asked(records: list[dict[str, Any]], rows: list[dict[str, Any]], resolvers: list[str]) -> None:
+    """Resolvers are asked about a record once every authoritative server agrees; until then their cells wait."""
+    asked = {(row["record"], row["server"]) for row in rows}
+    for record in records:
+        rows += [
+            {
+                "record": _name(record),
+                "server": resolver,
+                "kind": "public resolver",
+                "state": "waiting",
+                "found": "not asked yet",
+                "expected": _text(record.get("expected")),
+            }
+            for resolver in resolvers
+            if (_name(record), resolver) not in asked
+        ]
 
 
 @live

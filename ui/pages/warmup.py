@@ -186,7 +186,7 @@ def watch(api: Api, address: str) -> None:
     state = str(warmup.get("state") or warmup.get("status") or "")
     if warmup.get("paused") or state == "paused":
         st.warning(
-            f"△ Paused. {warmup.get('paused_reason') or warmup.get('reason') or ''} "
+            f"△ Paused. {words.sentence(str(warmup.get('reason') or 'No reason given').rstrip('.'))}. "
             "Mail of this IP waits until you press Resume."
         )
     elif state == "stopped":

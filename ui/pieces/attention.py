@@ -12,7 +12,7 @@ from ui.pieces.guard import guarded
 
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _SIGNS = {"critical": ("!", "red"), "warning": ("△", "orange"), "info": ("i", "blue")}
-_SHOWN = 3
+_SHOWN = 2
 
 
 def strip(api: Api) -> None:
@@ -40,15 +40,18 @@ def _strip(api: Api) -> None:
         with st.container(border=True, gap="small"):
             for number, item in enumerate(items[:_SHOWN]):
                 _line(item, number)
-            if len(items) > _SHOWN:
-                with st.expander(f"{len(items) - _SHOWN} more"):
-                    for number, item in enumerate(items[_SHOWN:], start=_SHOWN):
+            more = items[_SHOWN:]
+            if len(more) == 1:
+                _line(more[0], _SHOWN)
+            elif more:
+                with st.expander(f"{len(more)} more"):
+                    for number, item in enumerate(more, start=_SHOWN):
                         _line(item, number)
 
 
 def _line(item: dict[str, Any], number: int) -> None:
     sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
-    text, where = st.columns([5, 1.4], vertical_alignment="center")
+    text, where = st.columns([7, 1.8], vertical_alignment="center")
     since = f" · since {words.duration_since(item['since'])}" if item.get("since") else ""
     text.markdown(
         f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {item.get('text') or ''}{since}",

@@ -36,8 +36,15 @@ def steps(stage: str, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     at = next((index for index, (_, stages) in enumerate(STEPS) if stage in stages), None)
     trouble = stage in ("at_risk", "recovering", "quarantined", "failed_over")
+    reached: dict[str, Any] = {}
+    for entry in history:
+        for name, stages in STEPS:
+            if entry.get("stage") in stages:
+                reached[name] = entry.get("at")
     if at is None:
-        at = 5 if trouble else 0
+        known = [index for index, (name, _) in enumerate(STEPS) if name in reached]
+        # A trouble strikes where the IP stood; past full capacity that is the monitoring.
+        at = min(5, max(known) + (max(known) == 4)) if trouble and known else 5 if trouble else 0
     if stage == "full_capacity":
         at = 5
     states = ["done" if i < at else "now" if i == at else "ahead" for i in range(len(STEPS))]
@@ -45,11 +52,6 @@ def steps(stage: str, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
         states[at] = "trouble"
     if stage == "retired":
         states = ["done"] * len(STEPS)
-    reached: dict[str, Any] = {}
-    for entry in history:
-        for name, stages in STEPS:
-            if entry.get("stage") in stages:
-                reached[name] = entry.get("at")
     return [
         {"name": name, "state": state, "at": reached.get(name) if state != "ahead" else None}
         for (name, _), state in zip(STEPS, states, strict=True)

@@ -11,6 +11,7 @@ RECORDS = "pages/dns_portal.py"
 DNS = "pages/dns.py"
 WARMUP = "pages/warmup.py"
 CAMPAIGNS = "pages/campaigns.py"
+PERFORMANCE = "pages/performance.py"
 REPUTATION = "pages/reputation.py"
 AUDIT = "pages/audit.py"
 TOKENS = "pages/tokens.py"
@@ -24,6 +25,7 @@ NAMES = {
     DNS: "DNS Configuration",
     WARMUP: "Warmup Dashboard",
     CAMPAIGNS: "Campaigns",
+    PERFORMANCE: "Performance Metrics",
     REPUTATION: "Reputation Dashboard",
     AUDIT: "Audit",
     TOKENS: "Tokens",

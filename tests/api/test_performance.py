@@ -1,0 +1,93 @@
+"""What became of the mail: taken apart one way, filtered by others, each figure counted once."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import httpx
+import pytest
+
+from domain.figures import Figures
+from domain.performance import POINTS, rates, step_ms
+from store.database import Database
+from store.tables.events import Figure
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+SLICE_MS = 900_000
+
+
+async def filled(db: Database) -> None:
+    """Two IPs, two providers, one campaign, three hours; and one slice that lies before them."""
+    noon = round(NOON.timestamp() * 1000)
+    async with db.write() as session:
+        for hour in range(3):
+            for address, provider, campaign, sent in (
+                ("198.51.100.1", "gmail", "spring", 100),
+                ("198.51.100.1", "yahoo", "", 40),
+                ("198.51.100.2", "gmail", "spring", 10),
+            ):
+                session.add(
+                    Figure(
+                        address=address, slice_ms=noon + hour * 4 * SLICE_MS, provider=provider, sender="acme",
+                        campaign=campaign, attempted=sent, delivered=sent - 8, bounced=2, blocked=1, deferred=5,
+                        complained=1,
+                    )
+                )  # fmt: skip
+        session.add(
+            Figure(address="198.51.100.9", slice_ms=noon - 86_400_000, provider="gmail", attempted=999, delivered=999)
+        )
+
+
+async def asked(api: httpx.AsyncClient, **question: str) -> dict[str, object]:
+    """The figures of those three hours."""
+    span = {"since": NOON.isoformat(), "until": (NOON + dt.timedelta(hours=3)).isoformat()}
+    answer = await api.get("/v1/metrics", params=span | question)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, object] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("ip", [("198.51.100.1", 420), ("198.51.100.2", 30)]),
+        ("provider", [("gmail", 330), ("yahoo", 120)]),
+        ("sender", [("acme", 450)]),
+        ("campaign", [("spring", 330), ("", 120)]),
+    ],
+)
+async def test_figures_by_each_word_add_up_to_the_whole(
+    api: httpx.AsyncClient, db: Database, by: str, expected: list[tuple[str, int]]
+) -> None:
+    await filled(db)
+    found = await asked(api, by=by)
+    assert [(one["name"], one["attempted"]) for one in found["items"]] == expected  # type: ignore[attr-defined]
+    assert found["total"]["attempted"] == 450  # type: ignore[index]
+
+
+async def test_filters_hold_together_and_the_course_is_in_steps(api: httpx.AsyncClient, db: Database) -> None:
+    await filled(db)
+    found = await asked(api, by="provider", ip="198.51.100.1", campaign="spring")
+    assert [(one["name"], one["attempted"]) for one in found["items"]] == [("gmail", 300)]  # type: ignore[attr-defined]
+    points = [(point["at"], point["attempted"]) for point in found["points"]]  # type: ignore[attr-defined]
+    assert points == [(f"2026-03-01T{hour}:00:00Z", 100) for hour in (12, 13, 14)]
+    assert found["total"]["rates"]["bounce"] == pytest.approx(6 / (276 + 6))  # type: ignore[index]
+
+
+async def test_a_span_that_makes_no_sense_is_refused_by_its_field(api: httpx.AsyncClient, db: Database) -> None:
+    for since, until in (("2026-03-02", "2026-03-01"), ("2020-01-01", "2026-01-01")):
+        answer = await api.get("/v1/metrics", params={"since": f"{since}T00:00:00Z", "until": f"{until}T00:00:00Z"})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "since"
+    assert (await api.get("/v1/metrics", params={"until": "0001-01-01T00:00:00Z"})).status_code == 422
+
+
+def test_without_mail_there_is_no_rate() -> None:
+    assert set(rates(Figures()).model_dump().values()) == {None}
+
+
+@pytest.mark.parametrize("hours", [1, 24, 24 * 90])
+def test_a_line_has_whole_slices_and_few_points(hours: int) -> None:
+    step = step_ms(0, hours * 3_600_000, SLICE_MS)
+    assert step % SLICE_MS == 0
+    assert hours * 3_600_000 / step <= POINTS
