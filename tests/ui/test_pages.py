@@ -251,7 +251,7 @@ def test_retiring_asks_and_wants_a_reason(page: Open, state: State) -> None:
     app.text_input(key="retire_reason").input("sold")
     app = button(app, "Retire now")
     method, path, body, key = state.asked[0]
-    assert (method, path, body) == ("POST", f"/v1/ips/{ADDRESS}/retire", {"reason": "sold"})
+    assert (method, path, body) == ("POST", f"/v1/ips/{ADDRESS}/retire", {"reason": "sold", "keep": False})
     assert key
     assert "is retired" in said(app)
 

@@ -171,17 +171,41 @@ def candidates(order: dict[str, Any]) -> list[str]:
             "IP": one.get("address"),
             "Verdict": words.spoken(one.get("verdict")),
             "Why": "; ".join(str(reason) for reason in one.get("reasons") or []) or "no finding",
-            "PTR now": one.get("ptr") or one.get("existing_ptr") or "none",
+            "PTR now": one.get("ptr") or ("unknown" if one.get("ptr_state") == "unknown" else "none"),
+            "Listed neighbours": _neighbours(one),
             "Monthly": words.money(one.get("price")),
         }
         for one in offered
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    _lists(offered)
     good = _recommended(order)
     want = int(order.get("count") or 1)
     return st.multiselect(
         f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
     )
+
+
+def _neighbours(candidate: dict[str, Any]) -> str:
+    """How many of the sample are listed; the sample is a part of the network, and says so."""
+    around = candidate.get("neighbours") or {}
+    asked = around.get("asked") or []
+    if not asked:
+        return "not asked"
+    return f"{len(around.get('listed') or [])} of {len(asked)} asked in {around.get('network')}"
+
+
+def _lists(offered: list[dict[str, Any]]) -> None:
+    """What every blocklist said of every candidate; unknown is not clean."""
+    rows = [
+        {"IP": one.get("address"), "List": said.get("zone"), "Answer": words.spoken(said.get("state")),
+         "Why": said.get("reason")}
+        for one in offered
+        for said in one.get("listings") or []
+    ]  # fmt: skip
+    if rows:
+        with st.expander("What every blocklist said"):
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
 
 
 def _recommended(order: dict[str, Any]) -> list[str]:
