@@ -112,3 +112,45 @@ def test_waiting_follows_the_negative_ttl() -> None:
     assert propagation.next_ask(published=True, remaining_ttls=[30, 12], waited=0) == 30.5
     assert propagation.next_ask(published=False, remaining_ttls=[], waited=600) == 60
     assert propagation.serial_reached(1, 2**32 - 1)
+
+
+def test_another_ip_of_the_domain_takes_over_what_is_shared_and_keeps_its_own() -> None:
+    held = dns.render(WISH, dns.Existing())
+    second = WISH.model_copy(
+        update={
+            "address": "203.0.113.10",
+            "hostname": "mail-2.shop.test",
+            "siblings": ["203.0.113.9"],
+            "known_mx": ["10 mail.shop.test"],
+            "overrides": {"dmarc": ["v=DMARC1; p=reject"]},
+        }
+    )
+    shared = dns.render(second, dns.Existing())
+    for verified in (True, False):
+        taken = {r.key: r for r in dns.adopt(held, shared, "203.0.113.9", verified=verified)}
+        assert (taken["a"].expected, taken["ptr"].expected) == (["203.0.113.9"], ["mail.shop.test"])
+        assert taken["dmarc"].expected == ["v=DMARC1; p=reject"]
+        assert taken["dmarc"].previous == (["v=DMARC1; p=none"] if verified else [])
+        assert taken["spf"].others == ["203.0.113.10"]
+        old = dns_findings.judge(taken["dmarc"], answer("v=DMARC1; p=none"))
+        assert old is (dns.RecordState.PUBLISHED if verified else dns.RecordState.WRONG)
+    assert dns_findings.judge(taken["spf"], answer("v=spf1 ip4:203.0.113.9 ~all")) is dns.RecordState.PUBLISHED
+    assert dns_findings.judge(taken["spf"], answer("v=spf1 ip4:203.0.113.10 ~all")) is dns.RecordState.WRONG
+    assert shared[2].expected == ["10 mail.shop.test"], "the domain's MX, not one more"
+
+
+def test_a_key_that_is_not_ours_is_not_handed_to_an_imported_ip() -> None:
+    held = dns.render(WISH.model_copy(update={"dkim_record": None}), dns.Existing())
+    shared = dns.render(WISH.model_copy(update={"address": "203.0.113.10"}), dns.Existing())
+    assert "dkim" not in [r.key for r in dns.adopt(held, shared, "203.0.113.9", verified=True)]
+
+
+def test_servers_that_differ_at_one_serial_are_told_from_a_stale_one() -> None:
+    wanted = record("a")
+    for serial, code in ((6, "stale_server"), (7, "servers_disagree"), (8, "wrong")):
+        servers = [answer("203.0.113.9", serial=7), answer("203.0.113.8", serial=serial, server="ns2")]
+        view = dns.RecordView(
+            record=wanted, servers=servers, published=dns_findings.published_state(wanted, servers)
+        )
+        (finding,) = dns_findings.findings(view)
+        assert finding.code == code
