@@ -2,12 +2,13 @@
 
 ``python -m sandbox.payments --port 10081 --state DIR``. Cards: ``tok_visa`` and ``pm_card_visa`` pay,
 ``tok_declined`` and ``pm_card_chargeDeclined`` do not, ``tok_expired_auth`` authorises and has expired
-by the capture. Faults: ``PUT /v1/faults`` with ``lost`` and ``down`` as at the vendor.
+by the capture. Faults: ``PUT /v1/faults`` with ``lost``, ``down`` and ``slow`` as at the vendor.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -72,6 +73,8 @@ def create(gateway: Gateway) -> FastAPI:
             planned["down"] -= 1
             return JSONResponse({"detail": "The gateway is down."}, status_code=503)
         answer = await call(request)
+        if request.method != "GET":
+            await asyncio.sleep(planned.get("slow", 0) / 1000)
         if request.method != "GET" and planned.get("lost", 0) > 0:
             planned["lost"] -= 1
             return JSONResponse({"detail": "The answer was lost."}, status_code=502)

@@ -1,12 +1,14 @@
 """A vendor that sells documentation addresses: stock by region, some with a history.
 
 ``python -m sandbox.vendor --port 10080 --state DIR``. Faults: ``PUT /v1/faults`` with ``lost`` (so many
-changes are done but their answer is lost), ``down`` (so many calls are refused), ``empty`` (no stock).
+changes are done but their answer is lost), ``down`` (so many calls are refused), ``empty`` (no stock),
+``slow`` (the answer to a change comes so many milliseconds after it is done).
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -104,6 +106,8 @@ def create(vendor: Vendor) -> FastAPI:
             planned["down"] -= 1
             return problem(503, "retryable", "The vendor is down.")
         answer = await call(request)
+        if request.method != "GET":
+            await asyncio.sleep(planned.get("slow", 0) / 1000)
         if request.method != "GET" and planned.get("lost", 0) > 0:
             planned["lost"] -= 1
             vendor.keep()

@@ -84,6 +84,8 @@ class Purchase:
                 return self.pressed.is_set()
             if not self.id:
                 return False
+            if point == "payment opened":
+                return bool(await self._system.payments(self.id))
             if point in ("authorised", "captured"):
                 found = {one["status"] for one in await self._system.payments(self.id)}
                 return "captured" in found or point in found

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLABLE = ("worker", "api", "temporal")
 NEIGHBOURS = ("dns", "vendor", "payments")
 START_SECONDS = 60.0
+#: Long enough to see a change over HTTP and kill before its answer.
+SLOW_MS = 150
 #: A short warm-up day that still leaves its senders time to spend a cap.
 DAY_SECONDS = 3.0
 Json = dict[str, Any]
@@ -191,6 +193,11 @@ class System:
             assert time.monotonic() < end, f"{method} {path} was not answered"
             await asyncio.sleep(0.1)
 
+    async def slow_neighbours(self) -> None:
+        """Vendor and gateway answer a while after a change is done: whoever is killed then has not heard of it."""
+        for url in (self.settings.sandbox_vendor_url, self.settings.sandbox_payments_url):
+            (await self.http.put(f"{url}/v1/faults", json={"slow": SLOW_MS})).raise_for_status()
+
     async def payments(self, order: str | None = None) -> list[Json]:
         """What the gateway holds."""
         asked = {"order": order} if order else {}
@@ -213,6 +220,7 @@ async def running(folder: Path, database_url: str | None = None) -> AsyncIterato
     try:
         await asyncio.gather(system.command("db", "upgrade"), system.start("temporal", *NEIGHBOURS))
         await asyncio.gather(system.command("token", "bootstrap"), system.start("worker", "api"))
+        await system.slow_neighbours()
         yield system
     finally:
         for child in system._children.values():
