@@ -347,6 +347,20 @@ class Settings(BaseSettings):
         ),
     )
 
+    reports_host: str = Field("127.0.0.1", description="Address that reports by mail (bounces, complaints) come in on.")
+    reports_port: int = Field(10044, description="Port for reports by mail.")
+    reports_protocol: str = Field("smtp", pattern="^(smtp|lmtp)$", description="`smtp` or `lmtp` on that port.")
+    reports_dir: Path | None = Field(
+        None, description="Folder or Maildir that reports by mail are dropped into, watched beside the port."
+    )
+    reports_trusted: bool = Field(
+        False,
+        description=(
+            "Whether the IP that a report itself names counts (`X-Warmpath-Source`, `Source-IP`). Anybody can write a "
+            "mail that looks like a report: only where no other mail system than one's own can reach the way in."
+        ),
+    )
+
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(
         1_200, gt=0, description="Requests a minute per token, webhooks and gate leases not counted."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import settings as configuration
 from commands import lines
 from commands.reply import shown, use_rules
 from domain import reports
@@ -33,6 +35,14 @@ def parse(
             lines.write(answer)
     if unread:
         raise typer.Exit(1)
+
+
+@app.command("listen")
+def listen() -> None:
+    """Take reports by mail: SMTP or LMTP on WARMPATH_REPORTS_PORT, and from WARMPATH_REPORTS_DIR."""
+    from api.mail import service
+
+    raise typer.Exit(asyncio.run(service.run(configuration.load())))
 
 
 def _answers(file: Path) -> list[dict[str, Any]]:

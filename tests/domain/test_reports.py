@@ -1,0 +1,367 @@
+"""Reports by mail: each shape that mail systems write, and the traps in them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.replies import Class
+from domain.reports import Action, Format, Report, mime, read
+from domain.reports.counting import feedback_kind, outcome_kind
+
+CORPORA = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "dsn_arf"
+
+
+def mail(*parts: tuple[str, str], kind: str = "report; report-type=delivery-status", extra: str = "") -> bytes:
+    """A multipart of (content type, text)."""
+    body = "".join(f"--b\nContent-Type: {type_}\n\n{text}\n" for type_, text in parts)
+    head = f"From: MAILER-DAEMON@mx.example\nTo: bounces@ours.example\nMessage-ID: <r1@mx.example>\n{extra}"
+    return f'{head}Content-Type: multipart/{kind}; boundary="b"\n\n{body}--b--\n'.encode()
+
+
+def dsn(*groups: str, text: str = "sorry", kind: str = "message/delivery-status", original: str = "") -> bytes:
+    """A delivery status with a group of fields a recipient."""
+    parts = [("text/plain; charset=utf-8", text), (kind, "Reporting-MTA: dns; mx.example\n\n" + "\n\n".join(groups))]
+    if original:
+        parts.append(("message/rfc822", original))
+    return mail(*parts)
+
+
+def group(recipient: str, action: str, status: str, code: str = "") -> str:
+    """Fields of one recipient."""
+    diagnostic = f"\nDiagnostic-Code: smtp; {code}" if code else ""
+    return f"Final-Recipient: rfc822; {recipient}\nAction: {action}\nStatus: {status}{diagnostic}"
+
+
+def kinds(report: Report) -> dict[str, str]:
+    """What each recipient counts as."""
+    return {one.recipient: outcome_kind(one) for one in report.outcomes}
+
+
+def test_each_recipient_has_its_own_outcome() -> None:
+    report = read(
+        dsn(
+            group("dead@a.example", "failed", "5.1.1", "550 5.1.1 no such user"),
+            group("full@a.example", "failed", "5.2.2", "552 5.2.2 mailbox full"),
+            group("late@a.example", "delayed", "4.4.1"),
+            group("late2@a.example", "delayed", "5.1.1", "550 5.1.1 no such user"),
+            group("there@a.example", "delivered", "2.0.0"),
+            group("passed@a.example", "relayed", "2.0.0"),
+            group("list@a.example", "expanded", "2.0.0"),
+            group(
+                "blocked@a.example", "failed", "5.7.1", "550 5.7.1 client host [198.51.100.7] blocked using x.example"
+            ),
+        )
+    )
+    assert kinds(report) == {
+        "dead@a.example": "bounced",
+        "full@a.example": "failed",
+        "late@a.example": "deferred",
+        "late2@a.example": "deferred",
+        "there@a.example": "delivered",
+        "passed@a.example": "relayed",
+        "list@a.example": "expanded",
+        "blocked@a.example": "blocked",
+    }
+    assert {one.recipient for one in report.outcomes if one.reply.hard} == {"dead@a.example"}
+
+
+def test_words_of_the_text_stand_in_for_a_missing_diagnostic() -> None:
+    text = "<a@a.example>: mailbox is full\n\n<b@a.example>: user unknown\n"
+    report = read(dsn(group("a@a.example", "failed", "5.0.0"), group("b@a.example", "failed", "5.0.0"), text=text))
+    assert [one.reply.class_ for one in report.outcomes] == [Class.MAILBOX_FULL, Class.UNKNOWN_USER]
+
+
+def test_a_missing_action_is_what_the_status_says_and_no_bounce_is_made_up() -> None:
+    fields = "Final-Recipient: rfc822; a@a.example\nStatus: {}"
+    assert read(dsn(fields.format("5.1.1"))).outcomes[0].action is Action.FAILED
+    assert read(dsn(fields.format("nonsense"))).outcomes[0].action is Action.DELAYED
+
+
+def test_the_remote_host_tells_the_provider() -> None:
+    told = group("a@a.example", "failed", "5.1.1", "550 5.1.1 no such user") + "\nRemote-MTA: dns; mx1.mail.ru"
+    assert read(dsn(told)).outcomes[0].reply.provider == "mailru"
+
+
+def test_an_internationalised_report() -> None:
+    fields = "Final-Recipient: utf-8; j\\x{00F6}rg@m\\x{00FC}nchen.example\nAction: failed\nStatus: 5.1.1"
+    report = read(dsn(fields, kind="message/global-delivery-status"))
+    assert kinds(report) == {"jörg@münchen.example": "bounced"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("base64", "RmluYWwtUmVjaXBpZW50OiByZmM4MjI7IGFAYS5leGFtcGxlCkFjdGlvbjogZmFpbGVkClN0YXR1czogNS4xLjE="),
+        ("quoted-printable", "Final-Recipient: rfc822;=20a=40a.example\nAction: failed\nStatus: 5.1.1"),
+    ],
+)
+def test_transfer_encodings(encoding: str, text: str) -> None:
+    part = (f"message/delivery-status\nContent-Transfer-Encoding: {encoding}", text)
+    assert kinds(read(mail(part))) == {"a@a.example": "bounced"}
+
+
+def test_garbage_of_a_charset_is_read_as_well_as_can_be() -> None:
+    raw = dsn(group("a@a.example", "failed", "5.1.1", "550 no such user"), text="x").replace(b"utf-8", b"klingon")
+    assert kinds(read(raw.replace(b"\nx\n", b"\n\xff\xfe\x00\n"))) == {"a@a.example": "bounced"}
+
+
+def test_a_report_within_a_report_is_found() -> None:
+    inner = (
+        dsn(group("a@a.example", "failed", "5.1.1", "550 no such user")).replace(b'"b"', b'"c"').replace(b"--b", b"--c")
+    )
+    head, _, body = inner.partition(b"\n\n")
+    outer = b"From: x@example.org\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+    inner_type = next(line for line in head.split(b"\n") if line.startswith(b"Content-Type"))
+    assert kinds(read(outer + inner_type + b"\n\n" + body + b"\n--b--\n")) == {"a@a.example": "bounced"}
+
+
+def test_a_boundary_that_starts_another_is_not_taken_for_it() -> None:
+    head = b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n"
+    raw = head + b"--b\n\none\n--bb\nstill one\n--b\n\ntwo\n--b--\n"
+    assert [part.body for part in mime.read(raw).parts] == [b"one\n--bb\nstill one", b"two"]
+
+
+def test_fields_without_boundaries_are_found() -> None:
+    body = "sorry\n\nReporting-MTA: dns; x.example\n\n" + group("a@a.example", "failed", "5.1.1", "550 no such user")
+    raw = f"From: MAILER-DAEMON@x.example\nContent-Type: multipart/report; boundary=gone\n\n{body}\n"
+    assert kinds(read(raw.encode())) == {"a@a.example": "bounced"}
+
+
+QMAIL = """From: MAILER-DAEMON@mx.example
+Return-Path: <>
+Subject: failure notice
+
+Hi. This is the qmail-send program at mx.example.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+
+<a@a.example>:
+198.51.100.9 does not like recipient.
+Remote host said: 550 5.1.1 no such user
+Giving up on 198.51.100.9.
+
+<b@a.example>:
+Remote host said: 552 mailbox full
+
+--- Below this line is a copy of the message.
+
+Return-Path: <us@ours.example>
+Message-ID: <m1@ours.example>
+X-Warmpath-Source: 198.51.100.7
+"""
+EXIM = """From: Mail Delivery System <Mailer-Daemon@mx.example>
+X-Failed-Recipients: a@a.example
+Subject: Mail delivery failed: returning message to sender
+
+This message was created automatically by mail delivery software.
+
+  a@a.example
+    host mx.a.example [198.51.100.9]
+    SMTP error from remote mail server after RCPT TO:<a@a.example>:
+    550 Mailbox quota exceeded
+"""
+EXCHANGE = """From: postmaster@mx.example
+Subject: Undeliverable: hello
+
+Your message
+
+  To:      a@a.example
+  Subject: hello
+
+did not reach the following recipient(s):
+
+a@a.example on Mon, 1 Jan 2024 10:00:00 +0000
+    The recipient name is not recognized
+"""
+SENDMAIL = """From: Mail Delivery Subsystem <MAILER-DAEMON@mx.example>
+Subject: Returned mail: User unknown
+
+   ----- The following addresses had permanent fatal errors -----
+<a@a.example>
+
+   ----- Transcript of session follows -----
+... while talking to mx.a.example.:
+>>> RCPT To:<a@a.example>
+<<< 550 5.1.1 <a@a.example>... User unknown
+"""
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (QMAIL, {"a@a.example": "bounced", "b@a.example": "failed"}),
+        (EXIM, {"a@a.example": "failed"}),
+        (EXCHANGE, {"a@a.example": "bounced"}),
+        (SENDMAIL, {"a@a.example": "bounced"}),
+    ],
+)
+def test_bounces_in_words_only(raw: str, expected: dict[str, str]) -> None:
+    report = read(raw.encode())
+    assert report.format is Format.BOUNCE
+    assert kinds(report) == expected
+
+
+def test_the_mail_that_came_back_is_known_by_its_headers() -> None:
+    quoted = read(QMAIL.encode()).original
+    assert (quoted.message_id, quoted.source) == ("m1@ours.example", "198.51.100.7")
+    attached = read(
+        dsn(group("a@a.example", "failed", "5.1.1"), original="Message-ID: <m2@ours.example>\nSubject: x\n\nx")
+    )
+    assert attached.original.message_id == "m2@ours.example"
+
+
+def test_a_warning_is_a_delay() -> None:
+    raw = EXIM.replace("Mail delivery failed: returning message to sender", "Warning: message 1abc delayed 24 hours")
+    assert kinds(read(raw.replace("550 Mailbox", "450 Mailbox").encode())) == {"a@a.example": "deferred"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Auto-Submitted: auto-replied\nSubject: Re: hello",
+        "X-Autoreply: yes\nSubject: hello",
+        "Precedence: auto_reply\nSubject: hello",
+        "Subject: Out of office: hello",
+        "Subject: =?utf-8?q?Automatische_Antwort=3A_hello?=",
+    ],
+)
+def test_an_auto_reply_is_no_bounce(headers: str) -> None:
+    raw = f"From: a@a.example\nTo: bounces@ours.example\n{headers}\n\nI am away. 550 5.1.1 no such user\n"
+    report = read(raw.encode())
+    assert (report.format, report.outcomes) == (Format.AUTO_REPLY, ())
+
+
+def test_a_read_receipt_and_a_letter_are_no_bounces() -> None:
+    receipt = mail(("message/disposition-notification", "Disposition: manual-action"), kind="report")
+    assert read(receipt).format is Format.RECEIPT
+    assert read(b"From: a@a.example\nSubject: hello\n\nhello\n").format is Format.OTHER
+
+
+def arf(type_: str) -> bytes:
+    """A feedback report."""
+    told = f"Feedback-Type: {type_}\nSource-IP: 198.51.100.7\nOriginal-Rcpt-To: <A@a.example>\nArrival-Date: x"
+    original = "Message-ID: <m1@ours.example>\nDate: Mon, 01 Jan 2024 10:00:00 +0000\n\nx"
+    return mail(
+        ("message/feedback-report", told), ("message/rfc822", original), kind="report; report-type=feedback-report"
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        ("abuse", "complained"),
+        ("fraud", "complained"),
+        ("virus", "complained"),
+        ("not-spam", "feedback"),
+        ("auth-failure", "feedback"),
+        ("dmarc", "feedback"),
+        ("unheard-of", "feedback"),
+        ("opt-out", "unsubscribed"),
+    ],
+)
+def test_which_feedback_is_a_complaint(type_: str, kind: str) -> None:
+    report = read(arf(type_))
+    assert report.feedback is not None
+    assert feedback_kind(report.feedback) == kind
+    assert (report.feedback.source_ip, report.recipients) == ("198.51.100.7", ("a@a.example",))
+    assert report.original.message_id == "m1@ours.example"
+
+
+def test_outlooks_complaint_of_the_older_shape() -> None:
+    original = "X-HmXmrOriginalRecipient: a@hotmail.example\nMessage-ID: <m1@ours.example>\n\nx"
+    raw = mail(("message/rfc822", original), kind="mixed", extra="Subject: complaint about message from 198.51.100.7\n")
+    report = read(raw)
+    assert report.feedback is not None
+    assert (report.feedback.complaint, report.feedback.source_ip) == (True, "198.51.100.7")
+    assert report.recipients == ("a@hotmail.example",)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0" * 50, b"\x89PNG\r\n\x1a\n" * 20, b"no header at all"])
+def test_what_is_no_mail_says_so(raw: bytes) -> None:
+    report = read(raw)
+    assert report.format is Format.UNREADABLE
+    assert report.reason
+
+
+def test_a_report_without_its_facts_says_so() -> None:
+    report = read(mail(("text/html", "<p>hello</p>")).replace(b"MAILER-DAEMON@mx.example", b"a@a.example"))
+    assert report.format is Format.UNREADABLE
+
+
+@given(st.binary(max_size=2_000))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_break_the_reader(raw: bytes) -> None:
+    read(raw)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_no_broken_report_breaks_the_reader(data: st.DataObject) -> None:
+    whole = data.draw(
+        st.sampled_from([dsn(group("a@a.example", "failed", "5.1.1", "550 x")), arf("abuse"), QMAIL.encode()])
+    )
+    start = data.draw(st.integers(0, len(whole)))
+    middle = data.draw(st.binary(max_size=60))
+    for one in read(whole[:start] + middle + whole[data.draw(st.integers(start, len(whole))) :]).outcomes:
+        outcome_kind(one)
+
+
+def nested(levels: int) -> bytes:
+    """Multiparts within each other."""
+    head = b"From: a@example.org\n"
+    return head + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(levels))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        nested(3_000),
+        b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 200_000,
+        b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b"<a@b.example>:\n550 no\n" * 100_000,
+        b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b"a@" * 1_000_000,
+        b"X: " + b"y" * 5_000_000,
+        b"From: a@example.org\n" + b"X: y\n z\n" * 300_000,
+        dsn(*[group(f"a{n}@b.example", "failed", "5.0.0") for n in range(20_000)], text="word " * 50_000),
+        b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b"-" * 500_000 + b"\n" + b" " * 500_000,
+        b"From: MAILER-DAEMON@x\nSubject: failure notice\nContent-Type: text/html\n\n" + b"<p " * 300_000,
+    ],
+    ids=["nested", "parts", "recipients", "at signs", "one header", "headers", "groups", "dashes", "tags"],
+)
+def test_huge_and_hostile_mails_take_little_time(raw: bytes) -> None:
+    began = time.process_time()
+    read(raw)
+    assert time.process_time() - began < 2.0  # measured: at most 0.5 s
+
+
+#: File, then what its recipients count as.
+EXPECTED = {
+    "kumomta_rfc3464_1.eml": {"louisl@larry.slip.umd.edu": "failed"},
+    "kumomta_rfc3464_2.eml": {
+        "arathib@vnet.ibm.com": "bounced",
+        "johnh@hpnjld.njd.hp.com": "deferred",
+        "wsnell@sdcc13.ucsd.edu": "bounced",
+    },
+    "kumomta_rfc3464_3.eml": {"nair_s": "bounced"},
+    "kumomta_rfc3464_4.eml": {"thomas@de-montfort.ac.uk": "deferred"},
+    "kumomta_rfc3464_5.eml": {"recipient@domain.com": "failed"},
+    "kumomta_rfc3464_6.eml": {"redacted@example.com": "failed"},
+    "kumomta_rfc3464_obsolete_arrival_date.eml": {"user@example.com": "bounced"},
+}
+
+
+@pytest.mark.skipif(not CORPORA.exists(), reason="../shared/corpora is not there: real reports are NOT tried")
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_delivery_reports(name: str) -> None:
+    assert kinds(read((CORPORA / name).read_bytes())) == EXPECTED[name]
+
+
+@pytest.mark.skipif(not CORPORA.exists(), reason="../shared/corpora is not there: real reports are NOT tried")
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_real_complaints(number: int) -> None:
+    report = read((CORPORA / f"kumomta_rfc5965_{number}.eml").read_bytes())
+    assert report.feedback is not None
+    assert feedback_kind(report.feedback) == "complained"
