@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.tables.events import MailEvent
-
-#: Rows of one message that are looked at; a message goes to few recipients.
-_MOST = 100
+#: The literals are those of the index on message ids. A message goes to few recipients.
+_FIND = sa.text(
+    "SELECT address, at_ms, sender, campaign, message_id, recipient FROM mail_event "
+    "WHERE message_id IN (:whole, :angled, :left) AND kind IN ('sent', 'delivered') AND message_id <> '' "
+    "AND address <> '' ORDER BY at_ms LIMIT 100"
+)
 
 
 @dataclass(frozen=True)
 class Mailed:
-    """A mail that was sent: from which IP, when (epoch milliseconds)."""
+    """A mail that was sent: from which IP, when (epoch milliseconds), for whom."""
 
     address: str
     sent_ms: int
+    sender: str
+    campaign: str
     message_id: str
     recipient: str
 
@@ -37,23 +40,11 @@ async def find(session: AsyncSession, message_id: str, recipients: Sequence[str]
     """
     if not message_id:
         return None
-    left = message_id.partition("@")[0]
-    rows = (
-        await session.exec(
-            select(MailEvent)
-            .where(col(MailEvent.message_id).in_([message_id, f"<{message_id}>", left]))
-            .where(col(MailEvent.kind).in_(["sent", "delivered"]))
-            .where(col(MailEvent.address) != "")
-            .order_by(sa.asc(col(MailEvent.at_ms)))
-            .limit(_MOST)
-        )
-    ).all()
+    names = {"whole": message_id, "angled": f"<{message_id}>", "left": message_id.partition("@")[0]}
+    rows = (await (await session.connection()).execute(_FIND, names)).all()
+    mails = [Mailed(*row) for row in rows]
     for recipient in recipients:
-        for row in rows:
-            if recipient and row.recipient.lower() == recipient:
-                return _mailed(row)
-    return _mailed(rows[0]) if len({row.recipient.lower() for row in rows}) == 1 else None
-
-
-def _mailed(row: MailEvent) -> Mailed:
-    return Mailed(row.address, row.at_ms, row.message_id, row.recipient)
+        for mail in mails:
+            if recipient and mail.recipient.lower() == recipient:
+                return mail
+    return mails[0] if len({mail.recipient.lower() for mail in mails}) == 1 else None

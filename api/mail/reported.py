@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import mailbox
-from domain.events import Kind, MailEvent
+from domain.events import LOCAL, Kind, MailEvent
 from domain.reports import Outcome, Report
 from domain.reports.counting import feedback_kind, outcome_kind
 from domain.words import MailboxProvider
@@ -35,6 +35,7 @@ class Told:
     provider: str
     at: str
     event_id: str
+    reply_class: str = ""
 
 
 def verp(address: str) -> str:
@@ -68,7 +69,8 @@ def _outcome(one: Outcome, carried: str, own_id: str, date: str) -> Told | None:
         return None
     known = tuple(dict.fromkeys(name for name in (one.original, carried, one.recipient) if name))
     event_id = _event_id(own_id, one.recipient or carried)
-    return Told(Kind(word), known, one.text, one.reply.provider, one.at or date, event_id)
+    reply_class = one.reply.class_.value if one.reply.remote else LOCAL
+    return Told(Kind(word), known, one.text, one.reply.provider, one.at or date, event_id, reply_class)
 
 
 def _event_id(own_id: str, recipient: str) -> str:
@@ -101,12 +103,15 @@ async def events(
                 event_id=one.event_id,
                 kind=one.kind,
                 address=address,
+                sender=mail.sender if mail else "",
+                campaign=mail.campaign if mail else "",
                 provider=_provider(recipient, one.provider),
                 at_ms=_moment(one.at, now_ms) or now_ms,
                 sent_ms=sent_ms,
                 recipient=recipient,
                 message_id=mail.message_id if mail else report.original.message_id,
                 detail=one.detail,
+                reply_class=one.reply_class,
             )
         )
     return found

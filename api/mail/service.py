@@ -55,6 +55,7 @@ async def run(settings: Settings) -> int:
     if watching is not None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+    await taker.close()
     await db.close()
     log.info("takes no more reports", **taker.taken)
     return 0

@@ -13,6 +13,7 @@ from domain.events import MailEvent
 from domain.reports import Format, Report
 from settings import Settings
 from store.database import Database
+from store.events_intake import Batch, Intake
 
 log = structlog.get_logger()
 
@@ -26,7 +27,12 @@ class Taker:
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
+        self._intake = Intake(db, intake.tell, day_seconds=settings.day_seconds)
         self.taken: dict[str, int] = {}
+
+    async def close(self) -> None:
+        """Let what waits be committed."""
+        await self._intake.close()
 
     async def take(self, raw: bytes, *, sent_to: str, now: float) -> Report:
         """Store what a mail reports; each report counts once, however often it comes.
@@ -47,7 +53,7 @@ class Taker:
                     now_ms=int(now * 1000),
                     trust=self._settings.reports_trusted,
                 )
-            await intake.store(self._db, found, self._settings)
+            await self._intake.take(Batch(found))
         self.taken[report.format.value] = self.taken.get(report.format.value, 0) + 1
         quiet = report.format in (Format.DSN, Format.BOUNCE, Format.ARF, Format.AUTO_REPLY, Format.RECEIPT)
         (log.debug if quiet else log.warning)(

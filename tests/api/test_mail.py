@@ -1,0 +1,251 @@
+"""Reports by mail: stored once, on the IP and the day of the mail they are about, before they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from api.mail import folder, listener
+from api.mail.reported import verp
+from api.mail.taking import Taker
+from domain.events import Kind, MailEvent
+from domain.words import MailboxProvider
+from settings import Settings
+from store import events
+from store.database import Database
+from store.events_intake import Batch, Intake
+
+IP = "198.51.100.7"
+DAY = 86_400
+NOW = 20_000 * DAY + 50_000
+SENT = NOW - 2 * DAY
+
+
+def bounce(
+    recipient: str = "ada@gmail.com",
+    code: str = "550 5.1.1 no such user",
+    *,
+    action: str = "failed",
+    message_id: str = "m1@ours.example",
+    report_id: str = "r1@mx.example",
+    source: str = "",
+) -> bytes:
+    """A delivery report about a mail of ours."""
+    return (
+        f"From: MAILER-DAEMON@mx.example\nTo: bounces@ours.example\nMessage-ID: <{report_id}>\n"
+        f"Date: {formatdate(NOW)}\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+        f"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+        f"Final-Recipient: rfc822; {recipient}\nAction: {action}\nStatus: {code[4:9]}\n"
+        f"Diagnostic-Code: smtp; {code}\n\n"
+        f"--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <{message_id}>\nDate: {formatdate(SENT)}\n"
+        f"{f'X-Warmpath-Source: {source}' if source else ''}\n\n--b--\n"
+    ).encode()
+
+
+def complaint(type_: str = "abuse", message_id: str = "m1@ours.example") -> bytes:
+    """A feedback report about a mail of ours."""
+    return (
+        f"From: fbl@mx.example\nTo: fbl@ours.example\nMessage-ID: <{type_}@mx.example>\nDate: {formatdate(NOW)}\n"
+        f"Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\n"
+        f"Content-Type: message/feedback-report\n\nFeedback-Type: {type_}\nOriginal-Rcpt-To: ada@gmail.com\n"
+        f"Source-IP: {IP}\n\n--b\nContent-Type: message/rfc822\n\nMessage-ID: <{message_id}>\n\nx\n--b--\n"
+    ).encode()
+
+
+@pytest.fixture
+async def taker(db: Database, settings: Settings) -> AsyncIterator[Taker]:
+    """A way in, and a mail that was sent two days ago."""
+    intake = Intake(db, lambda *_: _nothing())
+    await intake.take(
+        Batch(
+            [
+                MailEvent(
+                    source="kumomta", event_id="s1", kind=Kind.SENT, address=IP, at_ms=SENT * 1000, sender="acme",
+                    campaign="spring", recipient="ada@gmail.com", message_id="<m1@ours.example>",
+                    provider=MailboxProvider.GMAIL,
+                )
+            ]
+        )
+    )  # fmt: skip
+    await intake.close()
+    made = Taker(db, settings)
+    yield made
+    await made.close()
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def rows(db: Database) -> list[tuple[str, ...]]:
+    """Kind, IP, sender, campaign, recipient and class of what came by mail."""
+    async with db.read() as session:
+        found = await (await session.connection()).execute(
+            sa.text(
+                "SELECT kind, address, sender, campaign, recipient, reply_class FROM mail_event "
+                "WHERE source = 'mail' ORDER BY recipient, kind"
+            )
+        )
+    return [tuple(row) for row in found]
+
+
+async def figure(db: Database, name: str, day: int) -> int:
+    """A sum of the IP at Gmail on the day of an instant (epoch seconds)."""
+    start = (day - day % DAY) * 1000
+    async with db.read() as session:
+        sums = await events.sums(session, IP, start, start + DAY * 1000)
+    return int(getattr(sums[MailboxProvider.GMAIL], name)) if MailboxProvider.GMAIL in sums else 0
+
+
+async def test_a_bounce_is_of_the_ip_sender_campaign_and_day_of_its_mail(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(), sent_to="bounces@ours.example", now=NOW)
+    assert await rows(db) == [("bounced", IP, "acme", "spring", "ada@gmail.com", "unknown_user")]
+    assert await figure(db, "bounced", SENT) == 1
+    assert await figure(db, "bounced", NOW) == 0
+
+
+async def test_the_same_report_counts_once(taker: Taker, db: Database) -> None:
+    for _ in range(3):
+        await taker.take(bounce(), sent_to="", now=NOW)
+    assert await figure(db, "bounced", SENT) == 1
+
+
+async def test_full_mailboxes_and_policy_are_no_bounces(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(code="552 5.2.2 mailbox full", report_id="r2"), sent_to="", now=NOW)
+    await taker.take(bounce(code="550 5.7.1 rejected by policy", report_id="r3"), sent_to="", now=NOW)
+    assert await figure(db, "bounced", SENT) == 0
+    assert await figure(db, "failed", SENT) == 2
+
+
+async def test_a_delayed_recipient_of_a_bounce_is_deferred(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(action="delayed"), sent_to="", now=NOW)
+    assert [row[0] for row in await rows(db)] == ["deferred"]
+    assert await figure(db, "bounced", SENT) == 0
+
+
+async def test_a_delivered_recipient_is_nothing_new(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(action="delivered", code="250 2.0.0 ok"), sent_to="", now=NOW)
+    assert await rows(db) == []
+
+
+async def test_complaints_count_once_on_the_day_the_mail_was_sent(taker: Taker, db: Database) -> None:
+    await taker.take(complaint(), sent_to="", now=NOW)
+    await taker.take(complaint("fraud"), sent_to="", now=NOW)
+    assert await figure(db, "complained", SENT) == 1
+    assert await figure(db, "complained", NOW) == 0
+
+
+@pytest.mark.parametrize("type_", ["not-spam", "auth-failure", "dmarc"])
+async def test_other_feedback_is_no_complaint(taker: Taker, db: Database, type_: str) -> None:
+    await taker.take(complaint(type_), sent_to="", now=NOW)
+    assert await figure(db, "complained", SENT) == 0
+
+
+async def test_words_of_the_own_mail_system_count_nowhere(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(code="451 4.4.1 connect to mx.example: Connection timed out"), sent_to="", now=NOW)
+    assert [row[-1] for row in await rows(db)] == ["local"]
+    assert await figure(db, "failed", SENT) == 0
+
+
+async def test_a_report_about_mail_that_nobody_knows_counts_into_no_sum(taker: Taker, db: Database) -> None:
+    text = bounce(
+        message_id="other@ours.example", source=IP, code=f"550 5.7.1 client host [{IP}] blocked using x.example"
+    )
+    await taker.take(text, sent_to="", now=NOW)
+    assert [row[:2] for row in await rows(db)] == [("blocked", "")]
+
+
+async def test_a_trusted_report_names_its_ip(db: Database, settings: Settings) -> None:
+    taker = Taker(db, settings.model_copy(update={"reports_trusted": True}))
+    await taker.take(bounce(message_id="other@ours.example", source=f"{IP}; campaign=x"), sent_to="", now=NOW)
+    await taker.close()
+    assert [row[:2] for row in await rows(db)] == [("bounced", IP)]
+
+
+async def test_a_block_of_the_ip_told_by_mail_stops_it(taker: Taker, db: Database) -> None:
+    await taker.take(bounce(code=f"550 5.7.1 client host [{IP}] blocked using x.example"), sent_to="", now=NOW)
+    async with db.read() as session:
+        told = (await (await session.connection()).execute(sa.text("SELECT COUNT(*) FROM outbox"))).scalar_one()
+    assert told == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "recipient"),
+    [
+        ("bounces+ada=gmail.com@ours.example", "ada@gmail.com"),
+        ("b-Ada=Gmail.com@ours.example", "ada@gmail.com"),
+        ("bounces@ours.example", ""),
+        ("", ""),
+    ],
+)
+def test_verp(address: str, recipient: str) -> None:
+    assert verp(address) == recipient
+
+
+async def test_verp_tells_an_alias_from_whom_was_written_to(taker: Taker, db: Database) -> None:
+    await taker.take(bounce("alias@elsewhere.example"), sent_to="bounces+ada=gmail.com@ours.example", now=NOW)
+    assert [row[4] for row in await rows(db)] == ["ada@gmail.com"]
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+async def test_a_report_over_the_socket(
+    taker: Taker, db: Database, free_port: Callable[[], int], protocol: str
+) -> None:
+    port = free_port()
+    server = await listener.listen(taker, "127.0.0.1", port, protocol)
+
+    def send() -> None:
+        kind = smtplib.LMTP if protocol == "lmtp" else smtplib.SMTP
+        with kind("127.0.0.1", port) as client:
+            client.sendmail("", ["bounces@ours.example"], bounce())
+            client.sendmail("", ["bounces@ours.example"], bounce())
+
+    try:
+        await asyncio.to_thread(send)
+        # Answered means stored: nothing is waited for.
+        assert len(await rows(db)) == 1
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_what_cannot_be_stored_is_not_taken(taker: Taker, db: Database, free_port: Callable[[], int]) -> None:
+    async with db.write() as session:
+        await (await session.connection()).execute(sa.text("ALTER TABLE mail_event RENAME TO gone"))
+    port = free_port()
+    server = await listener.listen(taker, "127.0.0.1", port, "smtp")
+
+    def send() -> int:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            try:
+                client.sendmail("", ["bounces@ours.example"], bounce())
+            except smtplib.SMTPDataError as error:
+                return error.smtp_code
+        return 250
+
+    try:
+        assert await asyncio.to_thread(send) == 451
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("maildir", [True, False])
+async def test_a_folder_is_emptied_once(taker: Taker, db: Database, tmp_path: Path, maildir: bool) -> None:
+    root = tmp_path / "reports"
+    coming = root / "new" if maildir else root
+    for one in (coming, root / "cur" if maildir else root):
+        one.mkdir(parents=True, exist_ok=True)
+    (coming / "1").write_bytes(bounce())
+    (coming / ".2").write_bytes(bounce("bob@gmail.com")[:100])
+    assert await folder.look(taker, root) == 1
+    assert await folder.look(taker, root) == 0
+    assert [row[4] for row in await rows(db)] == ["ada@gmail.com"]
+    assert (root / "cur" / "1:2,S" if maildir else root / "done" / "1").exists()
+    assert (coming / ".2").exists()
