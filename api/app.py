@@ -29,6 +29,7 @@ from api.routes import (
     webhooks,
 )
 from api.webhooks import intake
+from domain import replies
 from settings import Settings
 from store.database import Database
 from store.secrets import Secrets
@@ -49,6 +50,8 @@ def create(
     """The application; tests hand in their own store and client."""
     chosen = settings or configuration.load()
     logs.configure(chosen)
+    if chosen.reply_rules_dir is not None:
+        replies.use(chosen.reply_rules_dir)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

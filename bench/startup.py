@@ -38,11 +38,11 @@ NAMES = (
 
 def _environment(var: Path) -> dict[str, str]:
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(12)]
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(13)]
         free = [one.getsockname()[1] for one in held]
     names = (
         "API", "CONSOLE", "CODEC", "TEMPORAL", "TEMPORAL_UI", "SMTP", "SANDBOX_SENDERS", "GATE_POLICY",
-        "GATE_SOCKETMAP", "GATE_HTTP",
+        "GATE_SOCKETMAP", "GATE_HTTP", "REPORTS",
     )  # fmt: skip
     ports = {f"WARMPATH_{name}_PORT": str(port) for name, port in zip(names, free, strict=False)}
     return {
@@ -50,8 +50,8 @@ def _environment(var: Path) -> dict[str, str]:
         **ports,
         "WARMPATH_SANDBOX_DNS_PORT": str(_five_in_a_row()),
         "WARMPATH_VAR_DIR": str(var),
-        "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{free[10]}",
-        "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{free[11]}",
+        "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{free[11]}",
+        "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{free[12]}",
         "PYTHONUNBUFFERED": "1",
     }
 

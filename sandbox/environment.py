@@ -37,6 +37,7 @@ class Ports:
     gate_policy: int
     gate_socketmap: int
     gate_http: int
+    reports: int
 
     @classmethod
     def of(cls, settings: Settings) -> Ports:
@@ -55,6 +56,7 @@ class Ports:
             gate_policy=settings.gate_policy_port,
             gate_socketmap=settings.gate_socketmap_port,
             gate_http=settings.gate_http_port,
+            reports=settings.reports_port,
         )
 
 

@@ -155,6 +155,13 @@ def product(ports: Ports, settings: Settings) -> list[Part]:
             15,
         ),
         Part(
+            "reports",
+            (sys.executable, "cli.py", "bounce", "listen"),
+            listens(ports.reports),
+            f"{HOST}:{ports.reports} takes bounces and complaints by mail",
+            10,
+        ),
+        Part(
             "codec", _module("api.codec_server"), listens(ports.codec), "lets the Temporal UI decode payloads"
         ),
         Part(

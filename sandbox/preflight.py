@@ -84,6 +84,7 @@ def free_ports(ports: Ports) -> None:
         "vendor": "WARMPATH_SANDBOX_VENDOR_URL", "payments": "WARMPATH_SANDBOX_PAYMENTS_URL",
         "senders": "WARMPATH_SANDBOX_SENDERS_PORT", "gate_policy": "WARMPATH_GATE_POLICY_PORT",
         "gate_socketmap": "WARMPATH_GATE_SOCKETMAP_PORT", "gate_http": "WARMPATH_GATE_HTTP_PORT",
+        "reports": "WARMPATH_REPORTS_PORT",
     }  # fmt: skip
     claimed: dict[int, str] = {}
     for name, port in asdict(ports).items():

@@ -6,6 +6,8 @@ Never from the code alone and never from another system's label. The rules are d
 from __future__ import annotations
 
 import functools
+import logging
+import time
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +24,11 @@ from domain.replies.words import (
     Object,
     Retry,
 )
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between looks for changed rule files.
+LOOK_SECONDS = 5.0
 
 __all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "template", "use"]
 
@@ -56,38 +63,65 @@ def classify(text: str, provider: str | None = None, *, host: str = "") -> Reply
         host: name of the server that replied, if it is known; tells the provider where ``provider`` does not.
     """
     parts = take_apart(text)
+    known = rules()
     told = str(provider) if provider else ""
     if host and told in ("", "other"):
-        told = rules().provider_of_host(host)
-    told = told or rules().provider_of_host(parts.domain)
+        told = known.provider_of_host(host)
+    told = told or known.provider_of_host(parts.domain)
     return _decide(parts._replace(domain=""), told)  # the domain differs from mail to mail, the meaning does not
 
 
 def use(folder: Path | None) -> None:
     """Take the rules of a folder before the shipped ones; None: only the shipped ones.
 
+    Changed files of the folder are taken up by themselves within ``LOOK_SECONDS``. One that is wrong then changes
+    nothing and is named in the log.
+
     Raises:
         BadRules: names file, rule and fault; the rules in force stay.
     """
+    seen = _stamp(folder)
     _State.rules = Rules(files(folder))
+    _State.folder, _State.seen, _State.looked = folder, seen, time.monotonic()
     _decide.cache_clear()
 
 
 class _State:
     rules: Rules | None = None
+    folder: Path | None = None
+    seen: tuple[tuple[str, int, int], ...] = ()
+    looked = 0.0
+
+
+def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
+    if folder is None:
+        return ()
+    found = ((one.name, one.stat()) for one in sorted(folder.glob("*.toml")))
+    return tuple((name, about.st_mtime_ns, about.st_size) for name, about in found)
 
 
 def rules() -> Rules:
-    """The rules in force, read at first use."""
+    """The rules in force: read at first use, and again when files of the folder changed."""
     if _State.rules is None:
-        _State.rules = Rules(files(None))
+        use(None)
+    elif _State.folder is not None and time.monotonic() - _State.looked >= LOOK_SECONDS:
+        _State.looked = time.monotonic()
+        try:
+            seen = _stamp(_State.folder)
+            if seen != _State.seen:
+                _State.seen = seen
+                use(_State.folder)
+        except (BadRules, OSError) as error:
+            _log.warning("reply rules stay as they were: %s", getattr(error, "detail", error))
+    assert _State.rules is not None
     return _State.rules
 
 
 # Bounces repeat: the same words come by the thousand, with another address in each.
 @functools.lru_cache(maxsize=20_000)
 def _decide(parts: Parts, told: str) -> Reply:
-    known = rules()
+    known = _State.rules
+    assert known is not None
     provider = known.provider(f"{parts.before} {parts.words}", told)
     rule = known.first(parts, provider)
     class_ = rule.given.class_ if rule else _without_rule(parts)

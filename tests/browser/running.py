@@ -100,7 +100,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
     """Everything that ``make up`` starts, on free ports and without the first fleet."""
     (var / "sandbox").mkdir(parents=True, exist_ok=True)
     (var / "sandbox" / "seeded").touch()
-    api, console, codec, temporal, temporal_ui, smtp, vendor, payments, senders, *gates = free_ports(12)
+    api, console, codec, temporal, temporal_ui, smtp, vendor, payments, senders, *gates = free_ports(13)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")} | {
         "WARMPATH_VAR_DIR": str(var),
         "WARMPATH_API_PORT": str(api),
@@ -116,6 +116,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
         "WARMPATH_GATE_POLICY_PORT": str(gates[0]),
         "WARMPATH_GATE_SOCKETMAP_PORT": str(gates[1]),
         "WARMPATH_GATE_HTTP_PORT": str(gates[2]),
+        "WARMPATH_REPORTS_PORT": str(gates[3]),
         "WARMPATH_DAY_SECONDS": str(day_seconds),
     }
     log = var / "up.log"

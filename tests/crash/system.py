@@ -64,6 +64,7 @@ def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
         "WARMPATH_GATE_POLICY_PORT": str(policy),
         "WARMPATH_GATE_SOCKETMAP_PORT": str(maps),
         "WARMPATH_GATE_HTTP_PORT": str(status),
+        "WARMPATH_REPORTS_PORT": str(free_port()),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
         "WARMPATH_DRAIN_SECONDS": "2",

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain import replies
-from domain.events import Kind, deferral_kind, failure_kind
+from domain.events import Kind, deferral, failure
 from domain.replies import BadRules, Class, Object, Retry, classify, template
 
 IP = "198.51.100.7"
@@ -227,12 +227,13 @@ def test_when_to_try_again(text: str, retry: Retry) -> None:
 
 
 def test_events_take_their_kind_from_the_reply() -> None:
-    assert failure_kind("550 5.1.1 no such user") is Kind.BOUNCED
-    assert failure_kind("550 5.7.1 blocked using zen.spamhaus.org, client host [198.51.100.7]") is Kind.BLOCKED
-    assert failure_kind("550 5.7.1 rejected by policy") is Kind.FAILED
-    assert failure_kind("552 5.2.2 mailbox full") is Kind.FAILED
-    assert deferral_kind(f"421 4.7.1 [TS03] All messages from {IP} permanently deferred") is Kind.BLOCKED
-    assert deferral_kind(f"421 4.7.0 [TSS04] Messages from {IP} temporarily deferred") is Kind.DEFERRED
+    assert failure("550 5.1.1 no such user") == (Kind.BOUNCED, "unknown_user")
+    assert failure("550 5.7.1 blocked using zen.spamhaus.org, client host [198.51.100.7]")[0] is Kind.BLOCKED
+    assert failure("550 5.7.1 rejected by policy")[0] is Kind.FAILED
+    assert failure("552 5.2.2 mailbox full") == (Kind.FAILED, "mailbox_full")
+    assert failure("KumoMTA internal: no such user") == (Kind.FAILED, "local")
+    assert deferral(f"421 4.7.1 [TS03] All messages from {IP} permanently deferred")[0] is Kind.BLOCKED
+    assert deferral(f"421 4.7.0 [TSS04] Messages from {IP} temporarily deferred") == (Kind.DEFERRED, "ip_throttled")
 
 
 def test_replies_of_one_kind_share_a_template() -> None:
@@ -258,6 +259,24 @@ def test_an_installations_rules_win_and_can_be_taken_away(tmp_path: Path) -> Non
     finally:
         replies.use(None)
     assert classify("550 5.1.1 no such user").rule == "user-unknown"
+
+
+def test_changed_rule_files_are_taken_up_and_wrong_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(replies, "LOOK_SECONDS", 0.0)
+    try:
+        replies.use(tmp_path)
+        assert classify("550 5.1.1 no such user").rule == "user-unknown"
+        (tmp_path / "own.toml").write_text(OWN)
+        assert classify("550 5.1.1 no such user").rule == "ours"
+        (tmp_path / "own.toml").write_text(OWN + "[[rule]")
+        assert classify("550 5.1.1 no such user").rule == "ours"
+        assert "no TOML" in caplog.text
+        (tmp_path / "own.toml").unlink()
+        assert classify("550 5.1.1 no such user").rule == "user-unknown"
+    finally:
+        replies.use(None)
 
 
 @pytest.mark.parametrize(

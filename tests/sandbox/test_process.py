@@ -111,7 +111,7 @@ def ports(taken: int) -> Ports:
             return int(probe.getsockname()[1])
 
     others = ("console", "codec", "temporal", "temporal_ui", "smtp", "vendor", "payments", "senders")
-    rest = {name: free() for name in (*others, "gate_policy", "gate_socketmap", "gate_http")}
+    rest = {name: free() for name in (*others, "gate_policy", "gate_socketmap", "gate_http", "reports")}
     return Ports(api=taken, dns=free_block(), **rest)
 
 

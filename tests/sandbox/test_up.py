@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = {"api", "console", "codec", "dns", "gate", "payments", "senders", "smtp", "temporal", "vendor", "worker"}
+PARTS = {
+    *("api", "console", "codec", "dns", "gate", "payments", "reports", "senders", "smtp", "temporal"),
+    *("vendor", "worker"),
+}
 SECONDS = 120.0
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
@@ -60,6 +63,7 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
         "WARMPATH_GATE_POLICY_PORT": gate,
         "WARMPATH_GATE_SOCKETMAP_PORT": str(int(gate) + 1),
         "WARMPATH_GATE_HTTP_PORT": str(int(gate) + 2),
+        "WARMPATH_REPORTS_PORT": str(int(gate) + 3),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",
         "WARMPATH_SANDBOX_PAYMENTS_URL": f"http://127.0.0.1:{payments}",
     }
