@@ -25,11 +25,13 @@ from api.routes import webhooks
 from api.webhooks import generic, sendgrid, ses
 from api.webhooks.reading import Rejected
 from domain.events import Kind
-from domain.words import MailboxProvider
+from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events
+from store import events, ips, ledger
 from store.database import Database
 from store.tables.events import MailEvent
+from store.tables.ips import Ip
+from store.tables.ledger import LedgerWindow
 from store.tables.outbox import OutboxRow
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora" / "webhooks"
@@ -206,19 +208,51 @@ async def test_a_subscription_of_an_accepted_topic_is_confirmed(
     assert fetched == [CERT_URL, url]
 
 
-async def test_a_critical_alert_is_on_its_way_to_two_workflows_with_its_event(
-    client: httpx.AsyncClient, db: Database
+def _blocked(source: str) -> dict[str, Any]:
+    """What each source posts when an IP must stop."""
+    reply = "550 5.7.606 Access denied, banned sending IP [198.51.100.7]"
+    if source == "generic":
+        event = {"id": "al", "kind": "alert", "ip": IP, "severity": "critical", "detail": "listed"}
+        return _generic(json.dumps(event).encode())
+    if source == "sendgrid":
+        bounce = {
+            "sg_event_id": "b", "event": "bounce", "ip": IP, "email": "a@outlook.com", "timestamp": time.time(),
+            "reason": reply,
+        }  # fmt: skip
+        return _sendgrid(json.dumps([bounce]).encode())
+    mail = {
+        "messageId": "m", "timestamp": "2026-01-01T00:00:00.000Z", "destination": ["a@outlook.com"],
+        "tags": {"ses:outgoing-ip": [IP]},
+    }  # fmt: skip
+    recipient = {"emailAddress": "a@outlook.com", "status": "5.7.606", "diagnosticCode": f"smtp; {reply}"}
+    bounce = {"bounceType": "Permanent", "bouncedRecipients": [recipient], "timestamp": mail["timestamp"]}
+    return {"json": _sns(json.dumps({"eventType": "Bounce", "mail": mail, "bounce": bounce}))}
+
+
+@pytest.mark.parametrize("source", ["generic", "sendgrid", "ses"])
+async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_two_workflows(
+    client: httpx.AsyncClient, db: Database, source: str
 ) -> None:
-    body = json.dumps(
-        {"id": "al", "kind": "alert", "ip": IP, "severity": "critical", "detail": "listed"}
-    ).encode()
+    now = int(time.time() * 1000)
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
+        await ledger.set_window(session, IP, now - 1000, now + 600_000, 50, {}, 0)
+        assert (await ledger.spend(session, IP, MailboxProvider.GMAIL, 1, now))[0] == 1
+    asked = _blocked(source)
     for _ in range(2):
-        await client.post("/v1/webhooks/generic", **_generic(body))
-    async with db.read() as session:
+        assert (await client.post(f"/v1/webhooks/{source}", **asked)).status_code == 200
+    async with db.write() as session:
+        assert (await ledger.spend(session, IP, MailboxProvider.GMAIL, 1, now))[0] == 0, "before any worker hears"
         rows = (
             await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))
         ).all()
     assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
+
+
+async def test_an_alert_about_an_ip_of_others_pauses_nothing(client: httpx.AsyncClient, db: Database) -> None:
+    assert (await client.post("/v1/webhooks/generic", **_blocked("generic"))).status_code == 200
+    async with db.read() as session:
+        assert (await session.exec(sa.select(sa.func.count()).select_from(LedgerWindow))).scalar_one() == 0
 
 
 @with_corpora
