@@ -84,8 +84,8 @@ class WarmupPlan(BaseModel):
         if len(self.shares) == len(MailboxProvider) and together < enough:
             _refuse(
                 "shares",
-                f"The shares of all providers are {together:.0%} of the cap together: no day can send the "
-                f"{enough:.0%} that it takes to go on; raise them, or leave one out.",
+                f"The shares of all providers are {100 * together:g} % of the cap together: no day can send the "
+                f"{100 * enough:g} % that it takes to go on; raise them, or leave one out.",
             )
         if not math.isfinite(self.day_seconds) or self.day_seconds <= 0:
             _refuse("day_seconds", "A day lasts longer than 0 seconds.")

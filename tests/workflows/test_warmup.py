@@ -5,19 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from temporalio import activity
+from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.warmup import WarmupActivities
 from activities.warmup_messages import Tick, Ticked
-from domain.warmup import StopSignal, WarmupInput, WarmupPlan, WarmupResult, WarmupState
+from domain.forecast import Forecast, forecast
+from domain.warmup import Restart, StopSignal, WarmupInput, WarmupPlan, WarmupResult, WarmupState
 from store import ips, ledger, warmup
 from store.database import Database
 from store.tables.events import Figure
@@ -33,8 +36,8 @@ class Sender:
     """Mail of a tenant: fills the day that is about to be closed."""
 
     bounce: float = 0.0
-    weekends: bool = True
     idle: bool = False
+    blocked_on: int = -1
 
 
 class Day(WarmupActivities):
@@ -51,11 +54,12 @@ class Day(WarmupActivities):
             starts = now.plan.day_bounds(now.started, now.day)[0]
             cap = now.cap
             bounced = round(cap * self.sender.bounce)
+            blocked = int(now.day == self.sender.blocked_on)
             async with self.db.write() as session:
                 session.add(
                     Figure(
                         address=ADDRESS, provider="gmail", slice_ms=round(starts.timestamp() * 1000), attempted=cap,
-                        delivered=cap - bounced, bounced=bounced, blocked=0, deferred=0, complained=0,
+                        delivered=cap - bounced - blocked, bounced=bounced, blocked=blocked, deferred=0, complained=0,
                     )
                 )  # fmt: skip
         return await WarmupActivities.day(self, tick)
@@ -71,10 +75,24 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
+Look = Callable[[WorkflowHandle[Warmup, WarmupResult]], Awaitable[None]]
+
+
 async def run(
-    db: Database, sender: Sender, plan: WarmupPlan, days: float, *, alarm: bool = False
+    db: Database,
+    sender: Sender,
+    plan: WarmupPlan,
+    days: float,
+    *,
+    alarm_on: float | None = None,
+    looks: Mapping[float, Look] = MappingProxyType({}),
 ) -> tuple[WarmupResult | None, int, list[str]]:
-    """The result if it ended within so many days, its actions, and the decisions of its days."""
+    """The result if it ended within so many days, its actions, and the decisions of its days.
+
+    Args:
+        alarm_on: day on which an alarm comes.
+        looks: what to look at or do, by day of the plan: 3.5 is noon of its fourth.
+    """
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=pydantic_data_converter, test_server_existing_path=str(SERVER)
     ) as env:
@@ -86,9 +104,25 @@ async def run(
             handle = await env.client.start_workflow(
                 Warmup.run, WarmupInput(address=ADDRESS, plan=plan), id=f"warmup:{ADDRESS}", task_queue=queue
             )
-            if alarm:
-                await handle.signal(Warmup.stop, StopSignal(reason="Listed on a list that matters."))
-            await env.sleep(dt.timedelta(days=days))
+
+            async def alarm(of: WorkflowHandle[Warmup, WarmupResult]) -> None:
+                await of.signal(Warmup.stop, StopSignal(reason="Listed on a list that matters."))
+
+            todo: list[tuple[float, Look]] = sorted(looks.items())
+            if alarm_on is not None:
+                todo = sorted([*todo, (alarm_on, alarm)], key=lambda one: one[0])
+            # By the plan's own days, so that it does not matter at what time of day the test runs.
+            begun = await handle.query(Warmup.state)
+            midnight = begun.plan.day_bounds(begun.started, 0)[0]
+
+            async def sleep_until(day: float) -> None:
+                left = midnight + dt.timedelta(days=day) - await env.get_current_time()
+                await env.sleep(max(dt.timedelta(0), left))
+
+            for day, look in todo:
+                await sleep_until(day)
+                await look(handle)
+            await sleep_until(days)
             now = await handle.query(Warmup.state)
             ended = now.state in (WarmupState.GRADUATED, WarmupState.COMPLETED)
             result = await handle.result() if ended else None
@@ -101,8 +135,23 @@ async def run(
     return result, actions, [row.decision for row in rows]
 
 
+def stands(**wanted: object) -> Look:
+    """A look that finds the warm-up as it should stand then."""
+
+    async def look(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.query(Warmup.state)
+        assert {name: getattr(now, name) for name in wanted} == wanted
+
+    return look
+
+
 async def test_a_healthy_sender_reaches_full_capacity_within_the_action_budget(db: Database) -> None:
-    result, actions, decisions = await run(db, Sender(bounce=0.01), WarmupPlan(target=50_000), 45)
+    plan = WarmupPlan(target=50_000)
+    looks = {
+        day + 0.9: stands(state=WarmupState.WARMING, day=day, step=day, cap=plan.cap(day), decision="grow")
+        for day in (3, 17, 29)
+    }
+    result, actions, decisions = await run(db, Sender(bounce=0.01), plan, 45, looks=looks)
     assert result is not None
     assert result.outcome is WarmupState.GRADUATED
     assert actions <= 100
@@ -112,31 +161,96 @@ async def test_a_healthy_sender_reaches_full_capacity_within_the_action_budget(d
 
 
 async def test_a_poor_sender_is_stopped_and_its_mail_with_it(db: Database) -> None:
-    result, _, decisions = await run(db, Sender(bounce=0.2), WarmupPlan(), 45)
+    result, _, decisions = await run(
+        db, Sender(bounce=0.2), WarmupPlan(), 45,
+        looks={0.9: stands(state=WarmupState.WARMING, day=0), 8.9: stands(state=WarmupState.STOPPED, decision="stop")},
+    )  # fmt: skip
     assert result is None
     assert decisions[-1] == "stop"
     assert len(decisions) <= 7
     await paused(db)
 
 
-async def test_an_idle_sender_starts_again_after_30_days(db: Database) -> None:
-    _, actions, decisions = await run(db, Sender(idle=True), WarmupPlan(), 45)
+async def test_a_block_reply_stops_the_same_day_and_who_resumes_goes_on(db: Database) -> None:
+    async def restart(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await stands(state=WarmupState.STOPPED, day=11, decision="stop")(handle)
+        await paused(db)
+        await handle.execute_update(Warmup.restart, Restart(step=5, reason="the provider let us in again"))
+
+    result, _, decisions = await run(
+        db, Sender(blocked_on=10), WarmupPlan(), 45,
+        looks={12.5: restart, 13.9: stands(state=WarmupState.WARMING, decision="grow", step=7)},
+    )  # fmt: skip
+    assert result is not None
+    assert decisions.count("stop") == 1
+
+
+async def test_an_idle_sender_decays_then_starts_again_after_30_days(db: Database) -> None:
+    async def begin_at_five(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await handle.execute_update(Warmup.restart, Restart(step=5))
+
+    _, actions, decisions = await run(
+        db, Sender(idle=True), WarmupPlan(), 45,
+        looks={
+            0.5: begin_at_five,
+            6.5: stands(step=5, idle_days=6, decision="hold"),
+            7.5: stands(step=4, idle_days=7, decision="decay"),
+            29.5: stands(step=1, idle_days=29),
+            30.5: stands(step=0, idle_days=0, decision="restart"),
+        },
+    )  # fmt: skip
     assert decisions[29] == "restart"
     assert "grow" not in decisions
-    assert actions <= 100
+    assert actions <= 101, "one command more than days"
 
 
 async def test_free_weekends_neither_grow_nor_harm(db: Database) -> None:
-    result, _, decisions = await run(db, Sender(), WarmupPlan(sending_days=[0, 1, 2, 3, 4]), 45)
+    async def weekend(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.query(Warmup.state)
+        async with db.read() as session:
+            for day in range(now.day - 7, now.day):
+                starts = now.plan.day_bounds(now.started, day)[0]
+                window = await ledger.window(session, ADDRESS, round(starts.timestamp() * 1000))
+                assert window is not None
+                assert (window.cap > 0) is (now.plan.date(now.started, day).weekday() < 5)
+
+    result, _, decisions = await run(
+        db, Sender(), WarmupPlan(sending_days=[0, 1, 2, 3, 4]), 45, looks={9.5: weekend}
+    )
     assert result is not None
     assert set(decisions) == {"grow", "hold", "graduate"}
 
 
-async def test_a_listing_stops_the_warm_up_at_once(db: Database) -> None:
-    result, _, decisions = await run(db, Sender(), WarmupPlan(), 3, alarm=True)
+async def test_a_listing_stops_the_warm_up_at_once_and_it_stays_stopped(db: Database) -> None:
+    result, _, decisions = await run(
+        db, Sender(), WarmupPlan(), 45, alarm_on=3.5,
+        looks={
+            3.4: stands(state=WarmupState.WARMING, day=3),
+            3.6: stands(state=WarmupState.STOPPED, day=3, decision="stop"),
+            40.0: stands(state=WarmupState.STOPPED, day=3),
+        },
+    )  # fmt: skip
     assert result is None
-    assert decisions == []
+    assert decisions == ["grow"] * 3
     await paused(db)
+
+
+@pytest.mark.parametrize("sending_days", [list(range(7)), [0, 1, 2, 3, 4]], ids=["every day", "weekdays"])
+async def test_what_was_forecast_is_what_a_healthy_sender_gets(db: Database, sending_days: list[int]) -> None:
+    plan = WarmupPlan(target=1_000, sending_days=sending_days)
+    promised: list[Forecast] = []
+
+    async def foresee(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        promised.append(forecast(plan, (await handle.query(Warmup.state)).started))
+
+    result, _, decisions = await run(db, Sender(), plan, 45, looks={0.01: foresee})
+    assert result is not None
+    async with db.read() as session:
+        rows = await warmup.history(session, ADDRESS, limit=60)
+    assert [(row.date, row.cap) for row in rows] == [(day.date.isoformat(), day.cap) for day in promised[0].days]
+    assert decisions[-1] == "graduate"
+    finish = promised[0].finish
+    assert rows[-1].date <= finish.p10.isoformat() <= finish.p50.isoformat() <= finish.p90.isoformat()
 
 
 async def paused(db: Database) -> None:
