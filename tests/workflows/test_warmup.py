@@ -179,7 +179,7 @@ async def test_a_block_reply_stops_the_same_day_and_who_resumes_goes_on(db: Data
 
     result, _, decisions = await run(
         db, Sender(blocked_on=10), WarmupPlan(), 45,
-        looks={12.5: restart, 13.9: stands(state=WarmupState.WARMING, decision="grow", step=7)},
+        looks={12.5: restart, 13.9: stands(state=WarmupState.WARMING, decision="grow", step=6)},
     )  # fmt: skip
     assert result is not None
     assert decisions.count("stop") == 1
