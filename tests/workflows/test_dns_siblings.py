@@ -13,6 +13,7 @@ from store import dns as setups
 from store import ips
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
+from store.tables.purchase import Order
 from tests.providers.dns_neighbours import ADDRESS, DOMAIN, neighbours  # noqa: F401 - the fixture
 from tests.workflows.test_dns import Stand, stand  # noqa: F401 - the fixture
 from workflows.dns import DnsPropagation
@@ -132,3 +133,19 @@ async def test_a_refused_change_of_a_verified_set_up_changes_nothing(stand: Stan
     await again.result()
     after = await row_of(stand, ADDRESS)
     assert (after.state, after.records) == (SetupState.VERIFIED, before.records)
+
+
+async def test_what_an_order_asked_for_is_in_the_record_set(stand: Stand) -> None:  # noqa: F811
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    wishes = DnsOptions(tls_rpt=["mailto:tls@shop.test"])
+    async with stand.context.db.write() as session:
+        order = Order(
+            id="ord_1", vendor="zone", region="", domain=DOMAIN, hostname="", dns=wishes.model_dump(mode="json")
+        )
+        session.add(order)
+        row = await ips.get(session, ADDRESS)
+        row.order_id = "ord_1"
+        session.add(row)
+    assert (await (await begin(stand, ADDRESS)).result()).verified
+    record = (await expected(stand, ADDRESS))["tls_rpt"]
+    assert (record.expected, record.required) == (["v=TLSRPTv1; rua=mailto:tls@shop.test"], False)
