@@ -252,8 +252,6 @@ class PurchaseActivities:
             verdict, reasons = self._verdict(await self._evidence(address, None))
             if verdict is rules.Verdict.REFUSED:
                 failed.append(f"{address} failed the second vetting: {reasons[0]}.")
-                if step.chosen:
-                    break
                 continue
             try:
                 await self._hold(order, address)

@@ -41,12 +41,12 @@ def read(body: bytes, signature: str, settings: Settings) -> Notice | None:
     """The verified event; None for a type that says nothing about a payment's end.
 
     Raises:
-        Rejected: not configured (503), forged or stale (401), or unreadable (400).
+        Rejected: not configured (404), forged or stale (401), or unreadable (400).
     """
     secret = settings.stripe_webhook_secret
     if secret is None:
         raise Rejected(
-            "This webhook has no key yet: set WARMPATH_STRIPE_WEBHOOK_SECRET.", status=503, code="not_configured"
+            "This webhook is not there yet: set WARMPATH_STRIPE_WEBHOOK_SECRET.", status=404, code="not_configured"
         )
     try:
         verify_webhook(body, signature, secret.get_secret_value())
