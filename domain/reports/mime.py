@@ -18,6 +18,7 @@ MOST_PARTS = 40
 _HEADER_BYTES = 60_000
 
 _FOLD = re.compile(r"\n[ \t]+")
+_FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,5}:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARAMETER = re.compile(r";\s{0,80}([a-z0-9*-]{1,40})\s?=\s?(?:\"([^\"]{0,300})\"|([^\s;\"]{1,300}))", re.IGNORECASE)
 
 Headers = dict[str, list[str]]
@@ -139,8 +140,7 @@ def _split(body: bytes, boundary: bytes) -> list[bytes]:
 def fields(text: str) -> Headers:
     """Headers, or fields of a report's group: folded lines joined, lines without a name left out."""
     found: Headers = {}
-    for line in _FOLD.sub(" ", text).split("\n"):
-        name, colon, value = line.partition(":")
-        if colon and name and not name[0].isspace():
-            found.setdefault(name.strip().lower(), []).append(value.strip())
+    for name, value in _FIELD.findall(text):
+        joined = _FOLD.sub(" ", value) if "\n" in value else value
+        found.setdefault(name.lower(), []).append(joined.strip())
     return found

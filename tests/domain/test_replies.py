@@ -142,6 +142,7 @@ def test_words_of_servers_that_nobody_knows(text: str, class_: Class, object_: O
     [
         ("550 5.1.1 no such user", True),
         ("550 5.1.2 the recipient domain does not exist", True),
+        ("5.4.4 Host or domain name not found. Name service error for name=example.org type=A: Host not found", True),
         ("550 5.2.1 account disabled", True),
         ("450 4.1.1 no such user", False),
         ("550 5.2.2 mailbox full", False),
@@ -164,7 +165,7 @@ def test_a_permanent_code_alone_is_no_hard_bounce(text: str, hard: bool) -> None
         "400 KumoMTA internal: error in deliver_message",
         f"connect to mx.example.org[{IP}]:25: Connection timed out",
         f"connect to mx.example.org[{IP}]:25: Connection refused",
-        "Host or domain name not found. Name service error for name=example.org type=MX: Host not found",
+        "Host or domain name not found. Name service error for name=example.org type=MX: Host not found, try again",
         "4.4.7 message expired",
     ],
 )
