@@ -10,12 +10,13 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import events, journeys, leases, listing, replies, startup
+from bench import events, gate, journeys, leases, listing, replies, startup
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "journeys": journeys.main,
     "events": events.main,
     "leases": leases.main,
+    "gate": gate.main,
     "listing": listing.main,
     "startup": startup.main,
     "replies": replies.main,

@@ -78,12 +78,12 @@ class Connection(asyncio.Protocol):
         """Answer every whole question, in order."""
         if self.buffer:
             data = self.buffer + data
-        start = 0
+        start, length = 0, len(data)
         try:
-            while not self.busy and self.transport is not None:
+            while start < length and not self.busy and self.transport is not None:
                 found, following = self.cut(data, start)
                 if found is None:
-                    if len(data) - start > self.limit:
+                    if length - start > self.limit:
                         raise Broken("a question without an end")
                     break
                 start = following
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
             self._connections.broken += 1
             self.close()
             return
-        self.buffer = data[start:] if self.transport is not None else b""
+        self.buffer = data[start:] if start < length and self.transport is not None else b""
         if self.busy and len(self.buffer) > self.limit and self.transport is not None:
             self.transport.pause_reading()
 

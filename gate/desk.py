@@ -15,7 +15,7 @@ from domain.words import MailboxProvider
 REFUSED_SECONDS = 0.5
 #: Seconds a block may lie untouched before it is given back.
 IDLE_SECONDS = 2.0
-#: Blocks from this size on are followed by the next one before they are used up.
+#: Blocks from this size on are followed by the next one when half of them is used.
 FETCH_AHEAD = 16
 #: Known lines and remembered messages; the oldest half is forgotten past them.
 LINES, MESSAGES = 50_000, 200_000
@@ -58,12 +58,8 @@ class Line:
     current: dict[MailboxProvider, Block] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Message:
-    """A message that passes: all its recipients leave by one IP, each counts once."""
-
-    address: str
-    recipients: set[str]
+#: A message that passes: the IP that all its recipients leave by, and those that were counted. Most have one.
+Message = tuple[str, str | set[str]]
 
 
 class Desk:
@@ -82,7 +78,7 @@ class Desk:
         filters: bool = True,
         most: int = 1000,
         ahead: Callable[[Need], None] = lambda _: None,
-        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -144,7 +140,7 @@ class Desk:
         if line.stopped:
             self.counts["paused"] += 1
             return Defer(line.stopped)
-        message = self._messages.get(instance) or (self._messages_before.get(instance) if instance else None)
+        message = self._messages.get(instance) or self._messages_before.get(instance)
         if message is None:
             block = line.current.get(provider)
             if block is None or block.left <= 0 or self._now_ms() >= block.ends_ms:
@@ -152,26 +148,29 @@ class Desk:
                 if not isinstance(found, Block):
                     return found
                 block = line.current[provider] = found
-        elif recipient in message.recipients:
-            if message.address in self._closed:
-                return Defer(self._closed[message.address])
-            self.counts["repeated"] += 1
-            return self._allowed(message.address)
         else:
-            found = self._choose(((message.address,),), provider, line)
+            address, seen = message
+            if recipient == seen if isinstance(seen, str) else recipient in seen:
+                if address in self._closed:
+                    return Defer(self._closed[address])
+                self.counts["repeated"] += 1
+                return self._allowed(address)
+            found = self._choose(((address,),), provider, line)
             if not isinstance(found, Block):
                 return found
             block = found
         block.left -= 1
-        if block.size >= FETCH_AHEAD and block.left == block.size // 4:
+        if block.size >= FETCH_AHEAD and block.left == block.size // 2:
             self._fetch_ahead(block)
         if instance:
             if message is None:
-                self._messages[instance] = Message(block.address, {recipient})
+                self._messages[instance] = (block.address, recipient)
                 if len(self._messages) >= MESSAGES:
                     self.forget_messages()
+            elif isinstance(message[1], set):
+                message[1].add(recipient)
             else:
-                message.recipients.add(recipient)
+                self._messages[instance] = (block.address, {message[1], recipient})
         self.counts["allowed"] += 1
         return self._allow.get(block.address) or self._allowed(block.address)
 

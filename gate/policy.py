@@ -14,13 +14,21 @@ from gate.desk import Allow, Defer
 PASS = b"action=DUNNO\n\n"
 
 
-def attribute(text: str, name: str) -> str:
-    """The value of an attribute, empty when it is absent; ``text`` starts with a line end."""
-    start = text.find(f"\n{name}=")
-    if start < 0:
-        return ""
-    start += len(name) + 2
-    return text[start : text.find("\n", start)]
+#: What is read of a question, in the order that :func:`attributes` answers.
+_NAMES = ("request", "protocol_state", "sasl_username", "sender", "recipient", "instance")
+_KEYS = tuple((f"\n{name}=", len(name) + 2) for name in _NAMES)
+
+
+def attributes(text: str) -> list[str]:
+    """The values of :data:`_NAMES`, empty where one is absent; ``text`` starts and ends with a line end.
+
+    Found by their names and not by splitting all 25 lines: this is half of the work of an answer.
+    """
+    found = []
+    for key, length in _KEYS:
+        start = text.find(key)
+        found.append("" if start < 0 else text[start + length : text.find("\n", start + length)])
+    return found
 
 
 def deferred(reason: str) -> bytes:
@@ -47,13 +55,11 @@ class Policy(Connection):
 
     def ask(self, question: bytes) -> bytes | Awaitable[bytes]:
         """The action for one recipient."""
-        text = "\n" + question.decode("utf-8", "replace")
-        if attribute(text, "request") != "smtpd_access_policy":
+        request, state, login, mail_from, recipient, instance = attributes("\n" + question.decode("utf-8", "replace"))
+        if request != "smtpd_access_policy":
             raise Broken("not a policy request")
-        if attribute(text, "protocol_state") != "RCPT":
+        if state != "RCPT":
             return PASS
-        login, mail_from = attribute(text, "sasl_username"), attribute(text, "sender")
-        recipient, instance = attribute(text, "recipient"), attribute(text, "instance")
         answer = self._counter.ask_now(login, mail_from, recipient, instance)
         if isinstance(answer, Allow):
             return answer.policy
