@@ -28,15 +28,16 @@ class Mailed:
     recipient: str
 
 
-async def find(session: AsyncSession, message_id: str, recipients: Sequence[str]) -> Mailed | None:
+async def find(session: AsyncSession, message_id: str, recipients: Sequence[str], *, alone: bool) -> Mailed | None:
     """The mail of a Message-ID that went to one of the recipients; None when no source told of it.
 
-    Sources write the id with and without angle brackets, some only its left half. When the message went to one
-    recipient, that one is meant even if an alias gave him another name.
+    Sources write the id with and without angle brackets, some only its left half.
 
     Args:
         message_id: without angle brackets.
         recipients: names he may have, in lower case, the likeliest first.
+        alone: whether the report is about nobody else: then, when the message went to one recipient, that one is
+            meant even if an alias gave him another name.
     """
     if not message_id:
         return None
@@ -47,4 +48,4 @@ async def find(session: AsyncSession, message_id: str, recipients: Sequence[str]
         for mail in mails:
             if recipient and mail.recipient.lower() == recipient:
                 return mail
-    return mails[0] if len({mail.recipient.lower() for mail in mails}) == 1 else None
+    return mails[0] if alone and len({mail.recipient.lower() for mail in mails}) == 1 else None

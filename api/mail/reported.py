@@ -92,8 +92,9 @@ async def events(
         trust: whether only mail systems of ours can reach this way in.
     """
     found = []
-    for one in told(report, raw, sent_to):
-        mail = await mailed.find(session, report.original.message_id, one.recipients)
+    said = told(report, raw, sent_to)
+    for one in said:
+        mail = await mailed.find(session, report.original.message_id, one.recipients, alone=len(said) == 1)
         recipient = mail.recipient if mail else next(iter(one.recipients), "")
         address = mail.address if mail else (_named_ip(report) if trust else "")
         sent_ms = mail.sent_ms if mail else _moment(report.original.date, now_ms)

@@ -66,10 +66,11 @@ async def taker(db: Database, settings: Settings) -> AsyncIterator[Taker]:
         Batch(
             [
                 MailEvent(
-                    source="kumomta", event_id="s1", kind=Kind.SENT, address=IP, at_ms=SENT * 1000, sender="acme",
-                    campaign="spring", recipient="ada@gmail.com", message_id="<m1@ours.example>",
-                    provider=MailboxProvider.GMAIL,
+                    source="kumomta", event_id=f"s {message_id} {name}", kind=Kind.SENT, address=IP, at_ms=SENT * 1000,
+                    sender="acme", campaign="spring", recipient=f"{name}@gmail.com",
+                    message_id=f"<{message_id}@ours.example>", provider=MailboxProvider.GMAIL,
                 )
+                for message_id, name in (("m1", "ada"), ("m1", "bob"), ("m2", "ada"))
             ]
         )
     )  # fmt: skip
@@ -114,6 +115,21 @@ async def test_the_same_report_counts_once(taker: Taker, db: Database) -> None:
     for _ in range(3):
         await taker.take(bounce(), sent_to="", now=NOW)
     assert await figure(db, "bounced", SENT) == 1
+
+
+async def test_each_recipient_of_a_report_counts(taker: Taker, db: Database) -> None:
+    second = (
+        b"\nFinal-Recipient: rfc822; bob@gmail.com\nAction: failed\nStatus: 5.1.1\n\n--b\nContent-Type: text/rfc822"
+    )
+    await taker.take(bounce().replace(b"--b\nContent-Type: text/rfc822", second, 1), sent_to="", now=NOW)
+    assert [row[4] for row in await rows(db)] == ["ada@gmail.com", "bob@gmail.com"]
+
+
+async def test_reports_without_an_id_are_told_apart_by_their_content(taker: Taker, db: Database) -> None:
+    bare = bounce().replace(b"Message-ID: <r1@mx.example>\n", b"", 1)
+    for raw in (bare, bare, bare.replace(b"ada@", b"bob@")):
+        await taker.take(raw, sent_to="", now=NOW)
+    assert [row[4] for row in await rows(db)] == ["ada@gmail.com", "bob@gmail.com"]
 
 
 async def test_full_mailboxes_and_policy_are_no_bounces(taker: Taker, db: Database) -> None:
@@ -186,6 +202,12 @@ async def test_a_block_of_the_ip_told_by_mail_stops_it(taker: Taker, db: Databas
 )
 def test_verp(address: str, recipient: str) -> None:
     assert verp(address) == recipient
+
+
+async def test_an_alias_is_whom_was_written_to_when_that_was_one(taker: Taker, db: Database) -> None:
+    await taker.take(bounce("alias@elsewhere.example", message_id="m2@ours.example"), sent_to="", now=NOW)
+    await taker.take(bounce("alias@elsewhere.example", report_id="r2@mx.example"), sent_to="", now=NOW)
+    assert [row[4] for row in await rows(db)] == ["ada@gmail.com", "alias@elsewhere.example"]
 
 
 async def test_verp_tells_an_alias_from_whom_was_written_to(taker: Taker, db: Database) -> None:
