@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -249,6 +250,8 @@ class Senders:
         granted = 0
         for grant in answer["grants"]:
             granted += grant["count"]
+            if dt.datetime.fromisoformat(grant["expires"]).timestamp() <= time.time():
+                continue  # its day is over: what was not sent by then is lost, never sent on the next day's cap
             self._reporter.add(outcomes(self._dice, grant, provider, trouble))
         return granted
 

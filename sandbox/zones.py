@@ -56,8 +56,23 @@ LISTED_ADDRESSES: dict[str, tuple[str, ...]] = {
     "bl.spamcop.net": ("198.51.100.77",),
     "psbl.surriel.com": ("203.0.113.66", "203.0.113.88"),
     "dnsbl-2.uceprotect.net": ("203.0.113.66",),
+    "list.dnswl.org": ("203.0.113.25",),
 }
 """Addresses with a history, so that vetting has something to find."""
+
+OTHER_CODES: dict[str, dict[str, str]] = {
+    "zen.spamhaus.org": {
+        "203.0.113.240": "127.0.0.10",  # PBL: no reputation
+        "203.0.113.241": "127.0.0.30",  # BCL
+        "203.0.113.242": "127.0.0.3",  # CSS
+        "203.0.113.243": "127.255.255.254",  # an error, not a listing
+    },
+    "bl.mailspike.net": {"203.0.113.244": "127.0.0.15"},  # a grade, not a listing
+}
+"""Addresses whose answer is of another kind than "listed"."""
+
+LISTED_DOMAINS = {"listed.test": "127.0.1.2", "abused.test": "127.0.1.102"}
+"""Domains on the domain list."""
 
 TTL = 30
 NEGATIVE_TTL = 10
@@ -96,11 +111,14 @@ def first_zones() -> dict[str, str]:
             f'{_reversed(address)} IN A {code}\n{_reversed(address)} IN TXT "listed in the sandbox"\n'
             for address in listed
         )
+        entries += "".join(
+            f"{_reversed(address)} IN A {other}\n" for address, other in OTHER_CODES.get(name, {}).items()
+        )
         zones[origin] = _head(origin) + entries
     origin = f"{DOMAIN_LIST}.{BLOCKLIST_SUFFIX}"
     zones[origin] = (
         _head(origin) + "test IN A 127.0.1.2\ndbltest.com IN A 127.0.1.2\n2.0.0.127 IN A 127.0.1.2\n"
-    )
+    ) + "".join(f"{domain} IN A {code}\n" for domain, code in LISTED_DOMAINS.items())
     return zones
 
 
