@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 16, 64)
 TURNS = 3
 #: Questions a turn by connections; a slow peer gets fewer, so that a turn stays a few seconds.
-QUESTIONS, FEW = {1: 10_000, 16: 40_000, 64: 40_000}, 3_000
+QUESTIONS, FEW = {1: 10_000, 16: 40_000, 64: 40_000}, 2_000
 DAY = 86_400_000
 AIM, AIM_PEERS = 0.7, 3.0
 
@@ -173,33 +173,46 @@ async def _booked(url: str) -> int:
     return sum(granted for _, granted in rows.values())
 
 
-def _peers(folder: Path) -> Iterator[tuple[str, Callable[[int], list[str]]]]:
-    """Peers that are installed, each with the command that serves on a port."""
-    postfwd = shutil.which("postfwd", path=f"/usr/sbin:{os.environ.get('PATH', '')}")
-    if postfwd:
-        rules = "id=R1; sasl_username=~.; action=rate(sasl_username/1000000000/86400/450 4.7.1 limit)"
-        yield "postfwd", lambda port: [
-            postfwd, "--nodaemon", "--interface=127.0.0.1", f"--port={port}", "--rule", rules, "--user=nobody",
-            "--group=nogroup", "--noidlestats", "--norulestats", f"--pidfile={folder}/postfwd.pid",
-        ]  # fmt: skip
-    else:
-        measure.say("gate: PEER ABSENT: postfwd (apt-get install postfwd); not compared")
-    policyd = shutil.which("policyd-rate-limit")
-    if policyd:
+@dataclass(frozen=True)
+class Peer:
+    """Another policy server, how it serves on a port, and how it is stopped when it leaves its process."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    stop: list[str] | None = None
+
+
+def _peers(folder: Path) -> Iterator[Peer]:
+    """Peers that are installed; of each that is not, a line says so."""
+    path = f"{Path(sys.executable).parent}:/usr/sbin:{os.environ.get('PATH', '')}"
+
+    def found(name: str, package: str) -> str | None:
+        program = shutil.which(name, path=path)
+        if program is None:
+            measure.say(f"gate: PEER ABSENT: {name} ({package}); not compared")
+        return program
+
+    if postfwd := found("postfwd1", "apt-get install postfwd"):
+        rule = "id=R1; sasl_username=~.; action=rate(sasl_username/1000000000/86400/450 4.7.1 limit)"
+        pid = f"--pidfile={folder}/postfwd.pid"
+        yield Peer(
+            "postfwd",
+            lambda port: [postfwd, "-d", "-i", "127.0.0.1", "-p", str(port), "--rule", rule, "-u", "nobody", "-g",
+                          "nogroup", "--norulelog", pid],
+            [postfwd, pid, "-k"],
+        )  # fmt: skip
+    if policyd := found("policyd-rate-limit", "apt-get install policyd-rate-limit"):
 
         def serve(port: int) -> list[str]:
             file = folder / "policyd.yaml"
             file.write_text(_POLICYD.format(folder=folder, port=port))
             return [policyd, "--file", str(file)]
 
-        yield "policyd-rate-limit", serve
-    else:
-        measure.say("gate: PEER ABSENT: policyd-rate-limit (apt-get install policyd-rate-limit); not compared")
-    limit = shutil.which("postfixlimit") or shutil.which("postfixlimit", path=str(Path(sys.executable).parent))
-    if limit:
-        yield "postfixlimit", lambda port: [limit, "--host", "127.0.0.1", "--port", str(port)]
-    else:
-        measure.say("gate: PEER ABSENT: postfixlimit (pip install postfixlimit); not compared")
+        yield Peer("policyd-rate-limit", serve)
+    if limit := found("postfixlimit", "pip install postfixlimit"):
+        file = folder / "postfixlimit.conf"
+        file.write_text("[server]\nfield = sasl_username\ndefault_limit = 1000000000/day\n")
+        yield Peer("postfixlimit", lambda port: [limit, "-a", "127.0.0.1", "-p", str(port), "-c", str(file), "-v", "0"])
 
 
 def _turns(generator: str, servers: list[Server], connections: int) -> None:
@@ -235,13 +248,15 @@ async def main() -> float:
             where = gate if place == 0 else stack
             if not where.enter_context(_running(command, server.port, folder, **environment)):
                 raise RuntimeError(f"{server.name} does not start")
-        for peer, command_of in _peers(folder):
-            server = Server(peer, _free_port(), peer=True)
-            if stack.enter_context(_running(command_of(server.port), server.port, folder)):
+        for peer in _peers(folder):
+            server = Server(peer.name, _free_port(), peer=True)
+            if peer.stop is not None:
+                stack.callback(subprocess.run, peer.stop, capture_output=True, check=False)
+            if stack.enter_context(_running(peer.command(server.port), server.port, folder)):
                 servers.append(server)
             else:
                 tail = (folder / f"{server.port}.log").read_text(errors="replace").strip().splitlines()[-1:]
-                measure.say(f"gate: PEER DOES NOT START: {peer}: {' '.join(tail)}")
+                measure.say(f"gate: PEER DOES NOT START: {peer.name}: {' '.join(tail)}")
         for connections in CONNECTIONS:
             _turns(generator, servers, connections)
         gate.close()  # stops the gate, which gives back what it did not use
@@ -269,9 +284,7 @@ def _report(servers: list[Server]) -> float:
             ratios = [a / b for a, b in zip(own.rates[connections], fastest.rates[connections], strict=True)]
             measure.say(f"gate, {connections} connections: to {fastest.name} {measure.verdict(ratios, AIM_PEERS)}")
         if connections == 16:
-            answer = statistics.median(
-                a / b for a, b in zip(own.rates[16], counting.rates[16], strict=True)
-            )
+            answer = statistics.median(a / b for a, b in zip(own.rates[16], counting.rates[16], strict=True))
     return answer
 
 
