@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import secrets as random
@@ -25,6 +26,7 @@ from domain.importing import parse_csv, parse_json
 from domain.lifecycle import LifecycleInput, imported
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import IpType, OrderStatus, Stage
+from providers.dns.observer import Observer, ZoneNotFound
 from providers.ip_vendors.port import VendorError
 from providers.ip_vendors.registry import vendors
 from providers.senders import smtp
@@ -42,6 +44,8 @@ router = APIRouter(prefix="/v1", tags=["purchase"])
 
 #: Seconds that a new order waits for its candidates before it answers ``quoting``.
 QUOTE_PATIENCE = 15.0
+#: Seconds that DNS has to say that a domain does not exist; silence proves nothing.
+DNS_SECONDS = 5.0
 
 
 class OrderOut(BaseModel):
@@ -253,7 +257,20 @@ async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInp
             regions = [one.name for one in await known[body.vendor].regions()]
         except VendorError as error:
             raise HTTPException(503, f"{body.vendor} does not answer; try again. {error.detail}") from error
-    return rules.check_order(body, list(known), regions)
+    checked = rules.check_order(body, list(known), regions)
+    await _exists(checked.domain, settings)
+    return checked
+
+
+async def _exists(domain: str, settings: Settings) -> None:
+    """Nobody pays for a domain that is not there; servers that do not answer now prove nothing.
+
+    Raises:
+        Refused: DNS says that the domain does not exist.
+    """
+    with contextlib.suppress(ZoneNotFound, TimeoutError):
+        async with asyncio.timeout(DNS_SECONDS):
+            await Observer.from_settings(settings).zone(domain)
 
 
 async def _kept(

@@ -8,9 +8,11 @@ import httpx
 import pytest
 
 from api.routes import purchase as route
+from providers.dns.observer import Endpoint, Observer
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
 from settings import Settings
+from tests.providers.blocklist_knot import BlocklistKnot, lists_knot  # noqa: F401 - the fixture
 from tests.workflows.test_purchase import serving
 
 ORDER = {
@@ -65,3 +67,16 @@ async def test_a_broken_line_imports_nothing(api: httpx.AsyncClient) -> None:
     assert made.json()["items"] == ["203.0.113.20", "203.0.113.21"]
     again = await api.post("/v1/ips/import", content=good, headers={"Content-Type": "text/csv"})
     assert again.status_code == 409
+
+
+async def test_nobody_pays_for_a_domain_that_does_not_exist(
+    api: httpx.AsyncClient, vendor: str, lists_knot: BlocklistKnot, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    # A real name server that holds other zones than the order's.
+    observer = Observer(servers=[Endpoint("127.0.0.1", lists_knot.port)], resolvers=[])
+    monkeypatch.setattr(route.Observer, "from_settings", lambda _: observer)
+    answer = await api.post("/v1/orders", json=ORDER)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "domain"
+    assert "does not exist in DNS" in answer.json()["detail"]
+    assert (await api.get("/v1/orders")).json()["items"] == []
