@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox.process import die_with
+
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 120
 DOWN_SECONDS = 60
@@ -129,6 +131,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=die_with(os.getpid()),
         )
         try:
             wait_for([f"http://127.0.0.1:{api}/healthz", f"http://127.0.0.1:{console}/_stcore/health"], child, log)
@@ -162,8 +165,9 @@ def console(api_url: str, token: str | None, folder: Path) -> Iterator[str]:
     log = folder / "console.log"
     with log.open("wb") as out:
         child = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+            words, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+            start_new_session=True, preexec_fn=die_with(os.getpid()),
+        )  # fmt: skip
         try:
             wait_for([f"http://127.0.0.1:{port}/_stcore/health"], child, log)
             yield f"http://127.0.0.1:{port}"

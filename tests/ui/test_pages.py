@@ -372,3 +372,12 @@ def test_a_trouble_strikes_where_the_ip_stood() -> None:
     assert states("active", "warming", "at_risk")["Full Capacity"] == "ahead"
     assert states("warming", "full_capacity", "at_risk")["Monitoring"] == "trouble"
     assert states()["Monitoring"] == "trouble"
+
+
+@pytest.mark.parametrize(
+    ("stage", "badge"), [("active", "Active"), ("warming", "Active"), ("awaiting_dns", "Awaiting DNS")]
+)
+def test_the_status_stands_in_its_exact_word(page: Open, state: State, stage: str, badge: str) -> None:
+    state.add_ip(stage)
+    shown = [str(one.value) for one in page(ip=ADDRESS).markdown if "-badge[" in str(one.value)]
+    assert any(f"-badge[{badge}]" in one for one in shown), shown

@@ -119,7 +119,9 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
     ips = [str(one.get("address") if isinstance(one, dict) else one) for one in order.get("ips") or []]
     if status == "purchased":
         paid = order.get("payment") or {}
-        amount = paid.get("amount") or paid.get("captured")
+        amount = paid.get("amount")
+        if amount and not isinstance(amount, dict):
+            amount = paid
         st.success(
             f"Purchased: {', '.join(ips) or 'the IPs'}."
             + (f" Paid: {words.money(amount)}." if amount else "")
@@ -170,10 +172,10 @@ def candidates(order: dict[str, Any]) -> list[str]:
         {
             "IP": one.get("address"),
             "Verdict": words.spoken(one.get("verdict")),
+            "Monthly": words.money(one.get("price")),
             "Why": "; ".join(str(reason) for reason in one.get("reasons") or []) or "no finding",
             "PTR now": one.get("ptr") or ("unknown" if one.get("ptr_state") == "unknown" else "none"),
             "Listed neighbours": _neighbours(one),
-            "Monthly": words.money(one.get("price")),
         }
         for one in offered
     ]

@@ -13,6 +13,7 @@ from ui.pieces import charts, places, session, words
 from ui.pieces.guard import guarded, live
 
 SPANS = {
+    "10 minutes": timedelta(minutes=10),
     "1 hour": timedelta(hours=1),
     "24 hours": timedelta(hours=24),
     "7 days": timedelta(days=7),
@@ -36,7 +37,11 @@ def main() -> None:
     api = session.api()
     span_column, by_column, filter_column = st.columns([2, 3, 2], vertical_alignment="bottom")
     with span_column:
-        span = st.selectbox("Span", list(SPANS), index=1, format_func=lambda name: f"Last {name}", key="metrics_span")
+        short = float((api.find("/v1/fleet") or {}).get("day_seconds") or 86_400) < 3_600
+        usual = list(SPANS).index("10 minutes" if short else "24 hours")
+        span = st.selectbox(
+            "Span", list(SPANS), index=usual, format_func=lambda name: f"Last {name}", key="metrics_span"
+        )
     with by_column:
         by = st.segmented_control(
             "Taken apart by", list(BY), default="ip", format_func=BY.__getitem__, key="metrics_by", required=True
@@ -75,7 +80,15 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
     items: list[dict[str, Any]] = found.get("items") or []
     st.markdown(f"**By {BY[by]}**")
     frame = pd.DataFrame([_row(one, by) for one in items])
-    st.dataframe(frame, hide_index=True, width="stretch", height=min(38 + 35 * len(items), 388))
+    grouped = st.column_config.NumberColumn(format="localized")
+    counts = ("Volume", "Delivered", "Bounced", "Blocked", "Deferred", "Complaints")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(items), 388),
+        column_config=dict.fromkeys(counts, grouped),
+    )
     st.download_button("Export CSV", frame.to_csv(index=False), f"metrics-by-{by}.csv", "text/csv", on_click="ignore")
     if by == "ip":
         _caps(api, [str(one["name"]) for one in items[:MOST_IPS] if one.get("name")])

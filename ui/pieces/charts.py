@@ -75,7 +75,7 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
         ),
         shape=alt.Shape("Decision:N", legend=None),
     )
-    return alt.layer(sent, cap, marks).properties(height=280)
+    return alt.layer(sent, cap, *([marks] if known else [])).properties(height=280)
 
 
 def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -383,4 +383,4 @@ def caps(today: list[dict[str, Any]]) -> Picture:
     )
     bars = base.mark_bar(color="#4c8fd6", height=14).encode(x=alt.X("Sent:Q", title="Mails a day"))
     marks = base.mark_tick(color="#d1453b", thickness=3, size=20).encode(x="Cap:Q")
-    return alt.layer(bars, marks).properties(height=max(80, 28 * len(today)))
+    return alt.layer(bars, marks).properties(height=alt.Step(26))

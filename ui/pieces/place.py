@@ -42,9 +42,10 @@ def _head(api: Api, address: str) -> None:
         + (f" · bought from {words.spoken(ip.get('vendor'))}" if ip.get("order_id") else " · imported")
     )
     with state.container(horizontal=True, horizontal_alignment="right"):
+        colour = words.stage_colour(ip.get("stage"))
+        st.badge(words.status(ip), color="green" if ip.get("status") == "Active" else colour)
         if words.status(ip) not in words.stage(ip.get("stage")):
-            st.badge(words.status(ip), color="green" if ip.get("status") == "Active" else "gray")
-        st.badge(words.stage(ip.get("stage")), color=words.stage_colour(ip.get("stage")))
+            st.badge(words.stage(ip.get("stage")), color=colour)
         st.badge(f"Reputation: {words.band(ip.get('band'))}", color=words.band_colour(ip.get("band")))
     with guarded():
         told = (api.find(path_of("/v1/ips/{ip}/journey", ip=address)) or {}).get("steps") or []
