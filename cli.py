@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import settings as configuration
-from commands import bounce, reply
+from commands import bounce, reply, webhook
 from domain.words import Role
 
 # Each command imports what it needs when it runs: `make up` calls two of them, and all together take seconds.
@@ -27,6 +27,7 @@ app.add_typer(secrets_app, name="secrets")
 app.add_typer(worker_app, name="worker")
 app.add_typer(reply.app, name="reply")
 app.add_typer(bounce.app, name="bounce")
+app.add_typer(webhook.app, name="webhook")
 
 
 @db_app.command("upgrade")

@@ -305,6 +305,22 @@ class Settings(BaseSettings):
     webhook_generic_secret: SecretStr | None = Field(
         None, description="Secret of the generic webhook (Standard Webhooks, `whsec_...`)."
     )
+    webhook_mailgun_signing_key: SecretStr | None = Field(None, description="HTTP webhook signing key of Mailgun.")
+    webhook_postmark_secret: SecretStr | None = Field(
+        None, description="Secret that Postmark's webhooks come with: password of HTTP Basic, or a header."
+    )
+    webhook_sparkpost_secret: SecretStr | None = Field(
+        None, description="Secret that SparkPost's webhooks come with: password of HTTP Basic, or a header."
+    )
+    webhook_kumomta_secret: SecretStr | None = Field(
+        None, description="Secret that KumoMTA's log hook sends: password of HTTP Basic, Bearer token, or a header."
+    )
+    webhook_alertmanager_secret: SecretStr | None = Field(
+        None, description="Secret that Alertmanager sends: Bearer token or password of HTTP Basic."
+    )
+    webhook_grafana_secret: SecretStr | None = Field(
+        None, description="Secret that Grafana signs its alerts with, or sends as Bearer token or password."
+    )
 
     reply_rules_dir: Path | None = Field(
         None,

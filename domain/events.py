@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.replies import Class, Reply, classify
+from domain.replies import Class, classify
 from domain.words import MailboxProvider, Severity
 
 
@@ -50,9 +50,6 @@ COUNTED = {
     Kind.REPLIED: "replied",
 }
 
-#: The class of a reply that the sending mail system made up itself: no word of a receiver, counted nowhere.
-LOCAL = "local"
-
 #: What went well needs no reply kept: these are nearly all of the mail.
 WITHOUT_DETAIL = frozenset({Kind.SENT, Kind.DELIVERED, Kind.OPENED, Kind.CLICKED})
 
@@ -77,7 +74,10 @@ class MailEvent:
         at_ms: when it happened, epoch milliseconds.
         sent_ms: when the mail was sent, for complaints; None when the source does not say.
         detail: reply or alert in the source's words.
-        reply_class: what the reply was read as; :data:`LOCAL` when no receiver said it.
+        reply_class: what the reply was read as.
+        local: the sending mail system made it up, no receiver said it: counted nowhere.
+        bound_address: address that the mail system bound to, where that is all it knows; behind NAT it is
+            not the public one.
         once: key that replaces ``event_id`` where the source's id changes between two tries.
     """
 
@@ -94,6 +94,8 @@ class MailEvent:
     message_id: str = ""
     detail: str = ""
     reply_class: str = ""
+    local: bool = False
+    bound_address: str = ""
     severity: Severity = Severity.INFO
     once: str = ""
 
@@ -102,14 +104,14 @@ class MailEvent:
         kind = self.kind
         if kind in _ONCE_A_MAIL and self.message_id and self.recipient:
             # A wait that the mail system made up must not hide the receiver's own later one.
-            told = f"{LOCAL} {kind}" if self.reply_class == LOCAL else kind
+            told = f"local {kind}" if self.local else kind
             return f"{told}:{self.message_id}:{self.recipient}"
         return self.once or self.event_id
 
     @property
     def counted(self) -> str | None:
         """The sum this adds to, None for none."""
-        return None if self.reply_class == LOCAL else COUNTED.get(self.kind)
+        return None if self.local else COUNTED.get(self.kind)
 
     @property
     def booked_ms(self) -> int:
@@ -128,7 +130,7 @@ class MailEvent:
     def stops_mail(self) -> bool:
         """Whether the IP must stop at once: a critical alert, or a reply that blocks the IP."""
         critical = self.kind is Kind.ALERT and self.severity is Severity.CRITICAL
-        blocked = self.kind is Kind.BLOCKED and self.reply_class != LOCAL
+        blocked = self.kind is Kind.BLOCKED and not self.local
         return bool(self.address) and (critical or blocked)
 
 
@@ -137,27 +139,38 @@ def storable(value: str) -> str:
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def failure(text: str, provider: str | None = None) -> tuple[Kind, str]:
-    """Kind and reply class of a permanent failure: a dead address, a blocked IP, or neither.
+@dataclass(slots=True, frozen=True)
+class Judged:
+    """What a failure is, by its reply."""
+
+    kind: Kind
+    reply_class: str = ""
+    local: bool = False
+
+
+def failure(text: str, provider: str | None = None, *, local: bool = False) -> Judged:
+    """A permanent failure: a dead address, a blocked IP, or neither.
 
     Never from another system's label alone: of permanent failures most are blocks, full mailboxes and policy.
-    What the sending mail system made up is a failure that counts nowhere.
+
+    Args:
+        local: the source says that its own mail system made the words up.
     """
+    if local:
+        return Judged(Kind.FAILED, Class.LOCAL.value, True)
     reply = classify(text, provider)
+    kind = Kind.BOUNCED if reply.hard else Kind.FAILED
     if not reply.remote:
-        return Kind.FAILED, LOCAL
-    if reply.class_ is Class.IP_BLOCKED:
-        return Kind.BLOCKED, _class(reply, text)
-    return Kind.BOUNCED if reply.hard else Kind.FAILED, _class(reply, text)
+        kind = Kind.FAILED
+    elif reply.class_ is Class.IP_BLOCKED:
+        kind = Kind.BLOCKED
+    return Judged(kind, reply.class_.value if text else "", not reply.remote)
 
 
-def deferral(text: str, provider: str | None = None) -> tuple[Kind, str]:
-    """Kind and reply class of a temporary failure: a block of the IP can come with a 4xx (Yahoo TS03)."""
+def deferral(text: str, provider: str | None = None, *, local: bool = False) -> Judged:
+    """A temporary failure: a block of the IP can come with a 4xx (Yahoo TS03), all others are deferrals."""
+    if local:
+        return Judged(Kind.DEFERRED, Class.LOCAL.value, True)
     reply = classify(text, provider)
-    if not reply.remote:
-        return Kind.DEFERRED, LOCAL
-    return Kind.BLOCKED if reply.class_ is Class.IP_BLOCKED else Kind.DEFERRED, _class(reply, text)
-
-
-def _class(reply: Reply, text: str) -> str:
-    return reply.class_.value if text else ""
+    blocked = reply.remote and reply.class_ is Class.IP_BLOCKED
+    return Judged(Kind.BLOCKED if blocked else Kind.DEFERRED, reply.class_.value if text else "", not reply.remote)

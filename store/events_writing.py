@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from domain.events import COUNTED, LOCAL, WITHOUT_DETAIL, Kind, MailEvent, storable
+from domain.events import COUNTED, WITHOUT_DETAIL, Kind, MailEvent, storable
 from domain.figures import Figures
 
 #: Sums kept, in the order of their columns.
@@ -72,6 +72,7 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
         return []
     received_us = time.time_ns() // 1000
     _attribute(cursor, dialect, first.values())
+    _make_public(cursor, first.values())
     given = list(first.items())
     keys = [(source, key, received_us) for source, key in first]
     new = (_new_on_sqlite if dialect == "sqlite" else _new_on_postgresql)(cursor, keys, given)
@@ -137,6 +138,17 @@ def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None
                     one.sent_ms = mail[4]
 
 
+def _make_public(cursor: Cursor, given: Iterable[MailEvent]) -> None:
+    """Give events of a mail system behind NAT the public address of the one it bound to."""
+    bound = [one for one in given if one.bound_address and not one.address]
+    if not bound:
+        return
+    cursor.execute("SELECT bind_address, address FROM ip WHERE bind_address IS NOT NULL AND retired_at IS NULL")
+    public = dict(cursor.fetchall())
+    for one in bound:
+        one.address = public.get(one.bound_address, one.bound_address)
+
+
 def _new_on_sqlite(cursor: Cursor, keys: list[Row], given: list[Keyed]) -> list[Keyed]:
     new: list[Keyed] = []
     for at in range(0, len(keys), _ROWS):
@@ -196,7 +208,7 @@ def _put(
 def _add(cursor: Cursor, dialect: str, rows: Iterable[Row], new: Iterable[MailEvent], slice_ms: int) -> None:
     sums: dict[Row, list[int]] = {}
     for row, one in zip(rows, new, strict=True):
-        address, counted = row[3], None if one.reply_class == LOCAL else COUNTED.get(one.kind)
+        address, counted = row[3], None if one.local else COUNTED.get(one.kind)
         if not address or counted is None:
             continue
         booked = one.booked_ms

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.deps import AppSettings, Store
-from api.problems import FieldError, problem
+from api.problems import RESPONSES, FieldError, problem
 from api.webhooks import intake, stripe
 from api.webhooks.reading import Rejected
 from api.webhooks.registry import opened
@@ -41,7 +41,10 @@ async def take_stripe(request: Request, db: Store, settings: AppSettings) -> Tak
     return Taken(received=1, new=int(new))
 
 
-@router.post("/{source}", response_model=Taken)
+_USED = {406: {**RESPONSES[400], "description": "A token that is of use once came again: a replay."}}
+
+
+@router.post("/{source}", response_model=Taken, responses=_USED)
 async def take(source: str, request: Request) -> Response:
     """Events of a source, signed by it; the same event twice counts once."""
     state = request.app.state

@@ -21,7 +21,7 @@ from api.webhooks.reading import (
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import LOCAL, Kind, MailEvent, deferral, failure
+from domain.events import Judged, Kind, MailEvent, deferral, failure
 from domain.words import MailboxProvider, Severity
 
 #: Seconds between signing and arrival, as the specification's own libraries have it.
@@ -119,17 +119,22 @@ def _entry(raw: Any, place: int) -> GenericEvent:
         raise unreadable(f"{field}: {first['msg']}.", field) from None
 
 
+_NOT_JUDGED = Judged(Kind.FAILED)
+_FAILURES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED})
+
+
 def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEvent:
     sender = address(one.ip) if one.ip else ""
     if one.ip and not sender:
         raise unreadable(f"events[{place}].ip: {one.ip[:60]!r} is no IP address.", f"events[{place}].ip")
-    kind, at, sent, reply_class = one.kind, one.at, one.sent_at, ""
+    kind, at, sent, judged = one.kind, one.at, one.sent_at, _NOT_JUDGED
     provider = one.provider or (mailbox.by_mx([one.mx]) if one.mx else mailbox.by_recipient(one.recipient))
-    if one.detail and (kind is Kind.BOUNCED or kind is Kind.FAILED or kind is Kind.BLOCKED):
-        read_as, reply_class = failure(one.detail, provider)
-        kind = read_as if kind is Kind.BOUNCED or reply_class == LOCAL else kind
+    if one.detail and kind in _FAILURES:
+        judged = failure(one.detail, provider)
+        kind = judged.kind if kind is Kind.BOUNCED else kind
     elif one.detail and kind is Kind.DEFERRED:
-        kind, reply_class = deferral(one.detail, provider)
+        judged = deferral(one.detail, provider)
+        kind = judged.kind
     return MailEvent(
         source="generic",
         event_id=one.id or f"{message_id}:{place}",
@@ -143,7 +148,8 @@ def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEv
         recipient=one.recipient,
         message_id=one.message_id,
         detail=one.detail,
-        reply_class=reply_class,
+        reply_class=judged.reply_class,
+        local=judged.local,
         severity=one.severity,
     )
 

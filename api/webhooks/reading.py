@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import ipaddress
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.events import MAX_MS
 from domain.refusals import Refused
+
+#: Feedback types of reports that are no complaints (POLICY).
+NO_COMPLAINT = frozenset({"not-spam", "auth-failure"})
 
 
 class Rejected(Refused):
@@ -105,6 +109,33 @@ def epoch_ms(value: Any, field: str) -> int:
     except (ValueError, OverflowError):
         raise unreadable(f"{field} must be a time: epoch seconds or RFC 3339.", field) from None
     return at
+
+
+def inner(value: Any) -> dict[str, Any]:
+    """A JSON object inside of another, empty when it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def derived(*parts: Any) -> str:
+    """An id for an event whose source gives it none: the same again has the same one."""
+    told = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+class Own(NamedTuple):
+    """What an operator put on his mails for Warmpath, as metadata of whatever kind the source has."""
+
+    sender: str
+    campaign: str
+    address: str
+
+
+def own(metadata: Any) -> Own:
+    """The values of `warmpath_sender`, `warmpath_campaign` and `warmpath_ip`."""
+    given = inner(metadata)
+    return Own(
+        label(given.get("warmpath_sender")), label(given.get("warmpath_campaign")), address(given.get("warmpath_ip"))
+    )
 
 
 def fresh(timestamp: str, now: float, tolerance: float) -> None:

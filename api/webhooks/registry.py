@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from api.webhooks import generic, sendgrid, ses
+from api.webhooks import (
+    alertmanager,
+    generic,
+    grafana,
+    kumomta,
+    mailgun,
+    postmark,
+    sendgrid,
+    ses,
+    sparkpost,
+)
 from api.webhooks.reading import Rejected
 from api.webhooks.source import Source
 from settings import Settings
 
 SOURCES: dict[str, Source] = {
+    "alertmanager": alertmanager,
     "generic": generic,
+    "grafana": grafana,
+    "kumomta": kumomta,
+    "mailgun": mailgun,
+    "postmark": postmark,
     "sendgrid": sendgrid,
     "ses": ses,
+    "sparkpost": sparkpost,
 }
 
 

@@ -25,7 +25,7 @@ from api.webhooks.reading import (
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import Kind, MailEvent, deferral, failure
+from domain.events import Judged, Kind, MailEvent, deferral, failure
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -100,13 +100,12 @@ def _event(raw: dict[str, Any], place: str) -> MailEvent:
     name, recipient = text(raw.get("event")), text(raw.get("email"))
     provider = mailbox.by_recipient(recipient)
     reply = " ".join(filter(None, (text(raw.get(key)) for key in ("status", "reason", "response"))))
-    reply_class = ""
     if name == "bounce":
-        kind, reply_class = failure(reply, provider)
+        judged = failure(reply, provider)
     elif name == "deferred":
-        kind, reply_class = deferral(reply, provider)
+        judged = deferral(reply, provider)
     elif name in _KINDS:
-        kind = _KINDS[name]
+        judged = Judged(_KINDS[name])
     else:
         raise unreadable(f"{place}.event {name!r} is unknown.", f"{place}.event")
     categories = raw.get("category")
@@ -114,7 +113,7 @@ def _event(raw: dict[str, Any], place: str) -> MailEvent:
     return MailEvent(
         source="sendgrid",
         event_id=event_id,
-        kind=kind,
+        kind=judged.kind,
         address="" if name in _IP_IS_READER else address(raw.get("ip")),
         provider=provider,
         sender=label(raw.get("warmpath_sender")),
@@ -123,7 +122,8 @@ def _event(raw: dict[str, Any], place: str) -> MailEvent:
         recipient=recipient,
         message_id=text(raw.get("sg_message_id")) or text(raw.get("smtp-id")),
         detail=reply,
-        reply_class=reply_class,
+        reply_class=judged.reply_class,
+        local=judged.local,
     )
 
 

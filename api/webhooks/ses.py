@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from api.webhooks.reading import (
+    NO_COMPLAINT,
     Rejected,
     address,
     document,
@@ -26,7 +27,7 @@ from api.webhooks.reading import (
 )
 from api.webhooks.source import Delivery, Fetch, Reading
 from domain import mailbox
-from domain.events import Kind, MailEvent, deferral, failure
+from domain.events import Judged, Kind, MailEvent, deferral, failure
 from domain.words import MailboxProvider
 from settings import Settings
 
@@ -163,16 +164,16 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     found = []
     for place, (recipient, action, reply) in enumerate(_recipients(kind, part, mail)):
         provider = mailbox.by_recipient(recipient)
-        exact, reply_class = _judged(kind, part, action, reply, provider)
+        judged = _judged(kind, part, action, reply, provider)
         # What happened, to whom, when, is one event: SES tells it again with another id of SNS.
         told = "|".join((message_id, name.lower(), recipient, text(part.get("feedbackId")), str(at)))
         once = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
         found.append(
             MailEvent(
                 source="ses",
-                event_id=(f"{envelope.message_id}:{place}" if place else envelope.message_id) or once,
+                event_id=_id(envelope.message_id, place) or once,
                 once=once,
-                kind=exact,
+                kind=judged.kind,
                 address=sender,
                 provider=provider,
                 sender=tags.get("warmpath_sender") or tags.get("sender", ""),
@@ -182,31 +183,35 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
                 recipient=recipient,
                 message_id=message_id,
                 detail=reply,
-                reply_class=reply_class,
+                reply_class=judged.reply_class,
+                local=judged.local,
             )
         )
     return found
 
 
-def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider: MailboxProvider) -> tuple[Kind, str]:
+def _id(message_id: str, place: int) -> str:
+    return f"{message_id}:{place}" if message_id and place else message_id
+
+
+def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider: MailboxProvider) -> Judged:
     """Kind and reply class, read from the reply and not from SES's own label."""
     if kind is Kind.COMPLAINED:
         # Amazon did not send to an address on its list, and reports of another kind are no complaint.
-        spam = text(part.get("complaintFeedbackType")) not in _NO_COMPLAINT and not part.get("complaintSubType")
-        return Kind.COMPLAINED if spam else Kind.FEEDBACK, ""
+        spam = text(part.get("complaintFeedbackType")) not in NO_COMPLAINT and not part.get("complaintSubType")
+        return Judged(Kind.COMPLAINED if spam else Kind.FEEDBACK)
     if kind is Kind.DEFERRED or action == "delayed":
         return deferral(reply, provider)
-    if kind is Kind.BOUNCED:
-        if text(part.get("bounceSubType")) in _NOT_SENT:
-            return Kind.DROPPED, ""
-        exact, reply_class = failure(reply, provider)
-        soft = exact is Kind.BOUNCED and text(part.get("bounceType")) == "Transient"
-        return Kind.FAILED if soft else exact, reply_class
-    return kind, ""
+    if kind is not Kind.BOUNCED:
+        return Judged(kind)
+    if text(part.get("bounceSubType")) in _NOT_SENT:
+        return Judged(Kind.DROPPED)
+    judged = failure(reply, provider)
+    if judged.kind is Kind.BOUNCED and text(part.get("bounceType")) == "Transient":
+        return Judged(Kind.FAILED, judged.reply_class)
+    return judged
 
 
-#: Feedback types of reports that are no complaints (POLICY).
-_NO_COMPLAINT = frozenset({"not-spam", "auth-failure"})
 #: Bounces of mail that Amazon never sent, since the address is on a list of its own or of the account.
 _NOT_SENT = frozenset({"Suppressed", "OnAccountSuppressionList"})
 

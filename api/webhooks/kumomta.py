@@ -1,0 +1,153 @@
+"""KumoMTA's log hook: its log records as JSON, one, a list, or one a line; a shared secret comes with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from api.webhooks import shared_secret
+from api.webhooks.reading import (
+    NO_COMPLAINT,
+    Rejected,
+    address,
+    derived,
+    document,
+    epoch_ms,
+    inner,
+    label,
+    mapping,
+    own,
+    text,
+    unreadable,
+)
+from api.webhooks.source import Delivery, Reading
+from domain import mailbox
+from domain.events import Judged, Kind, MailEvent, deferral, failure
+from domain.words import MailboxProvider
+
+SETTING = "webhook_kumomta_secret"
+
+_KINDS = {
+    "Reception": Kind.SENT,
+    "Delivery": Kind.DELIVERED,
+    "AdminBounce": Kind.DROPPED,
+    "Rejection": Kind.DROPPED,
+}
+#: Records of moves inside of the mail system.
+_MOVES = frozenset({"AdminRebind", "DeferredInjectionRebind", "XferOut", "XferIn"})
+
+
+async def read(delivery: Delivery) -> Reading:
+    """Events of a request that came with the secret."""
+    shared_secret.verify(delivery.headers, delivery.settings.webhook_kumomta_secret)
+    return Reading(normalise(delivery.body, delivery.now))
+
+
+def normalise(body: bytes, now: float) -> list[MailEvent]:
+    """Events of a body."""
+    found = []
+    for place, raw in enumerate(_records(body)):
+        record = mapping(raw, f"[{place}]")
+        name = text(record.get("type"))
+        if name not in _MOVES:
+            found += [_event(record, name, one, f"[{place}]", now) for one in _recipients(record.get("recipient"))]
+    return found
+
+
+def _records(body: bytes) -> list[Any]:
+    try:
+        given = document(body)
+    except Rejected:
+        lines = [line for line in body.splitlines() if line.strip()]
+        if len(lines) < 2:
+            raise
+        return [document(line) for line in lines]
+    return given if isinstance(given, list) else [given]
+
+
+def _recipients(given: Any) -> list[str]:
+    """A record is of one recipient, of several when they were sent to in one transaction, or of none."""
+    return [text(one) for one in given] if isinstance(given, list) and given else [text(given)]
+
+
+def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: float) -> MailEvent:
+    feedback, meta = inner(record.get("feedback_report")), inner(record.get("meta"))
+    if name == "Feedback" and not recipient:
+        reported = feedback.get("original_rcpt_to")
+        recipient = text(reported[0] if isinstance(reported, list) and reported else reported).strip("<>")
+        recipient = recipient or text(inner(feedback.get("supplemental_trace")).get("recipient"))
+    host = text(inner(record.get("peer_address")).get("name")) or text(record.get("site")).rpartition(")")[2]
+    provider = mailbox.by_mx([host.lstrip("?.")])
+    if name not in _KINDS and provider is MailboxProvider.OTHER:
+        provider = mailbox.by_mx([text(record.get("site"))])
+    if provider is MailboxProvider.OTHER:
+        provider = mailbox.by_recipient(recipient)
+    reply = _reply(record)
+    judged = _judged(name, feedback, reply, provider, place)
+    queue = _queue(text(record.get("queue")))
+    at, mine = record.get("timestamp"), own(meta)
+    # A report was made when it came; its mail was sent when the report says.
+    sent = _instant(feedback.get("arrival_date") if name == "Feedback" else record.get("created"))
+    identity = text(record.get("id"))
+    told = (name, identity, recipient, text(at), text(record.get("num_attempts")))
+    return MailEvent(
+        source="kumomta",
+        event_id=":".join(told) if identity else derived(record),
+        kind=judged.kind,
+        address=mine.address or address(feedback.get("source_ip")),
+        bound_address=_bound(text(inner(record.get("source_address")).get("address"))),
+        provider=provider,
+        sender=mine.sender or label(meta.get("tenant")) or queue[1],
+        campaign=mine.campaign or label(meta.get("campaign")) or queue[0],
+        at_ms=int(now * 1000) if at is None else epoch_ms(at, f"{place}.timestamp"),
+        sent_ms=sent,
+        recipient=recipient,
+        message_id=identity,
+        detail=reply or json.dumps(feedback)[:500] if feedback else reply,
+        reply_class=judged.reply_class,
+        local=judged.local,
+    )
+
+
+def _instant(value: Any) -> int | None:
+    """An instant that may be missing or, in a report of somebody else, no date at all."""
+    try:
+        return None if value is None else epoch_ms(value, "arrival_date")
+    except Rejected:
+        return None
+
+
+def _judged(name: str, feedback: dict[str, Any], reply: str, provider: str, place: str) -> Judged:
+    if name in ("Bounce", "OOB"):
+        return failure(reply, provider, local="KumoMTA internal:" in reply)
+    if name == "Expiration":
+        return failure(reply, provider, local=True)
+    if name in ("TransientFailure", "Delayed"):
+        return deferral(reply, provider, local=name == "Delayed" or "KumoMTA internal:" in reply)
+    if name == "Feedback":
+        told = text(feedback.get("feedback_type")).lower().replace("_", "-")
+        return Judged(Kind.FEEDBACK if told in NO_COMPLAINT else Kind.COMPLAINED)
+    if name not in _KINDS:
+        raise unreadable(f"{place}.type {name!r} is unknown.", f"{place}.type")
+    return Judged(_KINDS[name])
+
+
+def _reply(record: dict[str, Any]) -> str:
+    response = inner(record.get("response"))
+    enhanced = inner(response.get("enhanced_code"))
+    status = ".".join(text(enhanced.get(part)) for part in ("class", "subject", "detail")) if enhanced else ""
+    return " ".join(filter(None, (text(response.get("code")), status, text(response.get("content")))))
+
+
+def _queue(name: str) -> tuple[str, str]:
+    """Campaign and tenant of a queue's name, which is ``campaign:tenant@domain`` with either left out."""
+    before, at, _ = name.rpartition("@")
+    if not at:
+        return "", ""
+    campaign, colon, tenant = before.partition(":")
+    return (label(campaign), label(tenant)) if colon else ("", label(campaign))
+
+
+def _bound(told: str) -> str:
+    """The address of ``address:port``; IPv6 stands in brackets."""
+    return address(told.rpartition(":")[0].strip("[]")) or address(told)
