@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -41,7 +42,9 @@ async def take_stripe(request: Request, db: Store, settings: AppSettings) -> Tak
     return Taken(received=1, new=int(new))
 
 
-_USED = {406: {**RESPONSES[400], "description": "A token that is of use once came again: a replay."}}
+_USED: dict[int | str, dict[str, Any]] = {
+    406: {**RESPONSES[400], "description": "A token that is of use once came again: a replay."},
+}
 
 
 @router.post("/{source}", response_model=Taken, responses=_USED)
