@@ -48,16 +48,16 @@ class MailEvent(SQLModel, table=True):
     source: str
     event_id: str
     kind: str
-    address: str = Field("", description="Sending IP; empty when the source did not name it.")
+    address: str = Field(default="", description="Sending IP; empty when the source did not name it.")
     provider: str
     sender: str = ""
     campaign: str = ""
     at_ms: int = Field(sa_type=sa.BigInteger)
-    received_day: int = Field(0, description="Days since 1970 when it was stored.")
+    received_day: int = Field(default=0, description="Days since 1970 when it was stored.")
     recipient: str = ""
     message_id: str = ""
-    detail: str = Field("", description="The reply or alert in words; empty for what went well.")
-    reply_class: str = Field("", description="What the reply was read as.")
+    detail: str = Field(default="", description="The reply or alert in words; empty for what went well.")
+    reply_class: str = Field(default="", description="What the reply was read as.")
 
 
 class Figure(SQLModel, table=True):
@@ -72,8 +72,8 @@ class Figure(SQLModel, table=True):
     address: str = Field(primary_key=True)
     slice_ms: int = Field(primary_key=True, sa_type=sa.BigInteger)
     provider: str = Field(primary_key=True)
-    sender: str = Field("", primary_key=True)
-    campaign: str = Field("", primary_key=True)
+    sender: str = Field(default="", primary_key=True)
+    campaign: str = Field(default="", primary_key=True)
     attempted: int = 0
     delivered: int = 0
     bounced: int = 0

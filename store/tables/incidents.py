@@ -31,7 +31,7 @@ class Incident(SQLModel, table=True):
     id: str = Field(primary_key=True)
     kind: str
     address: str = Field(index=True)
-    severity: str = Field(Severity.WARNING)
+    severity: str = Field(default=Severity.WARNING)
     title: str
     detail: str = ""
     opened_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -23,12 +23,12 @@ class LedgerWindow(SQLModel, table=True):
     granted: int = 0
     hourly_cap: int = 0
     hour: int = Field(
-        -1,
+        default=-1,
         description="Number of the 24th part of the window that `hour_granted` counts.",
     )
     hour_granted: int = 0
     last_grant: int = Field(
-        0, description="What the last spend got; the statement returns it."
+        default=0, description="What the last spend got; the statement returns it."
     )
     paused: bool = False
     reason: str = ""

@@ -18,7 +18,7 @@ class Order(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     idempotency_key: str | None = Field(default=None, unique=True)
-    type: str = Field(IpType.DEDICATED)
+    type: str = Field(default=IpType.DEDICATED)
     vendor: str
     region: str
     count: int = 1
@@ -30,7 +30,7 @@ class Order(SQLModel, table=True):
     dns: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON), description="Wishes for DNS.")
     smtp_secret: str | None = Field(default=None, description="Reference of the encrypted credentials.")
     smtp_login: str | None = Field(default=None, description="HOST:PORT and user; never the password.")
-    status: str = Field(OrderStatus.QUOTING, index=True)
+    status: str = Field(default=OrderStatus.QUOTING, index=True)
     step: str = ""
     reason: str = ""
     waiting_for: str = "candidates are being vetted"
@@ -75,7 +75,7 @@ class PaymentDeadLetter(SQLModel, table=True):
 
     event_id: str = Field(primary_key=True)
     kind: str
-    payment_ref: str = Field("", description="The provider's id of the payment, if the event names one.")
+    payment_ref: str = Field(default="", description="The provider's id of the payment, if the event names one.")
     why: str = ""
-    received: int = Field(1, description="How often it came.")
+    received: int = Field(default=1, description="How often it came.")
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -263,8 +263,8 @@ def api(camera: Camera, stage: Stage) -> None:
         seen = replace(camera, url=url)
         for mode, name in ((Mode.DOWN, "down"), (Mode.REFUSING, "refusing")):
             door.mode = mode
-            for page in ("ip-management-dashboard", "ip-acquisition", "warmup-dashboard", "tokens"):
-                seen.shoot(f"{name}-{page}", PAGES[page])
+            for shown in ("ip-management-dashboard", "ip-acquisition", "warmup-dashboard", "tokens"):
+                seen.shoot(f"{name}-{shown}", PAGES[shown])
         door.mode = Mode.OPEN
         for page_name, path in (
             ("ip-management-dashboard", "/"),
