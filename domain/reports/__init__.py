@@ -59,7 +59,7 @@ def read(raw: bytes) -> Report:
     if any("disposition-notification" in kind for kind in kinds):
         return Report(format=Format.RECEIPT, **common)
     if mail.type == "multipart/report":
-        outcomes = next(filter(None, (dsn.inline(text, parts) for text in _texts(mail, parts))), ())
+        outcomes = next(filter(None, (dsn.inline(text) for text in _texts(mail, parts))), ())
         if outcomes:
             return Report(format=Format.DSN, outcomes=outcomes, **common)
     if plain.is_bounce(mail, _automatic(mail)):

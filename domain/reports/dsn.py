@@ -22,27 +22,24 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 def outcomes(status: mime.Entity, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
     """Outcomes of all recipients that a status part names."""
-    return _outcomes(status.text(), parts)
+    return _outcomes(status.text(), plain.first_text(parts))
 
 
-def inline(text: str, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
+def inline(text: str) -> tuple[Outcome, ...]:
     """Outcomes of fields that stand in a text without a part of their own: a relay took the boundaries out."""
     start = _GROUP.search(text)
-    return _outcomes(text[start.start() :], parts) if start else ()
+    return _outcomes(text[start.start() :], text[: start.start()]) if start else ()
 
 
-def _outcomes(text: str, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
+def _outcomes(text: str, explanation: str) -> tuple[Outcome, ...]:
     groups = [mime.fields(group) for group in _BLANK.split(text.strip("\n"))[: MOST_RECIPIENTS + 1]]
     whole: mime.Headers = {}
     found: list[Outcome] = []
-    explained: list[str] = []
     for group in groups:
         if "final-recipient" not in group and "original-recipient" not in group and "action" not in group:
             whole |= group
             continue
-        if not explained:
-            explained = [plain.first_text(parts)]
-        found.append(_outcome(group, whole, explained[0], alone=len(groups) <= 2))
+        found.append(_outcome(group, whole, explanation, alone=len(groups) <= 2))
     return tuple(found)
 
 

@@ -164,10 +164,10 @@ def about(text: str, recipient: str, *, alone: bool) -> list[str]:
     with a reply code, and the whole.
     """
     said = _after(text, recipient) if recipient else []
-    found = [one for one in said if _CODE.search(one)]
+    answers = _ANSWER.findall(text) if alone else []
+    found = [_joined(" ".join(answers))] if answers else []
+    found += [one for one in said if _CODE.search(one)]
     if alone:
-        answers = _ANSWER.findall(text)
-        found += [_joined(" ".join(answers))] if answers else []
         coded = _CODE.search(text)
         if coded:
             start = text.rfind("\n\n", 0, coded.start()) + 1
