@@ -16,6 +16,16 @@ log = structlog.get_logger()
 #: A report quotes at most the mail that came back; larger ones are refused by their size.
 LARGEST_MAIL = 20_000_000
 SILENT_SECONDS = 60.0
+#: Mail that comes back holds lines longer than the 998 bytes of RFC 5322; refusing it would lose the report.
+LONGEST_LINE = 1_000_000
+
+
+class _Smtp(SMTP):
+    line_length_limit = LONGEST_LINE
+
+
+class _Lmtp(LMTP):
+    line_length_limit = LONGEST_LINE
 
 
 class Handler:
@@ -49,7 +59,7 @@ async def listen(taker: Taker, host: str, port: int, protocol: str) -> asyncio.S
     Raises:
         OSError: the port is taken.
     """
-    kind = LMTP if protocol == "lmtp" else SMTP
+    kind = _Lmtp if protocol == "lmtp" else _Smtp
 
     def connection() -> SMTP:
         return kind(

@@ -237,6 +237,24 @@ async def test_a_report_over_the_socket(
         await server.wait_closed()
 
 
+async def test_long_lines_of_the_returned_mail_are_taken(
+    taker: Taker, db: Database, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    server = await listener.listen(taker, "127.0.0.1", port, "smtp")
+
+    def send() -> None:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.sendmail("", ["bounces@ours.example"], bounce() + b"x" * 200_000)
+
+    try:
+        await asyncio.to_thread(send)
+        assert len(await rows(db)) == 1
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
 async def test_what_cannot_be_stored_is_not_taken(taker: Taker, db: Database, free_port: Callable[[], int]) -> None:
     async with db.write() as session:
         await (await session.connection()).execute(sa.text("ALTER TABLE mail_event RENAME TO gone"))
