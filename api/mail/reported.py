@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import mailbox
-from domain.events import LOCAL, Kind, MailEvent
+from domain.events import Kind, MailEvent
 from domain.reports import Outcome, Report
 from domain.reports.counting import feedback_kind, outcome_kind
 from domain.words import MailboxProvider
@@ -36,6 +36,7 @@ class Told:
     at: str
     event_id: str
     reply_class: str = ""
+    local: bool = False
 
 
 def verp(address: str) -> str:
@@ -69,8 +70,8 @@ def _outcome(one: Outcome, carried: str, own_id: str, date: str) -> Told | None:
         return None
     known = tuple(dict.fromkeys(name for name in (one.original, carried, one.recipient) if name))
     event_id = _event_id(own_id, one.recipient or carried)
-    reply_class = one.reply.class_.value if one.reply.remote else LOCAL
-    return Told(Kind(word), known, one.text, one.reply.provider, one.at or date, event_id, reply_class)
+    reply_class, local = one.reply.class_.value, not one.reply.remote
+    return Told(Kind(word), known, one.text, one.reply.provider, one.at or date, event_id, reply_class, local)
 
 
 def _event_id(own_id: str, recipient: str) -> str:
@@ -113,6 +114,7 @@ async def events(
                 message_id=mail.message_id if mail else report.original.message_id,
                 detail=one.detail,
                 reply_class=one.reply_class,
+                local=one.local,
             )
         )
     return found
