@@ -165,7 +165,7 @@ async def test_other_feedback_is_no_complaint(taker: Taker, db: Database, type_:
 
 async def test_words_of_the_own_mail_system_count_nowhere(taker: Taker, db: Database) -> None:
     await taker.take(bounce(code="451 4.4.1 connect to mx.example: Connection timed out"), sent_to="", now=NOW)
-    assert [row[-1] for row in await rows(db)] == ["local"]
+    assert [row[-1] for row in await rows(db)] == ["network"]
     assert await figure(db, "failed", SENT) == 0
 
 

@@ -227,14 +227,25 @@ def test_when_to_try_again(text: str, retry: Retry) -> None:
     assert classify(text).retry is retry
 
 
-def test_events_take_their_kind_from_the_reply() -> None:
-    assert failure("550 5.1.1 no such user") == (Kind.BOUNCED, "unknown_user")
-    assert failure("550 5.7.1 blocked using zen.spamhaus.org, client host [198.51.100.7]")[0] is Kind.BLOCKED
-    assert failure("550 5.7.1 rejected by policy")[0] is Kind.FAILED
-    assert failure("552 5.2.2 mailbox full") == (Kind.FAILED, "mailbox_full")
-    assert failure("KumoMTA internal: no such user") == (Kind.FAILED, "local")
-    assert deferral(f"421 4.7.1 [TS03] All messages from {IP} permanently deferred")[0] is Kind.BLOCKED
-    assert deferral(f"421 4.7.0 [TSS04] Messages from {IP} temporarily deferred") == (Kind.DEFERRED, "ip_throttled")
+@pytest.mark.parametrize(
+    ("text", "kind", "class_", "local"),
+    [
+        ("550 5.1.1 no such user", Kind.BOUNCED, "unknown_user", False),
+        (f"550 5.7.1 blocked using zen.spamhaus.org, client host [{IP}]", Kind.BLOCKED, "ip_blocked", False),
+        ("550 5.7.1 rejected by policy", Kind.FAILED, "policy", False),
+        ("552 5.2.2 mailbox full", Kind.FAILED, "mailbox_full", False),
+        ("KumoMTA internal: no such user", Kind.FAILED, "local", True),
+        ("connect to mx.example: Connection timed out", Kind.FAILED, "network", True),
+    ],
+)
+def test_failures_take_their_kind_from_the_reply(text: str, kind: Kind, class_: str, local: bool) -> None:
+    judged = failure(text)
+    assert (judged.kind, judged.reply_class, judged.local) == (kind, class_, local)
+
+
+def test_a_temporary_reply_can_block_the_ip() -> None:
+    assert deferral(f"421 4.7.1 [TS03] All messages from {IP} permanently deferred").kind is Kind.BLOCKED
+    assert deferral(f"421 4.7.0 [TSS04] Messages from {IP} temporarily deferred").kind is Kind.DEFERRED
 
 
 def test_replies_of_one_kind_share_a_template() -> None:
