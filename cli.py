@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import settings as configuration
-from commands import bounce, reply, webhook
+from commands import bounce, postfix, reply, webhook
 from domain.words import Role
 
 # Each command imports what it needs when it runs: `make up` calls two of them, and all together take seconds.
@@ -28,6 +28,7 @@ app.add_typer(worker_app, name="worker")
 app.add_typer(reply.app, name="reply")
 app.add_typer(bounce.app, name="bounce")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(postfix.app, name="postfix")
 
 
 @db_app.command("upgrade")

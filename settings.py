@@ -336,6 +336,11 @@ class Settings(BaseSettings):
     gate_filter: bool = Field(
         True, description="Answer a granted mail with `FILTER wp-ADDRESS:`, its transport; else with `DUNNO`."
     )
+    gate_next_hop: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.:\[\]-]*$",
+        description="Next hop after the transport, such as `[relay.example]:587`; empty: the recipient's MX.",
+    )
     gate_default_pool: str = Field(
         "", description="Pool for mail whose sender is not known; empty: such mail is deferred."
     )

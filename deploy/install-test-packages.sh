@@ -10,6 +10,7 @@ need knotd knot
 need kdig knot-dnsutils
 need dig dnsutils
 need unbound unbound
+need postfix postfix
 need chromium chromium
 [ -x /usr/lib/postgresql/15/bin/postgres ] || missing="$missing postgresql-15"
 

@@ -67,6 +67,7 @@ class Desk:
 
     Args:
         filters: answer a granted mail with the transport of its IP; else only let it pass.
+        next_hop: where that transport delivers to; empty for the recipient's MX.
         most: largest block.
         ahead: called when a block runs low, to lease the next one in good time.
         now_ms: the clock of windows.
@@ -76,6 +77,7 @@ class Desk:
         self,
         *,
         filters: bool = True,
+        next_hop: str = "",
         most: int = 1000,
         ahead: Callable[[Need], None] = lambda _: None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -85,7 +87,7 @@ class Desk:
         self.routes: Routes | None = None
         self.blocks: dict[Key, Block] = {}
         self._ahead = ahead
-        self._filters, self._most = filters, most
+        self._filters, self._next_hop, self._most = filters, next_hop, most
         self._now_ms, self._monotonic = now_ms, monotonic
         self._refused: dict[Key, tuple[str, float]] = {}
         self._pace: dict[Key, int] = {}
@@ -217,9 +219,13 @@ class Desk:
     def _allowed(self, address: str) -> Allow:
         found = self._allow.get(address)
         if found is None:
-            action = f"FILTER {transport_name(address)}:" if self._filters else "DUNNO"
+            action = f"FILTER {self.transport(address)}" if self._filters else "DUNNO"
             found = self._allow[address] = Allow(address, f"action={action}\n\n".encode())
         return found
+
+    def transport(self, address: str) -> str:
+        """The transport of an IP with its next hop, as Postfix writes the two."""
+        return f"{transport_name(address)}:{self._next_hop}"
 
     def _fetch_ahead(self, block: Block) -> None:
         found = self.routes.exits.get(block.address) if self.routes else None

@@ -47,7 +47,12 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=10)
-        self.desk = Desk(filters=settings.gate_filter, most=settings.gate_block_most, ahead=self._ahead)
+        self.desk = Desk(
+            filters=settings.gate_filter,
+            next_hop=settings.gate_next_hop,
+            most=settings.gate_block_most,
+            ahead=self._ahead,
+        )
         self._lessor = Lessor(self._db, self.desk, settings.day_seconds)
         providers = Providers(settings.gate_resolver, settings.gate_mx_seconds)
         self._counter = Counter(self.desk, self._lessor, providers, settings.gate_answer_seconds)

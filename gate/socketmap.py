@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from domain.routing import transport_name
 from gate.connection import Broken, Connection, Connections
 from gate.counter import Counter
 from gate.desk import Allow, Defer
@@ -28,14 +27,6 @@ def netstring(text: str) -> bytes:
     """``5:hello,``."""
     content = text.encode()
     return b"%d:%b," % (len(content), content)
-
-
-def found(answer: Allow | Defer) -> bytes:
-    """The transport of an answer."""
-    if isinstance(answer, Allow):
-        return netstring(f"OK {transport_name(answer.address)}:")
-    said = "".join(one if " " <= one <= "~" else "?" for one in answer.reason)
-    return netstring(f"OK retry:4.7.1 {said}")
 
 
 class Socketmap(Connection):
@@ -71,8 +62,14 @@ class Socketmap(Connection):
         if name == "spend":
             mail_from, _, recipient = key.partition(" ")
             answer = self._counter.ask_now("", mail_from, recipient, "")
-            return found(answer) if answer is not None else self._later(mail_from, recipient)
+            return self._found(answer) if answer is not None else self._later(mail_from, recipient)
         return netstring(f"PERM there is no map {name[:40]!r}; ask for transport or spend")
+
+    def _found(self, answer: Allow | Defer) -> bytes:
+        if isinstance(answer, Allow):
+            return netstring(f"OK {self._counter.desk.transport(answer.address)}")
+        said = "".join(one if " " <= one <= "~" else "?" for one in answer.reason)
+        return netstring(f"OK retry:4.7.1 {said}")
 
     def _transport(self, key: str) -> bytes:
         if key == NULL_SENDER and (self._counter.desk.routes is None or not self._counter.desk.routes.default_pool):
@@ -80,7 +77,7 @@ class Socketmap(Connection):
         if self._counter.desk.routes is None:
             return netstring("TEMP the gate has not read its routes yet")
         line = self._counter.desk.line("", key)
-        return found(line if isinstance(line, Defer) else self._counter.desk.where(line))
+        return self._found(line if isinstance(line, Defer) else self._counter.desk.where(line))
 
     async def _later(self, mail_from: str, recipient: str) -> bytes:
-        return found(await self._counter.ask("", mail_from, recipient, ""))
+        return self._found(await self._counter.ask("", mail_from, recipient, ""))

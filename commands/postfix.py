@@ -1,0 +1,59 @@
+"""`warmpath postfix`: what Postfix needs to know of the IPs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import settings as configuration
+
+if TYPE_CHECKING:
+    from providers.senders.postfix import Transport
+
+app = typer.Typer(no_args_is_help=True, help="Postfix: one transport an IP.")
+
+
+@app.command("render")
+def render(
+    into: Annotated[
+        Path | None, typer.Option(help="Folder for `main.cf.warmpath` and `master.cf.warmpath`; else they are printed.")
+    ] = None,
+) -> None:
+    """Write the fragments for main.cf and master.cf; append them, then `postfix reload`."""
+    from domain.refusals import Refused
+    from providers.senders import postfix
+
+    chosen = configuration.load()
+    host = "127.0.0.1" if chosen.gate_host in ("0.0.0.0", "::") else chosen.gate_host
+    main = postfix.main_cf(host, chosen.gate_policy_port, chosen.gate_socketmap_port)
+    try:
+        master = postfix.master_cf(asyncio.run(_transports()))
+    except Refused as refusal:
+        typer.echo(refusal.detail, err=True)
+        raise typer.Exit(1) from refusal
+    if into is None:
+        typer.echo(main + "\n" + master, nl=False)
+        return
+    into.mkdir(parents=True, exist_ok=True)
+    (into / "main.cf.warmpath").write_text(main)
+    (into / "master.cf.warmpath").write_text(master)
+
+
+async def _transports() -> list[Transport]:
+    """IPs that have a hostname and are not retired: a stopped one still has mail in queues."""
+    from sqlmodel import col, select
+
+    from domain.words import Stage
+    from providers.senders.postfix import Transport
+    from store.database import Database
+    from store.tables.ips import Ip
+
+    chosen = configuration.load()
+    db = Database.open(chosen.database_url, synchronous=chosen.sqlite_synchronous)
+    async with db.read() as session:
+        rows = (await session.exec(select(Ip).where(col(Ip.stage) != Stage.RETIRED, col(Ip.hostname) != ""))).all()
+    await db.close()
+    return [Transport(row.address, row.bind_address or row.address, row.hostname) for row in rows]

@@ -1,0 +1,170 @@
+"""A real Postfix asks two gates: caps hold at the sink, pauses stop mail, queued mail follows a switch."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from domain.routing import Scope
+from domain.words import Stage
+from gate.service import Gate
+from providers.senders.postfix import Transport, main_cf, master_cf
+from settings import Settings
+from store import ips, ledger, pauses, senders
+from store.database import Database
+from tests.gate.conftest import DAY, granted, inventory, until
+from tests.gate.mail import Mailer, Postfix, Sink
+from tests.gate.processes import free_port
+
+Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
+FIRST, SECOND = "198.51.100.7", "198.51.100.8"
+BINDS = {FIRST: "127.0.0.2", SECOND: "127.0.0.3"}
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("postfix", path="/usr/sbin") or os.getuid() != 0,
+    reason="POSTFIX IS ABSENT (apt-get install postfix) or this is not root, who alone may start it",
+)
+
+
+@dataclass
+class Mail:
+    """Postfix between the test's clients and its sink."""
+
+    postfix: Postfix
+    sink: Sink
+    gates: list[Gate]
+
+
+@pytest.fixture
+async def mail(db: Database, start: Start) -> AsyncIterator[Mail]:
+    """Two gates, two IPs with source addresses of their own on loopback, one Postfix that asks the first gate."""
+    sink = Sink()
+    await sink.start()
+    hop = f"[127.0.0.1]:{sink.port}"
+    started = [await start(gate_next_hop=hop) for _ in range(2)]
+    first, second = (settings for _, settings in started)
+    main = main_cf("127.0.0.1", first.gate_policy_port, first.gate_socketmap_port)
+    master = master_cf(Transport(one, bound, "mail.acme.example") for one, bound in BINDS.items())
+    # A second smtpd asks the second gate, as on a second machine.
+    other = free_port()
+    master += (
+        f"127.0.0.1:{other} inet n - n - - smtpd\n"
+        f"    -o smtpd_recipient_restrictions=check_policy_service,inet:127.0.0.1:{second.gate_policy_port}\n"
+    )
+    postfix = Postfix(free_port(), (main, master), hop)
+    postfix.start()
+    postfix.other_port = other  # type: ignore[attr-defined]
+    yield Mail(postfix, sink, [gate for gate, _ in started])
+    postfix.stop()
+    await sink.stop()
+
+
+async def _acme(db: Database, caps: dict[str, int]) -> None:
+    await inventory(db, caps)
+    async with db.write() as session:
+        await senders.add_sender(session, "acme", "main", ["acme.example"])
+
+
+async def _hand_over(mail: Mail, recipients: list[str], clients: int = 16) -> tuple[list[str], list[str]]:
+    """Mails through both ports by parallel clients; answers those taken, and those deferred."""
+    waiting, taken, deferred = list(recipients), [], []
+
+    async def client(number: int) -> None:
+        port = mail.postfix.port if number % 2 else mail.postfix.other_port  # type: ignore[attr-defined]
+        mailer = await Mailer.to(port)
+        while waiting:
+            one = waiting.pop()
+            said = await mailer.send(one)
+            if said.startswith("250"):
+                taken.append(one)
+            else:
+                assert said.startswith("450 4.7.1"), said
+                assert "cap of" in said, said
+                deferred.append(one)
+        mailer.close()
+
+    await asyncio.gather(*(client(number) for number in range(clients)))
+    return taken, deferred
+
+
+@pytest.mark.timeout(180)
+async def test_each_cap_holds_to_the_mail_and_the_rest_goes_the_next_day(db: Database, mail: Mail) -> None:
+    caps = {FIRST: 60, SECOND: 30}
+    await _acme(db, caps)
+    await until(lambda: all(gate.desk.routes and gate.desk.routes.exits for gate in mail.gates))
+    recipients = [f"r{number}@gmail.com" for number in range(120)]
+    taken, deferred = await _hand_over(mail, recipients)
+    # Two gates share the end of a cap: what one holds unused comes back within seconds.
+    deadline = time.monotonic() + 10
+    while len(taken) < 90 and time.monotonic() < deadline:
+        more, deferred = await _hand_over(mail, deferred, 4)
+        taken += more
+        await asyncio.sleep(0.2)
+    assert len(taken) == 90
+    await until(lambda: len(mail.sink.came) == 90, 30)
+    assert mail.sink.sources == {"127.0.0.2": 60, "127.0.0.3": 30}
+    now = int(time.time() * 1000)
+    async with db.write() as session:
+        for address in caps:
+            await ledger.set_window(session, address, now, now + DAY, 100, {}, 0)
+    while deferred:
+        _, deferred = await _hand_over(mail, deferred, 4)
+    await until(lambda: len(mail.sink.came) == 120, 30)
+    assert sorted(one for _, one in mail.sink.came) == sorted(recipients)
+    for gate in mail.gates:
+        await gate.stop()
+    assert sum([await granted(db, address) for address in caps]) == 30
+
+
+@pytest.mark.timeout(180)
+async def test_a_pause_stops_mail_and_a_switch_moves_new_and_queued_mail_within_a_second(
+    db: Database, mail: Mail
+) -> None:
+    await _acme(db, {FIRST: 1000})
+    async with db.write() as session:
+        await senders.put_pool(session, "spare", None)
+    await inventory(db, {SECOND: 1000}, pool="spare")
+    await until(lambda: all(gate.desk.routes and len(gate.desk.routes.exits) == 2 for gate in mail.gates))
+    mail.sink.defers = {BINDS[FIRST]}
+    await _hand_over(mail, [f"q{number}@gmail.com" for number in range(10)], 4)
+    await until(lambda: mail.postfix.log().count("status=deferred") >= 10, 30)
+    assert not mail.sink.came
+    mailer = await Mailer.to(mail.postfix.port)
+    async with db.write() as session:
+        await pauses.pause(session, Scope.SENDER, "acme", "wrong link")
+    began = time.monotonic()
+    while (await mailer.send("p@gmail.com")).startswith("250"):
+        assert time.monotonic() - began < 1
+    said = await mailer.send("p@gmail.com")
+    assert said.startswith("450 4.7.1")
+    assert "sender acme is paused: wrong link" in said
+    # The switch: the first IP fails, the second takes its place; queued mail is resolved anew.
+    async with db.write() as session:
+        await pauses.resume(session, Scope.SENDER, "acme")
+        await ips.set_stage(session, FIRST, Stage.FAILED_OVER)
+        (await ips.get(session, SECOND)).pool = "main"
+    switched = time.monotonic()
+    while not (said := await mailer.send("n@gmail.com")).startswith("250"):
+        assert time.monotonic() - switched < 1, said
+    await asyncio.to_thread(mail.postfix.run, "postsuper", "-r", "ALL")
+    await asyncio.to_thread(mail.postfix.run, "postkick", "public", "pickup", "W")
+    await until(lambda: mail.postfix.queued() == 0, 30)
+    assert set(mail.sink.sources) == {"127.0.0.3"}
+    assert len(mail.sink.came) >= 11
+    print(f"queued mail left by the other address {mail.sink.at[-1] - switched:.2f} s after the switch")  # noqa: T201
+
+
+def test_the_fragments_name_what_the_gate_answers(tmp_path: Path) -> None:
+    text = master_cf(
+        [Transport("2001:db8::7", "2001:db8::7", "six.acme.example"), Transport(FIRST, "10.0.0.4", "a.example")]
+    )
+    assert "wp-2001-db8--7 unix - - n - - smtp\n    -o smtp_bind_address6=2001:db8::7\n" in text
+    assert "wp-198-51-100-7 unix - - n - - smtp\n    -o smtp_bind_address=10.0.0.4\n" in text
+    assert "    -o inet_protocols=ipv4\n    -o smtp_helo_name=a.example\n" in text
