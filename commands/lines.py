@@ -28,5 +28,6 @@ def read(file: Path | None) -> Iterator[str]:
 
 
 def write(answer: Mapping[str, Any]) -> None:
-    """One JSON object on a line of standard output."""
+    """One JSON object on a line of standard output, at once: whoever asks line by line waits for it."""
     sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

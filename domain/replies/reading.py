@@ -36,7 +36,7 @@ class Parts(NamedTuple):
 _SPACE = re.compile(r"\s+")
 _TYPE = re.compile(r"^[\s\"'<(]*(?:diagnostic-code:\s*)?(?:x-)?[a-z][a-z0-9-]{1,15}\s?;\s*", re.IGNORECASE)
 _LEADING_STATUS = re.compile(r"^([245])\.(\d{1,3})\.(\d{1,3})(?=[\s;:(-])")
-_AT_START = re.compile(r"^[\s\"'<(#]*(2(?:00|11|14|2[01]|35|5[0-2])|3[35]4|[45]\d\d)(?=[\s-]|$)")
+_AT_START = re.compile(r"^[^A-Za-z0-9]{0,20}(2(?:00|11|14|2[01]|35|5[0-2])|3[35]4|[45]\d\d)(?=[\s-]|$)")
 #: What relays write before they quote the other side.
 _QUOTED = re.compile(
     r"(?:\]|said|says|replied|responded|response|reply|reason|answered|error|reports|returned|was|"

@@ -203,6 +203,12 @@ def _read(file: Path) -> RuleFile:
 
 
 def files(folder: Path | None) -> list[Path]:
-    """Rule files in the order of precedence: the installation's own, then the shipped ones."""
+    """Rule files in the order of precedence: the installation's own, then the shipped ones.
+
+    Raises:
+        BadRules: the folder is not there.
+    """
+    if folder is not None and not folder.is_dir():
+        raise BadRules(f"{folder} is no folder.")
     own = sorted(folder.glob("*.toml")) if folder else []
     return [*own, *sorted(SHIPPED.glob("*.toml"))]

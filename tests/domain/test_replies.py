@@ -188,6 +188,7 @@ def test_words_of_the_own_mail_system_are_no_remote_signal(text: str) -> None:
         (f"554 mail from {IP} refused", "554", ""),
         ("host mx[203.0.113.250] said something", "", ""),
         ("Connection timed out", "", ""),
+        ("\ufeff550 5.1.1 x", "550", "5.1.1"),
     ],
 )
 def test_codes_are_found_in_every_shape(text: str, code: str, status: str) -> None:
@@ -312,6 +313,11 @@ def test_a_wrong_rule_is_named_and_changes_nothing(tmp_path: Path, text: str, sa
         replies.use(tmp_path)
     assert says in str(caught.value)
     assert classify("550 5.1.1 no such user").rule == "user-unknown"
+
+
+def test_a_folder_of_rules_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadRules, match="no folder"):
+        replies.use(tmp_path / "gone")
 
 
 @given(st.text(max_size=400) | st.text(alphabet="0123456789.-@<>[]() abcipuser", max_size=600))
