@@ -151,7 +151,7 @@ async def list_page(
     else:
         if after:
             last = (await session.exec(select(first).where(col(Ip.address) == after))).first()
-            query = query.where(sa.or_(first > last, sa.and_(first == last, col(Ip.address) > after)))
+            query = query.where(first >= last, sa.or_(first > last, col(Ip.address) > after))
         query = query.order_by(first)
     query = query.order_by(col(Ip.address)).limit(limit + 1)
     rows = (await session.exec(query)).all()

@@ -50,12 +50,15 @@ def _load(at_ms: int) -> sa.ScalarSelect[Any]:
     """Thousandths of the present cap that are spent, negative so that the fullest comes first."""
     spent = sa.cast(col(LedgerWindow.granted) * 1000 / sa.func.nullif(col(LedgerWindow.cap), 0), sa.Integer)
     return (
-        sa.select(-sa.func.max(spent))
+        sa.select(-spent)
         .where(
             col(LedgerWindow.address) == col(Ip.address),
             col(LedgerWindow.starts_ms) <= at_ms,
             col(LedgerWindow.ends_ms) > at_ms,
         )
+        # The newest counts, and the key of the table finds it first.
+        .order_by(col(LedgerWindow.starts_ms).desc())
+        .limit(1)
         .correlate(Ip)
         .scalar_subquery()
     )
