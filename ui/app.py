@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.client import Api, Problem
 from ui.pieces import attention, places, session
 from ui.pieces.guard import guarded
 
@@ -26,11 +27,30 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 </style>"""
 
 
+def _installation(api: Api) -> None:
+    """Which installation this is, and the way out of it; the page itself says when the API does not answer."""
+    try:
+        fleet = api.find("/v1/fleet") or {}
+    except Problem:
+        st.badge("? API does not answer", color="gray")
+        fleet = {}
+    else:
+        st.badge(str(fleet.get("installation") or "SANDBOX"), color="violet")
+    if fleet.get("temporal_ui_url"):
+        st.link_button("Temporal UI", fleet["temporal_ui_url"])
+    if st.session_state.get("token"):
+        st.button("Sign out", on_click=session.sign_out)
+
+
 def main() -> None:
     """Draws one run of the console."""
     st.set_page_config(page_title="Warmpath", page_icon="📮", layout="wide")
     with guarded():
         st.html(STYLE)
+        if not session.signed_in():
+            # Without this Streamlit would list the files of the pages by their raw names.
+            st.navigation([st.Page(session.sign_in, title="Sign in")], position="hidden").run()
+            return
         api = session.api()
         page = st.navigation(
             {
@@ -46,13 +66,8 @@ def main() -> None:
                 for group, pages in GROUPS.items()
             }
         )
-        with st.sidebar, guarded():
-            fleet = api.find("/v1/fleet") or {}
-            st.badge(str(fleet.get("installation") or "SANDBOX"), color="violet")
-            if fleet.get("temporal_ui_url"):
-                st.link_button("Temporal UI", fleet["temporal_ui_url"])
-            if st.session_state.get("token"):
-                st.button("Sign out", on_click=session.sign_out)
+        with st.sidebar:
+            _installation(api)
         with st.sidebar:
             st.caption("Warmpath console")
         attention.strip(api)

@@ -40,7 +40,10 @@ def make(api: Api) -> None:
             "Name", max_chars=100, placeholder="Who or what uses it", key="token_name"
         ).strip()
         role = role_column.selectbox("Role", list(ROLES), format_func=ROLES.__getitem__, key="token_role")
-        pressed = press.form_submit_button("Make token", type="primary", width="stretch")
+        why = session.barred("admin")
+        pressed = press.form_submit_button(
+            "Make token", type="primary", width="stretch", disabled=why is not None, help=why
+        )
     if not pressed:
         return
     if not name:

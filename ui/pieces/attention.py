@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Api, look
+from ui.client import Api, Problem, look
 from ui.pieces import places, words
 from ui.pieces.guard import guarded
 
@@ -24,7 +24,15 @@ def strip(api: Api) -> None:
 def _strip(api: Api) -> None:
     with guarded():
         look.begin()
-        found = api.find("/v1/attention")
+        try:
+            found = api.find("/v1/attention")
+        except Problem as problem:
+            st.session_state["api_silent"] = True
+            st.markdown(f":red[**! Critical**]  {problem.title}: nothing can be said of your IPs now.")
+            return
+        if not look.stale_since and st.session_state.pop("api_silent", False):
+            # The page below was drawn without an answer.
+            st.rerun()
         items: list[dict[str, Any]] = list((found or {}).get("items", []))
         if look.stale_since:
             st.markdown(

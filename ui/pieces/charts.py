@@ -172,10 +172,16 @@ def score_over_time(
         incidents: ``{title, opened_at, closed_at}``.
     """
     points = [(words.moment(point.get("at")), point.get("score")) for point in trend]
-    frame = pd.DataFrame([{"At": at, "Score": score} for at, score in points if at is not None and score is not None])
+    frame = pd.DataFrame(
+        [
+            {"At": at, "When": words.exact(at.isoformat()), "Score": score}
+            for at, score in points
+            if at is not None and score is not None
+        ]
+    )
     known = [at for at, _ in points if at is not None]
     lines = pd.DataFrame([{"Score": 80, "Line": "healthy above 80"}, {"Score": 60, "Line": "act below 60"}])
-    x = alt.X("At:T", title=None, axis=alt.Axis(format="%m-%d %H:%M", tickCount=6, labelOverlap=True))
+    x = _time(trend)
     rules = (
         alt.Chart(lines)
         .mark_rule(strokeDash=[4, 4])
@@ -194,7 +200,7 @@ def score_over_time(
         .encode(
             x=x,
             y=alt.Y("Score:Q", scale=alt.Scale(domain=[0, 100])),
-            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "Score"],
+            tooltip=["When", "Score"],
         )
     )
     layers: list[Any] = [rules, score]
@@ -325,10 +331,28 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
 _WRONG = {"bounced": "#d1453b", "blocked": "#7b2d8b", "deferred": "#d9a406", "complained": "#b06000"}
 
 
+def _time(points: list[dict[str, Any]]) -> alt.X:
+    """A time axis in UTC; days are named where the points span more than one."""
+    known = sorted(at for at in (words.moment(one.get("at")) for one in points) if at is not None)
+    long = bool(known) and (known[-1] - known[0]).total_seconds() > 86_400
+    form = "%m-%d %H:%M" if long else "%H:%M"
+    return alt.X(
+        "At:T",
+        title="UTC",
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(format=form, tickCount=5, labelOverlap=True),
+    )
+
+
+def _point(one: dict[str, Any], what: str, name: str) -> dict[str, Any]:
+    moment = one.get("at")
+    return {"At": words.moment(moment), "When": words.exact(moment), "What": what, "Mails": int(one.get(name) or 0)}
+
+
 def volume(points: list[dict[str, Any]]) -> Picture:
     """Attempted mails a step, delivered ones in front of them."""
     rows = [
-        {"At": words.moment(one.get("at")), "What": what, "Mails": int(one.get(name) or 0)}
+        _point(one, what, name)
         for one in points
         for what, name in (("Attempted", "attempted"), ("Delivered", "delivered"))
     ]
@@ -336,14 +360,14 @@ def volume(points: list[dict[str, Any]]) -> Picture:
         alt.Chart(pd.DataFrame(rows))
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
-            x=alt.X("At:T", title=None),
+            x=_time(points),
             y=alt.Y("Mails:Q", title="Mails"),
             color=alt.Color(
                 "What:N",
                 scale=alt.Scale(domain=["Attempted", "Delivered"], range=["#8a94a3", "#4c8fd6"]),
                 legend=alt.Legend(orient="top", title=None),
             ),
-            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "What", alt.Tooltip("Mails:Q", format=",")],
+            tooltip=["When", "What", alt.Tooltip("Mails:Q", format=",")],
         )
     )
     return alt.layer(chart).properties(height=220)
@@ -351,23 +375,19 @@ def volume(points: list[dict[str, Any]]) -> Picture:
 
 def wrong(points: list[dict[str, Any]]) -> Picture:
     """Bounced, blocked, deferred and complained mails a step, one on the other."""
-    rows = [
-        {"At": words.moment(one.get("at")), "What": words.spoken(name), "Mails": int(one.get(name) or 0)}
-        for one in points
-        for name in _WRONG
-    ]
+    rows = [_point(one, words.spoken(name), name) for one in points for name in _WRONG]
     chart: alt.Chart = (
         alt.Chart(pd.DataFrame(rows))
         .mark_area(interpolate="step-after", opacity=0.8)
         .encode(
-            x=alt.X("At:T", title=None),
+            x=_time(points),
             y=alt.Y("Mails:Q", title="Mails", stack="zero"),
             color=alt.Color(
                 "What:N",
                 scale=alt.Scale(domain=[words.spoken(name) for name in _WRONG], range=list(_WRONG.values())),
                 legend=alt.Legend(orient="top", title=None),
             ),
-            tooltip=[alt.Tooltip("At:T", format="%Y-%m-%d %H:%M"), "What", alt.Tooltip("Mails:Q", format=",")],
+            tooltip=["When", "What", alt.Tooltip("Mails:Q", format=",")],
         )
     )
     return alt.layer(chart).properties(height=220)

@@ -19,12 +19,20 @@ def _connected(url: str, token: str) -> Api:
     return Api(url, token)
 
 
+def signed_in() -> bool:
+    """Whether a token is known."""
+    return bool(st.session_state.get("token") or configured_token())
+
+
 def api() -> Api:
-    """The API as the signed-in person; asks for a token when none is known, and ends the run there."""
+    """The API as the signed-in person.
+
+    Raises:
+        Problem: nobody is signed in.
+    """
     token = st.session_state.get("token") or configured_token()
     if not token:
-        _sign_in()
-        st.stop()
+        raise Problem(401, "Nobody is signed in", "Nobody is signed in.")
     return _connected(api_url(), token)
 
 
@@ -33,7 +41,8 @@ def sign_out() -> None:
     st.session_state.pop("token", None)
 
 
-def _sign_in() -> None:
+def sign_in() -> None:
+    """Asks for a token, and keeps it when the API knows it."""
     st.title("Warmpath")
     st.write("Sign in with a token. `make up` prints one; an administrator can make more.")
     with st.form("sign_in"):
