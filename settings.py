@@ -219,6 +219,25 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Time from a new listing to the second look that confirms it."
     )
     sweep_minutes: float = Field(15.0, gt=0, description="Interval of the reputation sweep.")
+    figures_sweep_minutes: float = Field(
+        360.0, gt=0, description="Interval of the sweep that rolls figures up and drops old events."
+    )
+    figure_slice_days: int = Field(
+        35,
+        ge=31,
+        description=(
+            "Days that figures are kept in slices of a 96th of a day; older ones are summed to days. At least 31: "
+            "decisions on complaints look at 30 days."
+        ),
+    )
+    event_days: int = Field(
+        14,
+        ge=1,
+        description="Days that single events are kept: for the explorer of replies, and to find whose mail it was.",
+    )
+    event_duplicate_days: int = Field(
+        35, ge=3, description="Days that the same event is known again and refused; not under `event_days`."
+    )
     dns_sweep_minutes: float = Field(60.0, gt=0, description="Interval of the DNS drift sweep.")
 
     ip_vendors: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -403,6 +422,20 @@ class Settings(BaseSettings):
             if isinstance(given, str) and str(field.annotation).startswith("tuple["):
                 values[name] = tuple(part.strip() for part in given.split(",") if part.strip())
         return values
+
+    @model_validator(mode="after")
+    def order_retention(self) -> Settings:
+        """Keys of events outlive the events.
+
+        Raises:
+            ValueError: they would not.
+        """
+        if self.event_duplicate_days < self.event_days:
+            raise ValueError(
+                f"WARMPATH_EVENT_DUPLICATE_DAYS: {self.event_duplicate_days} is under WARMPATH_EVENT_DAYS "
+                f"({self.event_days}); events are kept no longer than duplicates are refused."
+            )
+        return self
 
     @model_validator(mode="after")
     def refuse_sandbox_parts(self) -> Settings:

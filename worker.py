@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import activities.dns
+import activities.figures
 import activities.lifecycle
 import activities.purchase
 import activities.reputation
@@ -40,6 +41,7 @@ JOURNEYS = (
     activities.dns,
     activities.warmup,
     activities.reputation,
+    activities.figures,
 )
 
 #: Our own modules hold no state that a workflow could leak through, so they are loaded once, not per workflow.

@@ -10,11 +10,12 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import events, gate, journeys, leases, listing, replies, startup
+from bench import events, gate, journeys, keeping, leases, listing, replies, startup
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "journeys": journeys.main,
     "events": events.main,
+    "keeping": keeping.main,
     "leases": leases.main,
     "gate": gate.main,
     "listing": listing.main,

@@ -26,7 +26,9 @@ def normalise(
     """
     from api.webhooks.reading import Rejected  # the other commands do not need the API's parts
     from api.webhooks.registry import known
+    from commands.reply import use_rules
 
+    use_rules()
     try:
         found = known(source).normalise(file.read_bytes(), time.time())
     except OSError as error:

@@ -72,6 +72,15 @@ SWEEP = Limits(
     ),
 )
 
+#: Taking away what is old: millions of rows in short transactions; the next try goes on where this one ended.
+KEEPING = Limits(
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(minutes=1),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=10), maximum_interval=timedelta(minutes=5), maximum_attempts=5
+    ),
+)
+
 #: Following a workflow that runs under a child's id: an attempt an hour, and no end until it ends.
 FOLLOW = Limits(
     start_to_close_timeout=timedelta(hours=1),

@@ -27,11 +27,12 @@ with workflow.unsafe.imports_passed_through():
     from domain.lifecycle import DnsDrifted, ReputationChanged
     from domain.warmup import StopSignal
     from settings import Settings
+    from workflows.figures import FiguresSweep
     from workflows.ids import ip_id, warmup_id
     from workflows.options import QUICK, SWEEP
 
 #: Schedules, by the id that an operator sees in the Temporal UI.
-REPUTATION_SCHEDULE, DNS_SCHEDULE = "sweep-reputation", "sweep-dns"
+REPUTATION_SCHEDULE, DNS_SCHEDULE, FIGURES_SCHEDULE = "sweep-reputation", "sweep-dns", "sweep-figures"
 
 
 class SweepInput(BaseModel):
@@ -169,17 +170,16 @@ class DnsSweep(_Fleet):
         )
 
 
-WORKFLOWS = (ReputationSweep, DnsSweep)
+WORKFLOWS = (ReputationSweep, DnsSweep, FiguresSweep)
 
 
 def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> Schedule:
+    # Longer than to the next sweep is no use: that sweep looks anyway.
+    wanted = SweepInput(second_look_seconds=settings.blocklist_second_look_seconds, patience_seconds=60 * minutes)
     return Schedule(
         action=ScheduleActionStartWorkflow(
             kind.run,  # type: ignore[attr-defined]
-            # Longer than to the next sweep is no use: that sweep looks anyway.
-            SweepInput(
-                second_look_seconds=settings.blocklist_second_look_seconds, patience_seconds=60 * minutes
-            ),
+            args=[] if kind is FiguresSweep else [wanted],
             id=schedule,
             task_queue=settings.task_queue,
             static_summary="Sweep of the fleet",
@@ -190,10 +190,11 @@ def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> 
 
 
 async def ensure_schedules(client: Client, settings: Settings) -> None:
-    """Make the two schedules, or bring them up to date with the settings; the same again changes nothing."""
+    """Make the three schedules, or bring them up to date with the settings; the same again changes nothing."""
     for name, kind, minutes in (
         (REPUTATION_SCHEDULE, ReputationSweep, settings.sweep_minutes),
         (DNS_SCHEDULE, DnsSweep, settings.dns_sweep_minutes),
+        (FIGURES_SCHEDULE, FiguresSweep, settings.figures_sweep_minutes),
     ):
         schedule = _interval(name, kind, minutes, settings)
         try:

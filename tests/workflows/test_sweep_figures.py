@@ -1,0 +1,43 @@
+"""The sweep of figures and events, as the schedule starts it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+import activities.figures
+from activities.context import Context
+from activities.figures import Kept
+from domain.events import Kind, MailEvent
+from store import events
+from worker import RUNNER
+from workflows.figures import FiguresSweep
+
+DAY = 86_400_000
+
+
+async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, temporal: Client) -> None:
+    now = int(time.time() * 1000)
+    old = (now // DAY - context.settings.figure_slice_days - 3) * DAY
+    batch = [
+        MailEvent(source="generic", event_id=f"e{at}", kind=Kind.DELIVERED, address="198.51.100.7", at_ms=at)
+        for at in (old + 3_600_000, old + 7_200_000, now)
+    ]
+    async with context.db.write() as session:
+        await events.record(session, batch)
+    queue = f"figures-{uuid.uuid4().hex}"
+    async with Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[FiguresSweep],
+        activities=activities.figures.activities(context),
+        workflow_runner=RUNNER,
+    ):
+        kept = await temporal.execute_workflow(FiguresSweep.run, id=queue, task_queue=queue)
+    # Events are kept by the day they came, which is today.
+    assert kept == Kept(slices=2, events=0, keys=0)
+    async with context.db.write() as session:
+        assert await events.record(session, batch) == []
