@@ -56,7 +56,9 @@ def main() -> None:
             head.markdown(f"**{record.get('type')}** · {need}")
             published = str((record.get("published") or {}).get("state") or "unknown")
             visible = str((record.get("visible") or {}).get("state") or "not asked yet")
-            head.caption(f"Published: {words.spoken(published)} · Visible: {words.spoken(visible)}")
+            head.caption(
+                f"Name servers: {words.spoken(published).lower()} · Resolvers: {words.spoken(visible).lower()}"
+            )
             if record.get("ttl"):
                 head.caption(f"TTL {record['ttl']} s")
             value.caption("Name")
