@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench import measure
 from domain.events import Kind, MailEvent
@@ -65,7 +66,7 @@ def _events(file: Path) -> None:
             for at in range(0, MAILS, 100):
                 batch = []
                 for n in range(at, at + 100):
-                    mail = {
+                    mail: dict[str, Any] = {
                         "source": "generic",
                         "address": f"198.51.100.{ip}",
                         "provider": MailboxProvider.GMAIL,
