@@ -118,7 +118,7 @@ def rules() -> Rules:
 
 
 # Bounces repeat: the same words come by the thousand, with another address in each.
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=8_192)
 def _decide(parts: Parts, told: str) -> Reply:
     known = _State.rules
     assert known is not None

@@ -21,7 +21,9 @@ from domain.replies.words import Class, Object, Retry
 
 SHIPPED = Path(__file__).parent / "rules"
 
-_CODE = re.compile(r"[245]\d{0,2}")
+#: Stands in a rule for a text without a reply code: mostly words of the own mail system.
+NO_CODE = "none"
+_CODE = re.compile(rf"[245]\d{{0,2}}|{NO_CODE}")
 _STATUS = re.compile(r"([245x])\.(\d{1,3}|x)\.(?:(\d{1,3})(?:-(\d{1,3}))?|x)")
 
 
@@ -36,7 +38,7 @@ class RuleText(BaseModel):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Unique; shown as the rule that matched.")
     provider: tuple[str, ...] = Field((), description="Only for replies of these; empty: of anybody.")
-    code: tuple[str, ...] = Field((), description="Reply codes or their beginnings: `550`, `45`, `4`.")
+    code: tuple[str, ...] = Field((), description="Reply codes or beginnings: `550`, `45`, `4`; `none`.")
     status: tuple[str, ...] = Field((), description="Enhanced codes: `5.7.1`, `x.7.26`, `5.7.606-649`, `4.x.x`.")
     text: tuple[str, ...] = Field((), description="Phrases, one of which must be there.")
     and_: tuple[str, ...] = Field((), alias="and", description="More phrases, one of which must be there too.")
@@ -99,7 +101,8 @@ class Rule:
     def fits(self, parts: Parts) -> bool:
         """Whether everything that the rule asks for is there."""
         code, status, words = parts[:3]
-        if self._codes and not (code or (str(status[0]) if status else "")).startswith(self._codes):
+        told = code or (str(status[0]) if status else "")
+        if self._codes and not (told.startswith(self._codes) or (not code and NO_CODE in self._codes)):
             return False
         if self._statuses and (status is None or not any(one.fits(status) for one in self._statuses)):
             return False

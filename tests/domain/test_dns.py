@@ -19,9 +19,7 @@ def record(key: str, existing: dns.Existing | None = None, wish: dns.Wish = WISH
     return {r.key: r for r in dns.render(wish, existing or dns.Existing())}[key]
 
 
-def answer(
-    *values: str, outcome: str = "answer", serial: int | None = None, server: str = "ns1"
-) -> dns.Answer:
+def answer(*values: str, outcome: str = "answer", serial: int | None = None, server: str = "ns1") -> dns.Answer:
     return dns.Answer(server=server, outcome=outcome, values=list(values), serial=serial, at=NOW)
 
 
@@ -64,9 +62,7 @@ def test_an_override_of_no_record_is_refused() -> None:
         ("dkim", answer("v=DKIM1; p=BBBB"), dns.RecordState.WRONG, "wrong"),
     ],
 )
-def test_each_trouble_has_its_finding_and_fix(
-    key: str, given: dns.Answer, state: dns.RecordState, code: str
-) -> None:
+def test_each_trouble_has_its_finding_and_fix(key: str, given: dns.Answer, state: dns.RecordState, code: str) -> None:
     wanted = record(key)
     assert dns_findings.judge(wanted, given) is state
     view = dns.RecordView(record=wanted, servers=[given], published=dns_findings.published_state(wanted, [given]))
@@ -149,8 +145,6 @@ def test_servers_that_differ_at_one_serial_are_told_from_a_stale_one() -> None:
     wanted = record("a")
     for serial, code in ((6, "stale_server"), (7, "servers_disagree"), (8, "wrong")):
         servers = [answer("203.0.113.9", serial=7), answer("203.0.113.8", serial=serial, server="ns2")]
-        view = dns.RecordView(
-            record=wanted, servers=servers, published=dns_findings.published_state(wanted, servers)
-        )
+        view = dns.RecordView(record=wanted, servers=servers, published=dns_findings.published_state(wanted, servers))
         (finding,) = dns_findings.findings(view)
         assert finding.code == code

@@ -77,9 +77,7 @@ def _said(state: str, *, against: bool = False) -> ListAnswer:
         ([_said("clean")], 0, PtrFound.UNKNOWN, Verdict.RECOMMENDED, ["its PTR could not be read now"]),
     ],
 )
-def test_vetting(
-    listings: list[ListAnswer], listed: int, ptr: PtrFound, verdict: Verdict, said: list[str]
-) -> None:
+def test_vetting(listings: list[ListAnswer], listed: int, ptr: PtrFound, verdict: Verdict, said: list[str]) -> None:
     around = [f"203.0.113.{n}" for n in range(1, 5)]
     evidence = Evidence(
         listings=listings,

@@ -115,6 +115,7 @@ UNKNOWN_HOSTS = [
     ("451 4.7.1 Greylisting in action, please come back later", Class.GREYLISTED, Object.CONNECTION),
     ("550 5.1.1 <a@b.example>: Recipient address rejected: User unknown in table", Class.UNKNOWN_USER, Object.MAILBOX),
     ("552 5.2.2 Mailbox full", Class.MAILBOX_FULL, Object.MAILBOX),
+    (f"554 Connection refused, {IP} has a poor reputation", Class.IP_BLOCKED, Object.IP),
     ("550 5.2.1 Mailbox disabled", Class.INACTIVE, Object.MAILBOX),
     ("550 5.7.1 rejected by DMARC policy of example.org", Class.AUTHENTICATION, Object.DOMAIN),
     ("554 5.7.1 Relay access denied", Class.RELAY_DENIED, Object.RECIPIENT_DOMAIN),
@@ -163,6 +164,8 @@ def test_a_permanent_code_alone_is_no_hard_bounce(text: str, hard: bool) -> None
     [
         "451 4.4.4 KumoMTA internal: delivery suspended: the spool is not accepting writes",
         "400 KumoMTA internal: error in deliver_message",
+        "554 5.4.7 [internal] exceeded max time without delivery",
+        "550 5.1.1 this address is on the suppression list of the account",
         f"connect to mx.example.org[{IP}]:25: Connection timed out",
         f"connect to mx.example.org[{IP}]:25: Connection refused",
         "Host or domain name not found. Name service error for name=example.org type=MX: Host not found, try again",

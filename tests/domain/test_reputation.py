@@ -134,9 +134,7 @@ BAD = Figures(attempted=1000, delivered=920, bounced=80)
         (Line.BLOCK, GOOD, NONE, GOOD, False),
     ],
 )
-def test_a_line_goes_only_by_evidence(
-    line: Line, week: Figures, month: Figures, three: Figures, stays: bool
-) -> None:
+def test_a_line_goes_only_by_evidence(line: Line, week: Figures, month: Figures, three: Figures, stays: bool) -> None:
     assert (line in lines_over([], week, month, three, standing=[line])) is stays
 
 
