@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sandbox import zones
 from tests.ui.double import ADDRESS, TOKEN, State, quoted
 from ui.client import Api
 from ui.pieces import journey, paging, places
@@ -381,3 +382,11 @@ def test_the_status_stands_in_its_exact_word(page: Open, state: State, stage: st
     state.add_ip(stage)
     shown = [str(one.value) for one in page(ip=ADDRESS).markdown if "-badge[" in str(one.value)]
     assert any(f"-badge[{badge}]" in one for one in shown), shown
+
+
+def test_a_newcomer_is_told_which_domains_a_sandbox_has(page: Open, state: State) -> None:
+    text = said(page(places.ACQUIRE))
+    for domain in (*zones.AUTOMATIC_DOMAINS, *zones.MANUAL_DOMAINS):
+        assert domain in text
+    state.profile = "live"
+    assert "sandbox" not in "".join(one.value for one in page(places.ACQUIRE).caption)

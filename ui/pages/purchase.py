@@ -10,6 +10,10 @@ from ui.client import Api, JsonValue, Problem
 from ui.pieces import dns_wishes, login, places, session, words
 from ui.pieces.guard import fault, guarded, trouble
 
+#: Domains that a sandbox's name servers hold, offered there because no other can be bought for.
+SANDBOX_DOMAINS = ("example-mail.test", "news.test", "receipts.test", "harbor-post.test")
+SANDBOX_BY_HAND = ("byhand.test",)
+
 
 def vendors(api: Api) -> list[dict[str, Any]]:
     """Vendors that this installation buys from."""
@@ -40,6 +44,11 @@ def form(api: Api) -> None:
         "Choose what to buy and how it is reached. Candidates are checked against blocklists before any "
         "money moves; you pay on the next page."
     )
+    if (api.find("/v1/fleet") or {}).get("profile") == "sandbox":
+        st.caption(
+            f"This is a sandbox, no money is real. Domains that exist in it: {', '.join(SANDBOX_DOMAINS)}; and "
+            f"{', '.join(SANDBOX_BY_HAND)}, whose records you enter yourself."
+        )
     buy, rest = st.columns([1, 2], gap="medium")
     with buy:
         st.markdown("**1 · The IP**")
