@@ -123,8 +123,10 @@ def _decide(parts: Parts, told: str) -> Reply:
     known = _State.rules
     assert known is not None
     provider = known.provider(f"{parts.before} {parts.words}", told)
-    rule = known.first(parts, provider)
-    class_ = rule.given.class_ if rule else _without_rule(parts)
+    # What was taken is taken, whatever words come with it ("250 queued, may be spam").
+    accepted = _accepted(parts)
+    rule = None if accepted else known.first(parts, provider)
+    class_ = Class.ACCEPTED if accepted else rule.given.class_ if rule else Class.OTHER
     permanent = parts.permanent
     given = rule.given if rule else None
     # A text without any code that says the user is unknown reports a failure that is over.
@@ -138,16 +140,15 @@ def _decide(parts: Parts, told: str) -> Reply:
         ip_event=class_ in IP_EVENTS,
         hard=hard,
         remote=class_ is not Class.LOCAL and (given is None or not given.id.startswith("local-")),
-        confidence=rule.confidence if rule else 0.1,
+        confidence=rule.confidence if rule else 0.99 if accepted else 0.1,
         rule=given.id if given else "",
         code=parts.code,
         status=".".join(map(str, parts.status)) if parts.status else "",
     )
 
 
-def _without_rule(parts: Parts) -> Class:
-    good = parts.code[:1] in ("2", "3") or (not parts.code and parts.status is not None and parts.status[0] == 2)
-    return Class.ACCEPTED if good else Class.OTHER
+def _accepted(parts: Parts) -> bool:
+    return parts.code[:1] in ("2", "3") or (not parts.code and parts.status is not None and parts.status[0] == 2)
 
 
 def _retry(class_: Class, permanent: bool | None) -> Retry:

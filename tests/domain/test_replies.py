@@ -139,6 +139,14 @@ def test_words_of_servers_that_nobody_knows(text: str, class_: Class, object_: O
 
 
 @pytest.mark.parametrize(
+    "text", ["250 2.0.0 queued, may be spam", "354 go ahead", "2.1.5 user unknown, will try", "250 ok"]
+)
+def test_what_was_taken_is_taken_whatever_words_come_with_it(text: str) -> None:
+    reply = classify(text)
+    assert (reply.class_, reply.hard, reply.ip_event, reply.retry) == (Class.ACCEPTED, False, False, Retry.NO)
+
+
+@pytest.mark.parametrize(
     ("text", "hard"),
     [
         ("550 5.1.1 no such user", True),
