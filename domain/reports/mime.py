@@ -7,6 +7,7 @@ of one level. Nothing here raises on bad input; what cannot be read is left out.
 from __future__ import annotations
 
 import binascii
+import email.errors
 import email.header
 import re
 from collections.abc import Iterator
@@ -20,6 +21,13 @@ _HEADER_BYTES = 60_000
 _FOLD = re.compile(r"\n[ \t]+")
 _FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,5}:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARAMETER = re.compile(r";\s{0,80}([a-z0-9*-]{1,40})\s?=\s?(?:\"([^\"]{0,300})\"|([^\s;\"]{1,300}))", re.IGNORECASE)
+
+#: Charsets that mails are written in; Python knows more names, some of them slow or no charsets at all.
+_CHARSET = re.compile(
+    r"(?:us-)?ascii|utf-?8|utf-?16(?:[lb]e)?|iso-?8859-?\d{1,2}|latin-?\d|iso-2022-[a-z0-9-]{2,8}|windows-\d{3,4}|"
+    r"cp\d{3,4}|shift[-_]jis|euc-[a-z]{2}|gb2312|gbk|gb18030|big5(?:-hkscs)?|koi8-[rtu]|tis-620",
+    re.IGNORECASE,
+)
 
 Headers = dict[str, list[str]]
 
@@ -70,7 +78,7 @@ def _base64(body: bytes) -> bytes:
 def decoded(content: bytes, charset: str = "") -> str:
     """Bytes as text: in the charset they claim if that works, else UTF-8, else Latin-1; never an error."""
     for name in (charset, "utf-8"):
-        if not name:
+        if not _CHARSET.fullmatch(name):
             continue
         try:
             return content.decode(name)
@@ -84,8 +92,9 @@ def plain(value: str) -> str:
     if "=?" not in value:
         return value
     try:
-        return str(email.header.make_header(email.header.decode_header(value[:2_000])))
-    except (LookupError, ValueError, binascii.Error):  # a charset or encoding that is none
+        text = str(email.header.make_header(email.header.decode_header(value[:2_000])))
+        return text.encode("utf-8", "replace").decode()  # no halves of surrogate pairs
+    except (LookupError, ValueError, email.errors.MessageError):  # a charset or encoding that is none
         return value
 
 

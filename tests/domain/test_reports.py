@@ -235,6 +235,20 @@ def test_an_auto_reply_is_no_bounce(headers: str) -> None:
     assert (report.format, report.outcomes) == (Format.AUTO_REPLY, ())
 
 
+@pytest.mark.parametrize("charset", ["idna", "unicode_escape", "utf-7", "undefined", "hex", "utf-16", "iso-2022-jp"])
+def test_no_charset_makes_text_that_cannot_be_written(charset: str) -> None:
+    text = "<a@a.example>: \\ud800 user unknown +2AA-"
+    raw = dsn(group("a@a.example", "failed", "5.0.0"), text=text).replace(b"utf-8", charset.encode())
+    raw = raw.replace(b"To: bounces", f"Subject: =?{charset}?q?=5Cud800?=\nTo: bounces".encode())
+    for outcome in read(raw).outcomes:
+        outcome.text.encode()
+
+
+@pytest.mark.parametrize("subject", ["=?utf-8?b?abcde?=", "=?klingon?q?x?=", "=?utf-8?q?=ff=fe?=", "=?a?b?c?=" * 500])
+def test_a_subject_that_cannot_be_decoded_is_read_as_it_is(subject: str) -> None:
+    assert read(f"From: a@a.example\nSubject: {subject}\n\nhello\n".encode()).format is Format.OTHER
+
+
 def test_a_read_receipt_and_a_letter_are_no_bounces() -> None:
     receipt = mail(("message/disposition-notification", "Disposition: manual-action"), kind="report")
     assert read(receipt).format is Format.RECEIPT
