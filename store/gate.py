@@ -95,28 +95,15 @@ async def take(
     """Lease a block of up to ``count`` mails; one atomic statement books it."""
     limit = exit_.safe_limit if exit_.warm else None
     booked = await ledger.book_opening(session, exit_.address, limit, provider, count, at_ms, day_seconds)
-    row = await ledger.window(session, exit_.address, at_ms)
     if booked is None:
+        row = await ledger.window(session, exit_.address, at_ms)
         return Refusal(ledger.why(exit_.address, provider, row, at_ms))
     part = max(1, (booked.ends_ms - booked.starts_ms) // ledger.HOURS)
     ends = min(booked.ends_ms, booked.starts_ms + (booked.hour + 1) * part)
-    room, cap = (_room(row, provider), row.cap) if row else (0, 0)
     return Block(
         exit_.address, provider, booked.starts_ms, booked.hour, booked.count, booked.count, ends,
-        room=room, share=room / cap if cap else 0.0,
+        room=booked.room, share=booked.room / booked.cap if booked.cap else 0.0,
     )  # fmt: skip
-
-
-def _room(row: LedgerWindow, provider: MailboxProvider) -> int:
-    cap = getattr(row, f"cap_{provider}")
-    rooms = [row.cap - row.granted]
-    if cap is not None:
-        rooms.append(cap - getattr(row, f"granted_{provider}"))
-    if row.hourly_cap:
-        rooms.append(row.hourly_cap - row.hour_granted)
-        if (hourly := ledger.own_hourly_cap(row, provider)) is not None:
-            rooms.append(hourly - getattr(row, f"hour_{provider}"))
-    return max(0, min(rooms))
 
 
 async def give_back(session: AsyncSession, blocks: Iterable[Block]) -> int:

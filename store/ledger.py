@@ -45,12 +45,17 @@ class Grant:
 
 @dataclass(frozen=True)
 class Booking:
-    """What one spend booked, and where: the window by its start, and the part of it that is counted."""
+    """What one spend booked, and where: the window by its start, and the part of it that is counted.
+
+    ``room`` is what that part and provider have left after it, of the window's ``cap``.
+    """
 
     count: int
     ends_ms: int
     starts_ms: int
     hour: int
+    cap: int
+    room: int
 
 
 @dataclass
@@ -97,7 +102,8 @@ def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
         f"hour_granted = {this_hour('hour_granted')} + {grant}, hour = {hour}, last_grant = {grant} "
         "WHERE address = :address AND starts_ms = (SELECT MAX(newest.starts_ms) FROM ledger_window newest "
         "WHERE newest.address = :address AND newest.starts_ms <= :at AND newest.ends_ms > :at) "
-        f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms, starts_ms, hour"
+        f"AND NOT paused AND {room} > 0 RETURNING last_grant, ends_ms, starts_ms, hour, "
+        f"cap, granted, hourly_cap, hour_granted, cap_{provider}, granted_{provider}, hour_{provider}"
     )
 
 
@@ -237,7 +243,17 @@ async def book(
             _SPEND[dialect, provider], {"address": address, "count": count, "at": at_ms}
         )
     ).first()
-    return Booking(*(int(one) for one in row)) if row else None
+    if row is None:
+        return None
+    count, ends_ms, starts_ms, hour, cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour = row
+    rooms = [cap - granted]
+    if hourly_cap > 0:
+        rooms.append(hourly_cap - hour_granted)
+    if own_cap is not None:
+        rooms.append(own_cap - own_granted)
+        if hourly_cap > 0:
+            rooms.append(-(-own_cap * hourly_cap // max(1, cap)) - own_hour)
+    return Booking(int(count), int(ends_ms), int(starts_ms), int(hour), int(cap), max(0, int(min(rooms))))
 
 
 async def spend(
