@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 import structlog
@@ -55,6 +56,8 @@ def create(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if temporal is None:
+            _spare_collections()
         tasks = [] if temporal else [asyncio.create_task(_connect(app))]
         tasks.append(asyncio.create_task(outbox.relay(app)))
         yield
@@ -83,6 +86,17 @@ def create(
     for route in ROUTES:
         app.include_router(route.router)
     return app
+
+
+def _spare_collections() -> None:
+    """Let the garbage collector leave alone what lives as long as the process, and look at the rest less often.
+
+    A batch of events makes thousands of short-lived objects: by default each batch would have the collector go
+    through them several times, and now and then through every module. A third of the time of a batch was that.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _connect(app: FastAPI) -> None:

@@ -30,11 +30,6 @@ class Kind(StrEnum):
     ALERT = "alert"
     RESOLVED = "resolved"
 
-    @property
-    def acts(self) -> bool:
-        """Whether an event of this kind may stop mail."""
-        return self is Kind.BLOCKED or self is Kind.ALERT
-
 
 #: Which sum a kind adds to. Dropped before sending, auto-replies and reports that are no complaints
 #: (``feedback``) add to none (POLICY).
@@ -49,6 +44,9 @@ COUNTED = {
     Kind.OPENED: "opened",
     Kind.REPLIED: "replied",
 }
+
+#: Kinds that may stop mail.
+ACTING = frozenset({Kind.BLOCKED, Kind.ALERT})
 
 #: What went well needs no reply kept: these are nearly all of the mail.
 WITHOUT_DETAIL = frozenset({Kind.SENT, Kind.DELIVERED, Kind.OPENED, Kind.CLICKED})

@@ -17,7 +17,7 @@ from typing import cast
 import sqlalchemy as sa
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.events import MailEvent
+from domain.events import ACTING, MailEvent
 from domain.warmup import slice_ms
 from store import events_writing
 from store.database import Database, sqlite_pragmas
@@ -106,7 +106,7 @@ class Intake:
         def writing(connection: sa.Connection) -> list[list[MailEvent] | None]:
             return self._write(cast(Cursor, connection.connection.cursor()), batches)
 
-        if any(event.kind.acts for batch in batches for event in batch.events):
+        if not ACTING.isdisjoint([event.kind for batch in batches for event in batch.events]):
             async with self._db.write() as session:
                 answers = await (await session.connection()).run_sync(writing)
                 await self._then(session, [event for one in answers if one for event in one])
