@@ -25,3 +25,8 @@ class Figures(BaseModel):
     def __add__(self, other: Figures) -> Figures:
         """Sum of two spans of time or two providers."""
         return Figures(**{name: getattr(self, name) + getattr(other, name) for name in Figures.model_fields})
+
+    def with_attempts(self) -> Figures:
+        """A source that reports results but no attempts has its results counted as attempts."""
+        results = self.delivered + self.bounced + self.blocked + self.failed
+        return self.model_copy(update={"attempted": max(self.attempted, results)})

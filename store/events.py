@@ -67,9 +67,7 @@ async def sums_of_spans(
     answer: list[dict[MailboxProvider, Figures]] = [{} for _ in spans]
     for place, provider, *counts in rows.all():
         figures = Figures(**{name: int(count) for name, count in zip(COUNTS, counts, strict=True)})
-        results = figures.delivered + figures.bounced + figures.blocked + figures.failed
-        figures.attempted = max(figures.attempted, results)
-        answer[place][MailboxProvider(provider)] = figures
+        answer[place][MailboxProvider(provider)] = figures.with_attempts()
     return answer
 
 

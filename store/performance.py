@@ -124,6 +124,4 @@ def _summed(
 
 def _figures(counts: Sequence[int]) -> Figures:
     """Sums as figures; a source that reports results but no attempts has its results counted as attempts."""
-    figures = Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)})
-    figures.attempted = max(figures.attempted, figures.delivered + figures.bounced + figures.blocked)
-    return figures
+    return Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)}).with_attempts()
