@@ -7,6 +7,7 @@ import hashlib
 import re
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -69,10 +70,7 @@ async def verify(body: bytes, settings: Settings, fetch: Fetch, now: float) -> d
         raise Rejected("SignatureVersion must be 1 or 2.", field="SignatureVersion")
     content = "".join(f"{key}\n{text(message[key])}\n" for key in signed if key in message)
     try:
-        certificate = x509.load_pem_x509_certificate(await fetch(text(message["SigningCertURL"])))
-        key = certificate.public_key()
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise ValueError("another kind of key")  # noqa: TRY004 - refused below like any wrong key
+        key = await _signing_key(text(message["SigningCertURL"]), fetch, now)
         signature = base64.b64decode(text(message.get("Signature")), validate=True)
         key.verify(
             signature,
@@ -91,6 +89,34 @@ async def verify(body: bytes, settings: Settings, fetch: Fetch, now: float) -> d
     at = epoch_ms(message.get("Timestamp"), "Timestamp")
     fresh(str(at / 1000), now, TOLERANCE)
     return message
+
+
+#: Seconds that a certificate is believed before it is fetched again, and how many are.
+CERTIFICATE_SECONDS, CERTIFICATES = 3600.0, 32
+_keys: WeakKeyDictionary[Fetch, dict[str, tuple[float, rsa.RSAPublicKey]]] = WeakKeyDictionary()
+
+
+async def _signing_key(url: str, fetch: Fetch, now: float) -> rsa.RSAPublicKey:
+    """The key of a certificate whose host was checked; fetched once an hour, not once a message.
+
+    Raises:
+        OSError: it cannot be fetched.
+        ValueError: it is no certificate, not of this time, or of another kind.
+    """
+    known = _keys.setdefault(fetch, {})
+    until, key = known.get(url, (0.0, None))
+    if key is not None and now < until:
+        return key
+    certificate = x509.load_pem_x509_certificate(await fetch(url))
+    if not certificate.not_valid_before_utc.timestamp() <= now <= certificate.not_valid_after_utc.timestamp():
+        raise ValueError("not valid now")
+    found = certificate.public_key()
+    if not isinstance(found, rsa.RSAPublicKey):
+        raise ValueError("another kind of key")  # noqa: TRY004 - refused like any wrong key
+    if len(known) >= CERTIFICATES:
+        known.clear()
+    known[url] = (now + CERTIFICATE_SECONDS, found)
+    return found
 
 
 def _check_host(url: str, field: str, hosts: str) -> None:

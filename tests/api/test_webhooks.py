@@ -183,8 +183,8 @@ async def test_what_is_wrong_is_refused_with_its_reason_and_nothing_stored(
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_ses_is_taken_with_either_signature_version(
-    client: httpx.AsyncClient, db: Database, version: str
+async def test_ses_is_taken_with_either_signature_version_and_its_certificate_fetched_once(
+    client: httpx.AsyncClient, fetched: list[str], version: str
 ) -> None:
     mail = {
         "messageId": "m",
@@ -195,6 +195,7 @@ async def test_ses_is_taken_with_either_signature_version(
     for new in (2, 0):
         answer = await client.post("/v1/webhooks/ses", json=_sns(told, version=version))
         assert answer.json() == {"received": 2, "new": new}
+    assert fetched == [CERT_URL]
 
 
 async def test_a_subscription_of_an_accepted_topic_is_confirmed(
