@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import events, gate, journeys, keeping, leases, listing, replies, startup
+from bench import events, gate, journeys, keeping, leases, listing, mail, replies, startup
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "journeys": journeys.main,
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "keeping": keeping.main,
     "leases": leases.main,
     "gate": gate.main,
+    "mail": mail.main,
     "listing": listing.main,
     "startup": startup.main,
     "replies": replies.main,

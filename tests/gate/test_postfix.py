@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.postfix import Mailer, Postfix, Sink
 from domain.routing import Scope
 from domain.words import Stage
 from gate.service import Gate
@@ -20,7 +21,6 @@ from settings import Settings
 from store import ips, ledger, pauses, senders
 from store.database import Database
 from tests.gate.conftest import DAY, granted, inventory, until
-from tests.gate.mail import Mailer, Postfix, Sink
 from tests.gate.processes import free_port
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
