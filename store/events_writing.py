@@ -8,6 +8,7 @@ another thread parses the next batch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,8 @@ _NUMBERS = frozenset({"at_ms", "received_day", "received_us", "slice_ms", *COUNT
 #: Rows of one statement on SQLite: 13 columns of them stay far below its 32,766 variables, and the
 #: statement for a full one is compiled once.
 _ROWS = 100
+#: Characters of a key, and of the other texts of an event, that are stored.
+KEY_LENGTH, TEXT_LENGTH = 400, 500
 _PLACE = {name: place for place, name in enumerate(COUNTS)}
 
 Row = tuple[Any, ...]
@@ -66,8 +69,9 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
     first: dict[tuple[str, str], MailEvent] = {}
     for event in batch:
         key = event.once_key()
-        # Neither NUL nor half a surrogate pair is printable; both are rare.
-        first.setdefault((event.source, key if key.isprintable() else storable(key)), event)
+        # Neither NUL nor half a surrogate pair is printable; both are rare, as are long keys.
+        plain = len(key) <= KEY_LENGTH and key.isprintable()
+        first.setdefault((event.source, key if plain else _short(key)), event)
     if not first:
         return []
     received_us = time.time_ns() // 1000
@@ -88,16 +92,23 @@ def claim(cursor: Cursor, dialect: str, source: str, key: str) -> bool:
     mark = "?" if dialect == "sqlite" else "%s"
     cursor.execute(
         f"INSERT INTO event_key (source, event_id, received_us) VALUES ({mark}, {mark}, {mark}) ON CONFLICT DO NOTHING",
-        (source, storable(key), time.time_ns() // 1000),
+        (source, _short(key), time.time_ns() // 1000),
     )
     return cursor.rowcount == 1
+
+
+def _short(key: str) -> str:
+    """A key as it is stored; a long one is its digest, since an index of PostgreSQL takes 2.7 kB."""
+    key = storable(key)
+    return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
 
 def _event_rows(new: Iterable[Keyed], day: int) -> list[Row]:
     rows: list[Row] = [
         (
             source, key, one.kind._value_, one.address, one.provider._value_, one.sender, one.campaign,
-            one.recipient, one.message_id, "" if one.kind in WITHOUT_DETAIL else one.detail[:500], one.reply_class,
+            one.recipient[:TEXT_LENGTH], one.message_id[:TEXT_LENGTH],
+            "" if one.kind in WITHOUT_DETAIL else one.detail[:TEXT_LENGTH], one.reply_class,
             one.at_ms, day,
         )
         for (source, key), one in new
@@ -116,7 +127,7 @@ def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None
     ]
     for at in range(0, len(asking), _ROWS):
         part = asking[at : at + _ROWS]
-        names = sorted({storable(one.message_id) for one in part})
+        names = sorted({storable(one.message_id[:TEXT_LENGTH]) for one in part})
         if dialect == "sqlite":
             among, values = ", ".join("?" * len(names)), names
         else:
@@ -130,7 +141,7 @@ def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None
         # The earliest of a recipient is written last and stays.
         mails = {(row[0], row[1], row[2].lower()): row for row in cursor.fetchall()}
         for one in part:
-            mail = mails.get((one.source, one.message_id, one.recipient.lower()))
+            mail = mails.get((one.source, one.message_id[:TEXT_LENGTH], one.recipient[:TEXT_LENGTH].lower()))
             if mail is not None:
                 one.address = one.address or mail[3]
                 one.sender, one.campaign = one.sender or mail[5], one.campaign or mail[6]

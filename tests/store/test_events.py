@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from domain.events import Kind, MailEvent
@@ -73,3 +74,14 @@ async def test_sums_keep_providers_and_days_apart(db: Database) -> None:
 
 async def test_text_that_no_database_stores_is_cleaned_not_refused(db: Database) -> None:
     assert await _record(db, _event("nul\0", Kind.BOUNCED, detail="a\0b \ud800")) == 1
+
+
+async def test_texts_longer_than_an_index_takes_are_stored_and_known_again(db: Database) -> None:
+    random = Random(1)
+    long = "".join(chr(random.randrange(0x4E00, 0x9FFF)) for _ in range(9_000))
+    batch = [
+        _event(long, Kind.DELIVERED, message_id=long, recipient=long, detail=long),
+        _event(long + "2", Kind.DEFERRED, message_id=long, recipient=long, detail=long),
+    ]
+    assert await _record(db, *batch) == 2
+    assert await _record(db, *batch) == 0
