@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 import settings as configuration
-from commands import bounce, postfix, reply, webhook
+from commands import bounce, mail_systems, postfix, reply, webhook
 from domain.words import Role
 
 # Each command imports what it needs when it runs: `make up` calls two of them, and all together take seconds.
 
-app = typer.Typer(no_args_is_help=True, help="Warmpath: a control plane for sending IPs.")
+app = typer.Typer(
+    no_args_is_help=True, help="Warmpath: a control plane for sending IPs.", pretty_exceptions_enable=False
+)
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 token_app = typer.Typer(no_args_is_help=True, help="Access tokens.")
 secrets_app = typer.Typer(no_args_is_help=True, help="Keys of secrets at rest.")
@@ -29,6 +31,7 @@ app.add_typer(reply.app, name="reply")
 app.add_typer(bounce.app, name="bounce")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(postfix.app, name="postfix")
+app.add_typer(mail_systems.app, name="mail-systems")
 
 
 @db_app.command("upgrade")
@@ -148,7 +151,16 @@ def worker_health(
 
 def main() -> None:
     """Entry point of the `warmpath` command."""
-    app()
+    try:
+        app()
+    except Exception as error:
+        if not type(error).__module__.startswith("sqlalchemy."):
+            raise
+        first = str(error.__cause__ or error).splitlines()[0]
+        typer.echo(
+            f"The database cannot be used: {first}. Is WARMPATH_DATABASE_URL right, and `db upgrade` done?", err=True
+        )
+        sys.exit(3)
 
 
 if __name__ == "__main__":

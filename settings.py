@@ -401,6 +401,15 @@ class Settings(BaseSettings):
         ),
     )
 
+    mail_systems: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Mail systems that `warmpath mail-systems follow` drives, by commas: `postfix`."
+    )
+    mail_systems_apply_seconds: float = Field(
+        5.0, gt=0, description="Least time between two looks at the sources that a mail system has to know."
+    )
+    postfix_config: Path = Field(Path("/etc/postfix"), description="Folder of Postfix's `main.cf`, from / on.")
+    postfix_gate_host: str = Field("127.0.0.1", description="Where Postfix finds the gate.")
+
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(
         1_200, gt=0, description="Requests a minute per token, webhooks and gate leases not counted."

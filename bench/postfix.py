@@ -62,6 +62,11 @@ class Postfix:
         (self.folder / "etc" / "master.cf").write_text(f"127.0.0.1:{port} inet n - n - - smtpd\n" + _SERVICES + master)
         self.port = port
 
+    @property
+    def config(self) -> Path:
+        """The folder of its ``main.cf``."""
+        return self.folder / "etc"
+
     def run(self, program: str, *arguments: str) -> None:
         """One of Postfix's own commands."""
         path = f"/usr/sbin:/usr/lib/postfix/sbin:{os.environ['PATH']}"
@@ -104,6 +109,7 @@ class Sink:
         self.came: list[tuple[str, str]] = []
         self.at: list[float] = []
         self.defers: set[str] = set()
+        self.seconds = 0.0
         self.port = 0
 
     @property
@@ -131,7 +137,8 @@ class Sink:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        """Remember."""
+        """Remember, in its own time."""
+        await asyncio.sleep(self.seconds)
         self.came += [(session.peer[0], one) for one in envelope.rcpt_tos]
         self.at.append(time.monotonic())
         return "250 OK"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,17 +44,8 @@ def render(
 
 
 async def _transports() -> list[Transport]:
-    """IPs that have a hostname and are not retired: a stopped one still has mail in queues."""
-    from sqlmodel import col, select
-
-    from domain.words import Stage
+    from gate.mail_systems import read_sources
     from providers.senders.postfix import Transport
-    from store.database import Database
-    from store.tables.ips import Ip
 
-    chosen = configuration.load()
-    db = Database.open(chosen.database_url, synchronous=chosen.sqlite_synchronous)
-    async with db.read() as session:
-        rows = (await session.exec(select(Ip).where(col(Ip.stage) != Stage.RETIRED, col(Ip.hostname) != ""))).all()
-    await db.close()
-    return [Transport(row.address, row.bind_address or row.address, row.hostname) for row in rows]
+    sources = await read_sources(configuration.load(), round(time.time() * 1000))
+    return [Transport(one.address, one.bind_address, one.hostname) for one in sources]

@@ -12,6 +12,7 @@ need dig dnsutils
 need unbound unbound
 need postfix postfix
 need chromium chromium
+need postfix postfix
 [ -x /usr/lib/postgresql/15/bin/postgres ] || missing="$missing postgresql-15"
 
 [ -z "$missing" ] && exit 0

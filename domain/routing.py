@@ -6,6 +6,7 @@ Pure: a :class:`Routes` is one consistent reading of the store; the gate asks it
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -91,6 +92,15 @@ class Routes:
     pauses: Mapping[tuple[str, str], str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     default_pool: str = ""
+
+    def fingerprint(self) -> str:
+        """A short text that two readings share exactly when they say the same."""
+        parts = (
+            sorted(self.exits.items()), sorted(self.overflow.items()), sorted(self.senders.items()),
+            sorted(self.matches.items()), sorted(self.campaigns.items()), sorted(self.pauses.items()),
+            sorted(self.held.items()), self.default_pool,
+        )  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def party(self, login: str, mail_from: str) -> Party | None:
         """Whose mail this is: by login, then by address, then by domain; None when nobody knows it."""

@@ -85,6 +85,7 @@ class Desk:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.routes: Routes | None = None
+        self.fingerprint = ""
         self.blocks: dict[Key, Block] = {}
         self._ahead = ahead
         self._filters, self._next_hop, self._most = filters, next_hop, most
@@ -102,7 +103,7 @@ class Desk:
 
     def install(self, routes: Routes) -> None:
         """Take a new reading; what was refused may be granted now, what was open may be closed."""
-        self.routes = routes
+        self.routes, self.fingerprint = routes, routes.fingerprint()
         self._closed = {one: why for one in routes.exits if (why := routes.closed(one))}
         self._lines.clear()
         self._refused.clear()

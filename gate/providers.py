@@ -31,7 +31,7 @@ class Providers:
     def __init__(self, server: str | None, seconds: float) -> None:
         self._seconds = seconds
         self._known: dict[str, tuple[MailboxProvider, float]] = {}
-        self._running: dict[str, asyncio.Task[MailboxProvider]] = {}
+        self._running: dict[str, tuple[asyncio.Task[MailboxProvider], float]] = {}
         self._resolver: dns.asyncresolver.Resolver | None
         try:
             self._resolver = dns.asyncresolver.Resolver(configure=server is None)
@@ -60,14 +60,16 @@ class Providers:
         found = self.known(domain)
         if found is not None:
             return found
-        running = self._running.get(domain)
-        if running is None:
+        if domain not in self._running:
             if len(self._running) >= LOOKUPS or self._resolver is None:
                 return MailboxProvider.OTHER
-            running = self._running[domain] = asyncio.create_task(self._look_up(self._resolver, domain))
-            running.add_done_callback(lambda _: self._running.pop(domain, None))
+            task = asyncio.create_task(self._look_up(self._resolver, domain))
+            self._running[domain] = (task, time.monotonic())
+            task.add_done_callback(lambda _: self._running.pop(domain, None))
+        # Counted from the first question: Postfix asks one after the other, and all would wait in a row.
+        running, began = self._running[domain]
         try:
-            return await asyncio.wait_for(asyncio.shield(running), self._seconds)
+            return await asyncio.wait_for(asyncio.shield(running), max(0.0, began + self._seconds - time.monotonic()))
         except TimeoutError:
             return MailboxProvider.OTHER
 

@@ -5,6 +5,11 @@ Maps:
         grants nothing. For ``sender_dependent_default_transport_maps`` beside the policy service.
     ``spend``: the key is ``sender`` or ``sender recipient``; grants one mail for each look-up. For mail
         systems that ask a map for every mail and no policy service.
+    ``sender``, then ``recipient``: the same for the queue manager of Postfix, which resolves mail that no
+        policy answer bound to a transport. It asks ``sender_dependent_default_transport_maps`` by sender and
+        then ``transport_maps`` by recipient, over one connection (measured with 3.7): the first is remembered and
+        not found, the second grants one mail.
+    ``routes``: the fingerprint of the routes that this gate goes by, whatever the key.
 
 A pause or a cap is the transport ``retry:4.7.1 REASON``, which keeps the mail in the queue.
 """
@@ -19,8 +24,9 @@ from gate.desk import Allow, Defer
 
 #: Digits of the length of a netstring; longer ones are longer than any question.
 DIGITS = 5
-#: Postfix asks for the empty sender by this key (``empty_address_default_transport_maps_lookup_key``).
-NULL_SENDER = "<>"
+#: Postfix asks for the empty sender by these keys (``empty_address_default_transport_maps_lookup_key``).
+NULL_SENDERS = ("<>", '"<>"')
+NOT_FOUND = b"9:NOTFOUND ,"
 
 
 def netstring(text: str) -> bytes:
@@ -35,6 +41,7 @@ class Socketmap(Connection):
     def __init__(self, connections: Connections, counter: Counter) -> None:
         super().__init__(connections)
         self._counter = counter
+        self._sender = ""
 
     def cut(self, data: bytes, start: int) -> tuple[bytes | None, int]:
         """The content of a netstring."""
@@ -61,9 +68,28 @@ class Socketmap(Connection):
             return self._transport(key)
         if name == "spend":
             mail_from, _, recipient = key.partition(" ")
-            answer = self._counter.ask_now("", mail_from, recipient, "")
-            return self._found(answer) if answer is not None else self._later(mail_from, recipient)
-        return netstring(f"PERM there is no map {name[:40]!r}; ask for transport or spend")
+            return self._spend(mail_from, recipient)
+        if name == "sender":
+            self._sender = key
+            return NOT_FOUND
+        if name == "recipient":
+            # Without a recipient it is a question about the whole map; without a sender it is the mail of Postfix.
+            if "@" not in key or self._own(self._sender):
+                return NOT_FOUND
+            return self._spend(self._sender, key)
+        if name == "routes":
+            return netstring(f"OK {self._counter.desk.fingerprint}")
+        return netstring(f"PERM there is no map {name[:40]!r}; ask for transport, spend, or sender and recipient")
+
+    def _spend(self, mail_from: str, recipient: str) -> bytes | Awaitable[bytes]:
+        answer = self._counter.ask_now("", mail_from, recipient, "")
+        return self._found(answer) if answer is not None else self._later(mail_from, recipient)
+
+    def _own(self, sender: str) -> bool:
+        """Postfix's own bounces go as they would without a gate, unless a pool takes mail of nobody."""
+        routes = self._counter.desk.routes
+        return sender in NULL_SENDERS and not (routes and routes.default_pool)
+
 
     def _found(self, answer: Allow | Defer) -> bytes:
         if isinstance(answer, Allow):
@@ -72,8 +98,8 @@ class Socketmap(Connection):
         return netstring(f"OK retry:4.7.1 {said}")
 
     def _transport(self, key: str) -> bytes:
-        if key == NULL_SENDER and (self._counter.desk.routes is None or not self._counter.desk.routes.default_pool):
-            return netstring("NOTFOUND ")  # Postfix's own bounces go as they would without a gate
+        if self._own(key):
+            return NOT_FOUND
         if self._counter.desk.routes is None:
             return netstring("TEMP the gate has not read its routes yet")
         line = self._counter.desk.line("", key)
