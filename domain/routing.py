@@ -6,6 +6,7 @@ Pure: a :class:`Routes` is one consistent reading of the store; the gate asks it
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -102,6 +103,18 @@ class Routes:
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
+    @functools.cached_property
+    def _by_sender(self) -> dict[str, list[Exit]]:
+        return _grouped((one.sender or "", one) for one in self.exits.values())
+
+    @functools.cached_property
+    def _by_domain(self) -> dict[str, list[Exit]]:
+        return _grouped((one.domain, one) for one in self.exits.values())
+
+    @functools.cached_property
+    def _by_pool(self) -> dict[str, list[Exit]]:
+        return _grouped((one.pool, one) for one in self.exits.values())
+
     def party(self, login: str, mail_from: str) -> Party | None:
         """Whose mail this is: by login, then by address, then by domain; None when nobody knows it."""
         login, mail_from = login.strip().lower(), mail_from.strip().lower()
@@ -111,7 +124,7 @@ class Routes:
             if key and sender:
                 campaign = campaign_of(login, mail_from)
                 return Party(sender=sender, campaign=campaign if self.campaigns.get(campaign or "") == sender else None)
-        if domain and any(one.domain == domain for one in self.exits.values()):
+        if domain in self._by_domain:
             return Party(domain=domain)
         return Party(pool=self.default_pool) if self.default_pool else None
 
@@ -138,10 +151,10 @@ class Routes:
         """
         found: list[tuple[str, ...]] = []
         if party.sender is not None:
-            own = [one for one in self.exits.values() if one.sender == party.sender]
+            own = self._by_sender.get(party.sender, [])
             first = self.senders.get(party.sender) or (own[0].pool if own else None)
         elif party.domain is not None:
-            own = [one for one in self.exits.values() if one.domain == party.domain]
+            own = self._by_domain.get(party.domain, [])
             # Its siblings in the pool belong to other domains: only the overflow helps out.
             first = self.overflow.get(own[0].pool) if own else None
         else:
@@ -151,8 +164,7 @@ class Routes:
         step, spills = first, party.domain is not None
         while step is not None and step not in seen:
             seen.add(step)
-            shared = [one for one in self.exits.values() if one.pool == step and one.sender is None]
-            shared = [one for one in shared if one not in own]
+            shared = [one for one in self._by_pool.get(step, []) if one.sender is None and one not in own]
             if spills:
                 found.append(_addresses(one for one in shared if one.warm))
                 found.append(_addresses(one for one in shared if not one.warm))
@@ -189,6 +201,14 @@ def name_of(party: Party) -> str:
     if party.sender is not None:
         return f"sender {party.sender}"
     return f"domain {party.domain}" if party.domain is not None else f"pool {party.pool}"
+
+
+def _grouped(pairs: Iterable[tuple[str, Exit]]) -> dict[str, list[Exit]]:
+    found: dict[str, list[Exit]] = {}
+    for key, one in pairs:
+        if key:
+            found.setdefault(key, []).append(one)
+    return found
 
 
 def _addresses(exits: Iterable[Exit]) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 UNUSED_SECONDS, SILENT_SECONDS, MESSAGES_SECONDS = 0.25, 5.0, 300.0
 #: Seconds until the store is watched again after it failed, and that one reading may take.
 AGAIN_SECONDS, READ_SECONDS = 0.2, 5.0
+#: Longest pause between two readings while changes go on; a change is heard within a second.
+MOST_REST_SECONDS = 0.25
 #: Seconds for answers under way, and for the way back of allowance, at the end.
 DRAIN_SECONDS = 5.0
 #: Gates side by side on one machine, and bursts of Postfix processes, queue here.
@@ -126,10 +128,13 @@ class Gate:
             try:
                 async with contextlib.aclosing(changes.watch(self._db, self._settings.database_url)) as watched:
                     async for _ in watched:
+                        began = asyncio.get_running_loop().time()
                         await self._read()
                         if self._watching:
                             log.info("gate.reads_the_store")
                             self._watching = ""
+                        # Changes on end must not keep a gate of a large fleet from answering.
+                        await asyncio.sleep(min(MOST_REST_SECONDS, asyncio.get_running_loop().time() - began))
             except Exception as error:  # noqa: BLE001 - whatever it is, mail waits for the next try
                 if not self._watching or self.desk.routes is None:
                     log.warning("gate.does_not_read_the_store", reason=f"{type(error).__name__}: {error}"[:200])
@@ -159,8 +164,7 @@ class Gate:
     async def _reconcile(self) -> None:
         if self._trouble():
             return
-        async with self._db.write() as session:
-            found = await overruns.check(session, int(time.time() * 1000), self._settings.day_seconds)
+        found = await overruns.check(self._db, int(time.time() * 1000), self._settings.day_seconds)
         for address, mails in found.items():
             log.error("gate.overrun", address=address, mails=mails)
 

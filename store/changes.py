@@ -57,6 +57,8 @@ async def _listen(url: str) -> AsyncGenerator[None, None]:
                 yield
             async for _ in connection.notifies(timeout=ALIVE_SECONDS, stop_after=1):
                 heard = True
+            async for _ in connection.notifies(timeout=0):
+                pass  # a fleet's day begins with a thousand changes: they are one reading
             if not heard:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await connection.execute("SELECT 1")

@@ -27,7 +27,12 @@ class Refusal:
 
 async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
     """Inventory, assignments and pauses, as one transaction sees them."""
-    ips = (await session.exec(select(Ip).where(col(Ip.stage).in_(ledger.SENDING_STAGES)))).all()
+    # Columns and not objects: a large fleet is read at every change.
+    ips = await (await session.connection()).execute(
+        sa.select(
+            col(Ip.address), col(Ip.pool), col(Ip.sender), col(Ip.domain), col(Ip.stage), col(Ip.safe_limit)
+        ).where(col(Ip.stage).in_(ledger.SENDING_STAGES))
+    )
     held = await session.exec(
         select(LedgerWindow.address, LedgerWindow.reason).where(
             col(LedgerWindow.starts_ms) == ledger.MARK, col(LedgerWindow.paused)
@@ -40,10 +45,8 @@ async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
     pauses = (await session.exec(select(MailPause))).all()
     return Routes(
         exits={
-            one.address: Exit(
-                one.address, one.pool, one.sender, one.domain.lower(), _warm(one), one.safe_limit
-            )
-            for one in ips
+            address: Exit(address, pool, sender, domain.lower(), stage == Stage.FULL_CAPACITY, safe_limit)
+            for address, pool, sender, domain, stage, safe_limit in ips.all()
         },
         overflow={one.name: one.overflow for one in pools},
         senders={one.name: one.pool for one in senders},

@@ -218,8 +218,7 @@ async def test_more_sent_than_granted_is_an_incident_until_it_is_covered(
             for one in range(reported)
         ]
         await events.record(session, sent)
-    async with db.write() as session:
-        assert await overruns.check(session, now + 1, 86_400) == ({FIRST: over} if over else {})
+    assert await overruns.check(db, now + 1, 86_400) == ({FIRST: over} if over else {})
     async with db.read() as session:
         open_ = await incidents.listing(session, open_only=True)
     assert [(one.kind, one.address, one.title) for one in open_] == (
@@ -227,6 +226,6 @@ async def test_more_sent_than_granted_is_an_incident_until_it_is_covered(
     )
     async with db.write() as session:
         await ledger.spend(session, FIRST, MailboxProvider.GMAIL, 10, now)
-        assert await overruns.check(session, now + 1, 86_400) == {}
+    assert await overruns.check(db, now + 1, 86_400) == {}
     async with db.read() as session:
         assert not await incidents.listing(session, open_only=True)
