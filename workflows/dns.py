@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.dns import DnsActivities
@@ -192,8 +193,10 @@ class DnsPropagation:
         await workflow.wait_condition(lambda: looking.done() or called())
         if looking.done():
             self._note(looking.result())
-        else:
-            looking.cancel()
+            return
+        looking.cancel()
+        with contextlib.suppress(ActivityError):
+            await looking  # Only to take note of its end: nobody else asks how a called-off look went.
 
     async def _act_on_messages(self) -> None:
         if self._done >= self._wanted or self._verified or self._retired:

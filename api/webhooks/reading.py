@@ -21,8 +21,8 @@ class Rejected(Refused):
 
     Args:
         detail: one sentence for whoever runs the source.
-        status: HTTP status; 401 for a signature, 400 for a body that cannot be read, 403 for a source without
-            a key, 404, 406 for a token used before, 413, 503.
+        status: HTTP status; 401 for a signature, 400 for a body that cannot be read, 404 for a source that is
+            not known or has no key, 406 for a token used before, 413, 503.
     """
 
     def __init__(

@@ -50,13 +50,13 @@ def opened(name: str, settings: Settings) -> Source:
     """The source of a name, if this installation has its secret.
 
     Raises:
-        Rejected: there is none, or it is shut.
+        Rejected: there is none, or it has no key yet; to whoever asks from outside both are the same 404.
     """
     source = known(name)
     if not getattr(settings, source.SETTING):
         raise Rejected(
-            f"The webhook {name} is shut: it has no key yet. Set WARMPATH_{source.SETTING.upper()}.",
-            status=403,
+            f"The webhook {name} is not there yet: it has no key. Set WARMPATH_{source.SETTING.upper()}.",
+            status=404,
             code="not_configured",
         )
     return source
