@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.lifecycle import Disposal, Standing
-from domain.refusals import Conflict, NotFound
+from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Stage
 from store import ordering
 from store.database import now
@@ -151,6 +151,8 @@ async def list_page(
     else:
         if after:
             last = (await session.exec(select(first).where(col(Ip.address) == after))).first()
+            if last is None:
+                raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
             query = query.where(first >= last, sa.or_(first > last, col(Ip.address) > after))
         query = query.order_by(first)
     query = query.order_by(col(Ip.address)).limit(limit + 1)

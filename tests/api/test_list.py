@@ -107,3 +107,9 @@ async def test_caps_against_sent_are_the_last_days_of_each_ip(api: httpx.AsyncCl
 
 async def test_a_token_learns_its_own_name_and_role(api: httpx.AsyncClient) -> None:
     assert (await api.get("/v1/me")).json()["role"] == "admin"
+
+
+async def test_a_cursor_of_no_list_is_refused_not_an_error(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/v1/ips", params={"order": "waiting", "after": "nobody"})
+    assert answer.status_code == 422
+    assert "no cursor" in answer.json()["detail"]
