@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,30 +161,31 @@ async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Dat
 @pytest.mark.parametrize(
     ("source", "request_", "status", "reason"),
     [
-        ("generic", {"content": b"[]"}, 401, "must be sent"),
-        ("generic", {**_generic(b"[]"), "content": b"[ ]"}, 401, "does not fit"),
-        ("generic", _generic(b"[]", at=time.time() - 3600), 401, "replay"),
-        ("generic", _generic(b"\xff\xfe"), 400, "not UTF-8"),
-        ("generic", _generic(b"{"), 400, "not JSON"),
-        ("generic", _generic(b"[" * 9000), 400, "nested"),
-        ("generic", _generic(b"x" * 20_001), 413, "20,000"),
-        ("generic", _generic(b'[{"kind":"sent"},{"kind":"wild"}]'), 400, "events[1].kind"),
-        ("generic", _generic(b'[{"kind":"sent","ip":"1.2.3"}]'), 400, "no IP address"),
-        ("generic", _generic(b'[{"kind":"sent","at":1e400}]'), 400, "must be a time"),
-        ("sendgrid", {"content": b"[]"}, 401, "not signed"),
-        ("sendgrid", {**_sendgrid(b"[]"), "content": b"[]\r\n"}, 401, "does not fit"),
-        ("sendgrid", _sendgrid(b"[]", at=time.time() - 7200), 401, "replay"),
-        ("sendgrid", _sendgrid(b'[{"event":"delivered"}]'), 400, "sg_event_id"),
-        ("ses", {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
-        ("ses", {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
-        ("ses", {"json": {**_sns("{}"), "TopicArn": "arn:other"}}, 401, "not accepted"),
-        ("unheard", {"content": b"[]"}, 404, "no webhook"),
+        # Made when the test runs: a signature is as old as the suite else, and stale after five minutes.
+        ("generic", lambda: {"content": b"[]"}, 401, "must be sent"),
+        ("generic", lambda: {**_generic(b"[]"), "content": b"[ ]"}, 401, "does not fit"),
+        ("generic", lambda: _generic(b"[]", at=time.time() - 3600), 401, "replay"),
+        ("generic", lambda: _generic(b"\xff\xfe"), 400, "not UTF-8"),
+        ("generic", lambda: _generic(b"{"), 400, "not JSON"),
+        ("generic", lambda: _generic(b"[" * 9000), 400, "nested"),
+        ("generic", lambda: _generic(b"x" * 20_001), 413, "20,000"),
+        ("generic", lambda: _generic(b'[{"kind":"sent"},{"kind":"wild"}]'), 400, "events[1].kind"),
+        ("generic", lambda: _generic(b'[{"kind":"sent","ip":"1.2.3"}]'), 400, "no IP address"),
+        ("generic", lambda: _generic(b'[{"kind":"sent","at":1e400}]'), 400, "must be a time"),
+        ("sendgrid", lambda: {"content": b"[]"}, 401, "not signed"),
+        ("sendgrid", lambda: {**_sendgrid(b"[]"), "content": b"[]\r\n"}, 401, "does not fit"),
+        ("sendgrid", lambda: _sendgrid(b"[]", at=time.time() - 7200), 401, "replay"),
+        ("sendgrid", lambda: _sendgrid(b'[{"event":"delivered"}]'), 400, "sg_event_id"),
+        ("ses", lambda: {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
+        ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": {**_sns("{}"), "TopicArn": "arn:other"}}, 401, "not accepted"),
+        ("unheard", lambda: {"content": b"[]"}, 404, "no webhook"),
     ],
 )
 async def test_what_is_wrong_is_refused_with_its_reason_and_nothing_stored(
-    client: httpx.AsyncClient, db: Database, source: str, request_: dict[str, Any], status: int, reason: str
+    client: httpx.AsyncClient, db: Database, source: str, request_: Callable[[], dict[str, Any]], status: int, reason: str
 ) -> None:
-    answer = await client.post(f"/v1/webhooks/{source}", **request_)
+    answer = await client.post(f"/v1/webhooks/{source}", **request_())
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert reason in answer.json()["detail"]
