@@ -45,7 +45,6 @@ def corpora_are_here() -> bool:
     return CORPORA.exists()
 
 
-
 SECRET = "whsec_" + base64.b64encode(b"a secret of this test").decode()
 TOPIC = "arn:aws:sns:us-east-1:123456789012:ses"
 CERT_URL = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-1.pem"
@@ -101,9 +100,7 @@ async def client(settings: Settings, db: Database, fetched: list[str]) -> AsyncI
     problems.install(app)
     app.add_middleware(limits.BodyLimit, limit=settings.max_body_bytes)
     app.include_router(webhooks.router)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://warmpath.test"
-    ) as asked:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://warmpath.test") as asked:
         yield asked
 
 
@@ -183,7 +180,12 @@ async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Dat
     ],
 )
 async def test_what_is_wrong_is_refused_with_its_reason_and_nothing_stored(
-    client: httpx.AsyncClient, db: Database, source: str, request_: Callable[[], dict[str, Any]], status: int, reason: str
+    client: httpx.AsyncClient,
+    db: Database,
+    source: str,
+    request_: Callable[[], dict[str, Any]],
+    status: int,
+    reason: str,
 ) -> None:
     answer = await client.post(f"/v1/webhooks/{source}", **request_())
     assert answer.status_code == status, answer.text
@@ -208,9 +210,7 @@ async def test_ses_is_taken_with_either_signature_version_and_its_certificate_fe
     assert fetched == [CERT_URL]
 
 
-async def test_a_subscription_of_an_accepted_topic_is_confirmed(
-    client: httpx.AsyncClient, fetched: list[str]
-) -> None:
+async def test_a_subscription_of_an_accepted_topic_is_confirmed(client: httpx.AsyncClient, fetched: list[str]) -> None:
     url = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription"
     answer = await client.post(
         "/v1/webhooks/ses", json=_sns("hello", "SubscriptionConfirmation", SubscribeURL=url, Token="t")
@@ -254,9 +254,7 @@ async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_t
         assert (await client.post(f"/v1/webhooks/{source}", **asked)).status_code == 200
     async with db.write() as session:
         assert (await ledger.spend(session, IP, MailboxProvider.GMAIL, 1, now))[0] == 0, "before any worker hears"
-        rows = (
-            await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))
-        ).all()
+        rows = (await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))).all()
     assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
 
 

@@ -65,20 +65,20 @@ async def rows(db: Database, table: Any) -> list[Any]:  # noqa: ANN401
 @pytest.mark.parametrize(
     "sent",
     [
-        {"content": event()},
-        signed(event(), secret="whsec_of_somebody_else"),
-        signed(event(), at=time.time() - 3_600),
-        {**signed(event()), "content": event(ref="pi_2")},
-        {"content": event(), "headers": {"Stripe-Signature": b"t=1,v1=\xe9"}},
-        {"content": event(), "headers": {"Stripe-Signature": "t=x,v1=,,"}},
+        lambda: {"content": event()},
+        lambda: signed(event(), secret="whsec_of_somebody_else"),
+        lambda: signed(event(), at=time.time() - 3_600),
+        lambda: {**signed(event()), "content": event(ref="pi_2")},
+        lambda: {"content": event(), "headers": {"Stripe-Signature": b"t=1,v1=\xe9"}},
+        lambda: {"content": event(), "headers": {"Stripe-Signature": "t=x,v1=,,"}},
     ],
     ids=["unsigned", "forged", "stale", "another body", "not ASCII", "no time"],
 )
 async def test_a_forged_or_stale_event_is_refused_and_changes_nothing(
-    api: httpx.AsyncClient, db: Database, sent: dict[str, Any]
+    api: httpx.AsyncClient, db: Database, sent: Callable[[], dict[str, Any]]
 ) -> None:
     await ordered(db, OrderStatus.PURCHASED)
-    answer = await api.post("/v1/webhooks/stripe", **sent)
+    answer = await api.post("/v1/webhooks/stripe", **sent())
     assert answer.status_code == 401, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert SECRET not in answer.text
