@@ -140,15 +140,21 @@ class Load:
         return sum(count for (said, _), count in self.sent.items() if said == transport)
 
     async def _client(self, number: int) -> None:
-        turn = 0
-        while not self._stop:
+        turn, own = 0, asyncio.current_task()
+        assert own is not None
+
+        def goes_on() -> bool:
+            # A cancellation that meets an answer is swallowed by `wait_for`; a failed test must not hang on it.
+            return not self._stop and not own.cancelling()
+
+        while goes_on():
             try:
                 client = await Client.to(self._ports[number % len(self._ports)])
             except OSError:
                 await asyncio.sleep(0.02)
                 continue
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                while not self._stop:
+                while goes_on():
                     turn += 1
                     domain = self._domains[turn % len(self._domains)]
                     said = await client.ask(f"r{number}.{turn}@{domain}", instance=f"{number}.{turn}")
