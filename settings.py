@@ -402,13 +402,53 @@ class Settings(BaseSettings):
     )
 
     mail_systems: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Mail systems that `warmpath mail-systems follow` drives, by commas: `postfix`."
+        (),
+        description="Mail systems that `warmpath mail-systems follow` drives, by commas: `postfix`, `ses`, `kumomta`.",
     )
     mail_systems_apply_seconds: float = Field(
         5.0, gt=0, description="Least time between two looks at the sources that a mail system has to know."
     )
+    mail_systems_follow_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Time after which a mail system is told of pauses and closed IPs again without a change.",
+    )
     postfix_config: Path = Field(Path("/etc/postfix"), description="Folder of Postfix's `main.cf`, from / on.")
     postfix_gate_host: str = Field("127.0.0.1", description="Where Postfix finds the gate.")
+
+    ses_configuration_sets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description=(
+            "Amazon SES configuration sets that pauses disable, by commas: `sender/NAME=SET`, `pool/NAME=SET`, "
+            "`campaign/NAME=SET`, or `all=SET` for one that only a pause of everything disables. A mail names its set."
+        ),
+    )
+    ses_pool_prefix: str = Field(
+        "warmpath-",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Begin of the names of dedicated IP pools that Warmpath makes at Amazon SES, one a pool.",
+    )
+    ses_closed_pool: str = Field(
+        "warmpath-closed",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Dedicated IP pool for IPs that may send nothing now; no configuration set may name it.",
+    )
+    kumomta_dir: Path = Field(
+        Path("/opt/kumomta/etc/warmpath"), description="Folder for the files that KumoMTA reads, from / on."
+    )
+    kumomta_url: str = Field(
+        "http://127.0.0.1:8000", pattern=r"^https?://\S+$", description="HTTP listener of KumoMTA, for its admin calls."
+    )
+    kumomta_user: str = Field("", description="User for KumoMTA's HTTP listener; empty: a trusted host needs none.")
+    kumomta_password: SecretStr | None = Field(None, description="Password of that user.")
+    kumomta_suspend_hours: float = Field(
+        168.0,
+        ge=1,
+        description=(
+            "How long KumoMTA keeps a pause when nobody renews it, hours. It is renewed at half of it; "
+            "after it mail flows again, so it must outlast the longest time without Warmpath."
+        ),
+    )
 
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(

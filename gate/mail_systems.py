@@ -41,6 +41,8 @@ class Follower:
         self._known: dict[str, list[Source]] = {}
         self._changed = {system.name: asyncio.Event() for system in systems}
         self._changed_at, self._until = 0.0, 0.0
+        #: When each mail system last heard of the routes and took them; absent after it failed.
+        self._followed: dict[str, float] = {}
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -73,12 +75,23 @@ class Follower:
             # Sources first: mail must not be put back to an IP that the mail system does not know yet.
             await self._apply(system)
             busy = time.monotonic() < self._until
-            if self._routes is not None and busy:
-                await self._told(system, system.follow(self._routes, self._changed_at))
+            failed = False
+            if self._routes is not None and (busy or self._due(system)):
+                failed = not await self._follow(system, self._routes)
+            wait = LOOK_SECONDS if busy else AGAIN_SECONDS if failed else self._settings.mail_systems_apply_seconds
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    changed.wait(), LOOK_SECONDS if busy else self._settings.mail_systems_apply_seconds
-                )
+                await asyncio.wait_for(changed.wait(), wait)
+
+    def _due(self, system: MailSystem) -> bool:
+        """Whether a mail system is looked at without a change: it failed, or may have forgotten (a restart)."""
+        last = self._followed.get(system.name)
+        return last is None or time.monotonic() - last >= self._settings.mail_systems_follow_seconds
+
+    async def _follow(self, system: MailSystem, routes: Routes) -> bool:
+        self._followed.pop(system.name, None)
+        if taken := await self._told(system, system.follow(routes, self._changed_at)):
+            self._followed[system.name] = time.monotonic()
+        return taken
 
     async def _apply(self, system: MailSystem) -> None:
         try:

@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.sources import Source
-from domain.words import Stage
+from domain.words import MailboxProvider, Stage
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 
@@ -23,11 +23,12 @@ async def sending(session: AsyncSession, at_ms: int) -> list[Source]:
     """
     ips = (await session.exec(select(Ip).where(col(Ip.stage).in_(KNOWN_STAGES)).order_by(col(Ip.address)))).all()
     open_ = (
-        select(LedgerWindow.address, LedgerWindow.cap)
+        select(LedgerWindow)
         .where(col(LedgerWindow.starts_ms) <= at_ms, col(LedgerWindow.ends_ms) > at_ms)
         .order_by(col(LedgerWindow.starts_ms))
+        .execution_options(populate_existing=True)
     )
-    caps = dict((await session.exec(open_)).all())
+    days = {row.address: row for row in (await session.exec(open_)).all()}
     return [
         Source(
             address=one.address,
@@ -35,8 +36,16 @@ async def sending(session: AsyncSession, at_ms: int) -> list[Source]:
             hostname=one.hostname,
             pool=one.pool,
             warm=Stage.FULL_CAPACITY in (one.stage, one.stage_before),
-            cap=caps.get(one.address),
+            cap=day.cap if (day := days.get(one.address)) else None,
+            safe_limit=one.safe_limit,
+            hourly_cap=day.hourly_cap if day else 0,
+            provider_caps=_provider_caps(day) if day else (),
         )
         for one in ips
         if one.hostname
     ]
+
+
+def _provider_caps(day: LedgerWindow) -> tuple[tuple[MailboxProvider, int], ...]:
+    caps = ((one, getattr(day, f"cap_{one}")) for one in MailboxProvider)
+    return tuple((one, cap) for one, cap in caps if cap is not None)

@@ -8,10 +8,26 @@ from providers.senders.port import MailSystem
 from providers.senders.postfix_host.system import Postfix
 from settings import Settings
 
+
+def _ses(settings: Settings) -> MailSystem:
+    # boto3 takes half a second to import, and only this mail system needs it.
+    from providers.senders.ses import Ses
+
+    return Ses.from_settings(settings)
+
+
+def _kumomta(settings: Settings) -> MailSystem:
+    from providers.senders.kumomta import KumoMta
+
+    return KumoMta.from_settings(settings)
+
+
 MAKERS: dict[str, Callable[[Settings], MailSystem]] = {
     "postfix": lambda settings: Postfix(
         settings.postfix_config, f"{settings.postfix_gate_host}:{settings.gate_socketmap_port}"
     ),
+    "ses": _ses,
+    "kumomta": _kumomta,
 }
 
 
