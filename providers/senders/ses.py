@@ -146,10 +146,9 @@ class Ses:
 
     def _silent(self, routes: Routes, held: set[str]) -> dict[str, str]:
         """Each configuration set and why it is disabled; empty for one that is enabled."""
-        everything = why_silent(routes, Scope.ALL, "", held)
         found: dict[str, str] = {}
         for one in self._sets:
-            why = everything or why_silent(routes, one.scope, one.name, held)
+            why = why_silent(routes, one.scope, one.name, held)
             found[one.set_name] = found.get(one.set_name) or why
         return found
 

@@ -52,7 +52,12 @@ class Account:
             A: {"Ip": A, "WarmupStatus": "IN_PROGRESS", "WarmupPercentage": 7, "PoolName": DEFAULT},
             B: {"Ip": B, "WarmupStatus": "DONE", "WarmupPercentage": 100, "PoolName": DEFAULT},
             OTHER: {"Ip": OTHER, "WarmupStatus": "DONE", "WarmupPercentage": 100, "PoolName": "somebody-elses"},
-            MANAGED: {"Ip": MANAGED, "WarmupStatus": "NOT_APPLICABLE", "WarmupPercentage": -1, "PoolName": "managed"},
+            MANAGED: {
+                "Ip": MANAGED,
+                "WarmupStatus": "NOT_APPLICABLE",
+                "WarmupPercentage": -1,
+                "PoolName": "warmpath-auto",
+            },
         }
         self.sets = dict.fromkeys(["acme-set", "main-set", "spring-set", "rest-set"], True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -72,10 +77,10 @@ class Account:
         answer: dict[str, Any] = {}
         match model.name:
             case "GetDedicatedIps":
-                # Two to a page, so that an adapter that reads one page only is found out.
+                # One to a page, so that an adapter that reads one page only is found out.
                 names, first = sorted(self.ips), int(given.get("NextToken", 0))
-                answer = {"DedicatedIps": [dict(self.ips[one]) for one in names[first : first + 2]]}
-                answer |= {"NextToken": str(first + 2)} if first + 2 < len(names) else {}
+                answer = {"DedicatedIps": [dict(self.ips[one]) for one in names[first : first + 1]]}
+                answer |= {"NextToken": str(first + 1)} if first + 1 < len(names) else {}
             case "PutDedicatedIpInPool":
                 self.ips[given["Ip"]]["PoolName"] = given["DestinationPoolName"]
             case "PutDedicatedIpWarmupAttributes":
@@ -137,7 +142,12 @@ async def test_ips_get_a_pool_a_pool_of_warmpath_and_their_warm_up_once(account:
         f"moved {A} into dedicated IP pool warmpath-main",
         f"moved {B} into dedicated IP pool warmpath-main",
     ]
-    assert account.places() == {A: "warmpath-main", B: "warmpath-main", OTHER: "somebody-elses", MANAGED: "managed"}
+    assert account.places() == {
+        A: "warmpath-main",
+        B: "warmpath-main",
+        OTHER: "somebody-elses",
+        MANAGED: "warmpath-auto",
+    }
     assert set(account.client.list_dedicated_ip_pools()["DedicatedIpPools"]) == {"warmpath-main", "warmpath-closed"}
     before = len(account.changes)
     assert await ses.follow(routes(), 0.0) == []
