@@ -26,6 +26,7 @@ from domain.words import Actor, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
 from providers.dns.port import Changed, Publisher, PublishFailed
 from providers.dns.registry import publisher
+from providers.ip_vendors.port import VendorError, VendorFault
 from store import dns as setups
 from store import ips
 from store.database import now
@@ -76,6 +77,33 @@ class DnsActivities:
             if not wanted.reopened:
                 await self._refused(wanted.address, refusal.detail)
             return Prepared(refused=refusal.detail, field=refusal.field)
+
+    @activity.defn(name="dns_set_ptr")
+    async def set_ptr(self, wanted: Look) -> str:
+        """Have the vendor set the PTR of an IP; answers what went wrong, in words, or nothing. Repeatable.
+
+        A vendor that is down for a moment is asked again before a person is.
+        """
+        async with self._context.db.read() as session:
+            ip, row = await ips.get(session, wanted.address), await setups.get(session, wanted.address)
+        vendor = self._vendors.get(ip.vendor)
+        expected = [record for record in map(rules.Record.model_validate, row.records) if record.key == "ptr"]
+        # A retired address may be somebody else's by now.
+        if vendor is None or not expected or ip.stage == Stage.RETIRED:
+            return ""
+        (record,) = expected
+        try:
+            await vendor.set_ptr(ip.address, record.expected[0])
+        except Exception as error:
+            final = isinstance(error, VendorError) and error.kind is not VendorFault.RETRYABLE
+            if not final and activity.info().attempt < PUBLISH_ATTEMPTS:
+                raise
+            said = error.detail if isinstance(error, VendorError) else f"{type(error).__name__}: {error}"
+            problem = f"{record.type} {record.name}: {said}"
+        else:
+            return ""
+        await self._left_to_a_person(ip, problem)
+        return problem
 
     @activity.defn(name="dns_await")
     async def await_records(self, look: Look) -> Outcome:
@@ -198,21 +226,19 @@ class DnsActivities:
             return await setups.begin_domain(session, self._context.db.dialect, made)
 
     async def _publish(self, ip: Ip, records: list[rules.Record]) -> tuple[bool, list[str]]:
+        """Whether the records are published for the operator, and what could not be; the PTR is the vendor's."""
         problems: list[str] = []
         target = self._publisher_of(ip.domain)
-        for record in records:
+        for record in records if target.automatic else []:
+            if record.key == "ptr":
+                continue
             try:
-                if record.key == "ptr":
-                    vendor = self._vendors.get(ip.vendor)
-                    if vendor is not None:
-                        await vendor.set_ptr(ip.address, record.expected[0])
-                elif target.automatic:
-                    zone = await self._observer.zone(record.zone_hint, field="hostname")
-                    present = await self._observer.values(record.name, record.type, zone)
-                    if record.key == "spf" and len(dns_findings.relevant(record, present)) > 1:
-                        problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
-                        continue
-                    record.serial = await target.publish(record, zone.apex, present)
+                zone = await self._observer.zone(record.zone_hint, field="hostname")
+                present = await self._observer.values(record.name, record.type, zone)
+                if record.key == "spf" and len(dns_findings.relevant(record, present)) > 1:
+                    problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
+                    continue
+                record.serial = await target.publish(record, zone.apex, present)
             except PublishFailed as error:
                 # A publisher that is down for a moment is asked again before a person is.
                 if isinstance(error, Changed) or activity.info().attempt < PUBLISH_ATTEMPTS:
@@ -220,7 +246,7 @@ class DnsActivities:
                 problems.append(f"{record.type} {record.name}: {error}")
             except (ZoneNotFound, Refused) as error:
                 problems.append(f"{record.type} {record.name}: {error}")
-            except Exception as error:  # noqa: BLE001 - a vendor's own errors; the others must still be published
+            except Exception as error:  # noqa: BLE001 - a publisher's own errors; the others must still be published
                 problems.append(f"{record.type} {record.name}: {type(error).__name__}: {error}")
         return target.automatic, problems
 
@@ -243,7 +269,8 @@ class DnsActivities:
             domain.options, domain.overrides, domain.updated_at = shared.options, shared.overrides, now()
             domain.mx = next(record.expected for record in records if record.key == "mx")
             session.add(domain)
-            row = await setups.get(session, wanted.address)
+            row, ip = await setups.get(session, wanted.address), await ips.get(session, wanted.address)
+            at_vendor = ip.vendor in self._vendors
             changed = wanted.overrides is not None or wanted.options is not None
             if row.deadline is None or changed:
                 row.rendered_at, row.deadline = now(), now() + dt.timedelta(seconds=seconds)
@@ -253,7 +280,7 @@ class DnsActivities:
             row.state, row.verified_at = rules.SetupState.WAITING, None
             await setups.save(session, row)
             stands = awaiting_dns(automatic=automatic, problems=problems)
-            if (await ips.get(session, wanted.address)).stage in rules.BEFORE_ACTIVE:
+            if ip.stage in rules.BEFORE_ACTIVE:
                 await ips.set_stage(
                     session,
                     wanted.address,
@@ -267,6 +294,7 @@ class DnsActivities:
             automatic=automatic,
             records=len(records),
             keys=[record.key for record in records],
+            at_vendor=at_vendor,
             seconds_left=max(left, 0.0),
             problems=problems,
         )
@@ -303,6 +331,19 @@ class DnsActivities:
                 else:
                     negative = max(negative, answer.ttl or 0)
         return propagation.deadline_seconds(secondary_lag=0.0, old_ttl=old, negative=negative, hours=hours)
+
+    async def _left_to_a_person(self, ip: Ip, problem: str) -> None:
+        """Write down what could not be published; once, however often it is tried."""
+        stands = awaiting_dns(automatic=self._publisher_of(ip.domain).automatic, problems=[problem])
+        async with self._context.db.write() as session:
+            row = await setups.get(session, ip.address)
+            if problem not in row.reason:
+                row.reason = "; ".join(filter(None, [row.reason, problem]))
+                await setups.save(session, row)
+            if (await ips.get(session, ip.address)).stage in rules.BEFORE_ACTIVE:
+                await ips.set_stage(
+                    session, ip.address, stands.stage, waiting_for=stands.waiting_for, waiting_on=stands.waiting_on
+                )
 
     async def _refused(self, address: str, why: str) -> None:
         async with self._context.db.write() as session:
@@ -341,4 +382,4 @@ def build(context: Context) -> DnsActivities:
 def activities(context: Context) -> list[Callable[..., Any]]:
     """The activities to register with a worker."""
     dns = build(context)
-    return [dns.prepare, dns.await_records, dns.check, dns.escalate]
+    return [dns.prepare, dns.set_ptr, dns.await_records, dns.check, dns.escalate]

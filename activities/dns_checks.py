@@ -11,18 +11,15 @@ from domain import dns_findings, fcrdns, mta_sts, propagation, spf
 from domain.dns_options import DnsOptions, sts_policy
 from domain.lifecycle import verified as active
 from domain.refusals import Conflict, NotFound, Refused
-from domain.words import Actor, Severity, Stage
+from domain.words import Actor, Stage
 from providers.dns.observer import Observer, Zone, ZoneNotFound
 from providers.dns.policy_host import PolicyHost, PolicyNotServed
 from settings import Settings
 from store import dns as setups
-from store import incidents, ips
+from store import dns_troubles, ips
 from store.database import Database, now
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
-
-INCIDENT_DRIFT = "dns_drift"
-INCIDENT_DEADLINE = "dns_deadline"
 
 
 class DnsChecks:
@@ -55,6 +52,7 @@ class DnsChecks:
                 ok=False,
                 detail=f"{z.apex}: parent {', '.join(z.parent_ns)}; zone {', '.join(z.own_ns)}",
                 fix="Give the registrar the same name servers as the zone's NS set.",
+                shared=_name(ip.domain) == z.apex or _name(ip.domain).endswith(f".{z.apex}"),
             )
             for z in {zone.apex: zone for zone in zones.values()}.values()
             if not z.delegation_ok
@@ -116,14 +114,11 @@ class DnsChecks:
                 row.state = rules.SetupState.ESCALATED if open_ else row.state
                 await setups.save(session, row)
             why = "past its deadline" if past_deadline else "handed to support by an operator"
-            before = await incidents.find_open(session, INCIDENT_DEADLINE, address)
-            said = [line[2:] for line in (before.detail.splitlines() if before else []) if line.startswith("> ")]
-            if message and message not in said:
-                said.append(" ".join(message.split()))
-            detail = "\n".join([*(f"> {line}" for line in said), *(details(row) if row else [])])
-            await incidents.open_incident(
-                session, INCIDENT_DEADLINE, address, Severity.WARNING, f"DNS set-up is {why}", detail
-            )
+            found = details(row) if row else rules.Wrong()
+            if past_deadline:
+                await dns_troubles.overdue(session, ip, found)
+            else:
+                await dns_troubles.asked(session, ip, found, message)
             if ip.stage in rules.BEFORE_ACTIVE:
                 await ips.set_stage(
                     session,
@@ -187,7 +182,7 @@ class DnsChecks:
             row.checks = [check.model_dump(mode="json") for check in checks]
             row.checked_at = moment
             row.records = _settled(row.records, views)
-            said = details(row)
+            found = details(row)
             if verified:
                 row.state, row.reason = rules.SetupState.VERIFIED, ""
                 row.verified_at = row.verified_at or moment
@@ -202,18 +197,10 @@ class DnsChecks:
                         waiting_for=stands.waiting_for,
                         waiting_on=stands.waiting_on,
                     )
-                for kind in (INCIDENT_DRIFT, INCIDENT_DEADLINE):
-                    await incidents.close_incident(session, kind, address, "every record is verified")
+                await dns_troubles.over(session, ip, "every record is verified")
             elif before:
-                row.state, row.reason = rules.SetupState.DRIFTED, "; ".join(said)
-                await incidents.open_incident(
-                    session,
-                    INCIDENT_DRIFT,
-                    address,
-                    Severity.WARNING,
-                    f"DNS of {address} changed",
-                    "\n".join(said),
-                )
+                row.state, row.reason = rules.SetupState.DRIFTED, "; ".join(found.lines)
+                await dns_troubles.drifted(session, ip, found)
             elif views and all(v.published is rules.RecordState.PUBLISHED for v in views if v.record.required):
                 escalated = row.state == rules.SetupState.ESCALATED
                 row.state = rules.SetupState.ESCALATED if escalated else rules.SetupState.PUBLISHED
@@ -232,7 +219,7 @@ class DnsChecks:
             remaining_ttls=left,
             waited=(moment - row.rendered_at).total_seconds(),
         )
-        return Outcome(verified=verified, drifted=before and not verified, findings=said, next_seconds=wait)
+        return Outcome(verified=verified, drifted=before and not verified, findings=found.lines, next_seconds=wait)
 
 
 def _view_row(view: rules.RecordView) -> dict[str, Any]:
@@ -241,14 +228,17 @@ def _view_row(view: rules.RecordView) -> dict[str, Any]:
     return dumped
 
 
-def details(row: DnsSetup) -> list[str]:
-    """What is wrong and how to put it right, a line each."""
-    found = [f["detail"] + " " + f["fix"] for v in row.views for f in v["findings"] if f["blocking"]]
-    return found + [
-        " ".join(filter(None, [f"{check['name']}: {check['detail']}.", check.get("fix", "")]))
-        for check in row.checks
-        if not check["ok"] and check.get("blocking", True)
-    ]
+def details(row: DnsSetup) -> rules.Wrong:
+    """What is wrong and how to put it right, by whose it is."""
+    found = rules.Wrong()
+    for view in row.views:
+        lines = found.shared if view["record"]["key"] in rules.DOMAIN_KEYS else found.own
+        lines += [f"{one['detail']} {one['fix']}" for one in view["findings"] if one["blocking"]]
+    for check in row.checks:
+        if not check["ok"] and check.get("blocking", True):
+            lines = found.shared if check.get("shared") else found.own
+            lines.append(" ".join(filter(None, [f"{check['name']}: {check['detail']}.", check.get("fix", "")])))
+    return found
 
 
 def _settled(held: list[dict[str, Any]], views: list[rules.RecordView]) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ class Prepared(BaseModel):
     automatic: bool = False
     records: int = 0
     keys: list[str] = []
+    at_vendor: bool = False
+    """The vendor of the IP sets its PTR."""
     seconds_left: float = 0.0
     problems: list[str] = []
     refused: str | None = None

@@ -60,6 +60,7 @@ class DnsInput(BaseModel):
 
     address: str
     deadline_hours: float | None = Field(None, gt=0, description="None: the installation's setting.")
+    vendor_queue: str | None = Field(None, description="Task queue of slow or paid calls; None: the journey's own.")
     reopened: bool = Field(False, description="Verified before; begins with a change by ``change_records``.")
 
 
@@ -166,6 +167,19 @@ class Check(BaseModel):
     detail: str
     fix: str = ""
     blocking: bool = Field(True, description="False: of an optional record; never holds the set-up up.")
+    shared: bool = Field(False, description="Of the domain, and so the same for each of its IPs.")
+
+
+class Wrong(BaseModel):
+    """What keeps a set-up from being verified and how to put it right, a line each."""
+
+    own: list[str] = Field([], description="Of the IP alone: its address record, its PTR, its HELO name.")
+    shared: list[str] = Field([], description="Of the domain, and so the same for each of its IPs.")
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it."""
+        return [*self.own, *self.shared]
 
 
 class Existing(BaseModel):

@@ -43,14 +43,14 @@ def spf_check(address: str, domain: str, found: spf.SpfResult) -> Check:
         "permerror": f"Correct the SPF record of {domain}: {found.detail}",
     }
     fix = fixes.get(found.result, f"Put {spf.mechanism(address)} into the SPF record of {domain}, before its `all`.")
-    return Check(name="spf", ok=found.result == "pass", detail=detail, fix=fix)
+    return Check(name="spf", ok=found.result == "pass", detail=detail, fix=fix, shared=True)
 
 
 def dkim_check(expected: str, found: Sequence[str]) -> Check:
     """The published key is the one that mail is signed with."""
     if any(dkim.same_key(expected, text) for text in found):
-        return Check(name="dkim", ok=True, detail="The published key is ours.")
-    return Check(name="dkim", ok=False, detail="Another key is published.", fix=f"Publish {expected}")
+        return Check(name="dkim", ok=True, detail="The published key is ours.", shared=True)
+    return Check(name="dkim", ok=False, detail="Another key is published.", fix=f"Publish {expected}", shared=True)
 
 
 def dmarc_check(found: Sequence[str]) -> Check:
@@ -58,7 +58,8 @@ def dmarc_check(found: Sequence[str]) -> Check:
     policy = _dmarc(found)
     bad = dmarc_problem(policy)
     fix = f"Correct the DMARC record: {bad}." if bad else ""
-    return Check(name="dmarc", ok=bad is None, detail=f"{policy or 'none'}: {bad}" if bad else policy, fix=fix)
+    detail = f"{policy or 'none'}: {bad}" if bad else policy
+    return Check(name="dmarc", ok=bad is None, detail=detail, fix=fix, shared=True)
 
 
 def bimi_check(dmarc: Sequence[str]) -> Check:
@@ -66,7 +67,7 @@ def bimi_check(dmarc: Sequence[str]) -> Check:
     policy = dkim.tags(_dmarc(dmarc)).get("p", "none").lower()
     ok = policy in ("quarantine", "reject")
     fix = "" if ok else "Publish DMARC with p=quarantine or p=reject; until then no logo is shown."
-    return Check(name="bimi", ok=ok, detail=f"the DMARC policy is p={policy}", fix=fix, blocking=False)
+    return Check(name="bimi", ok=ok, detail=f"the DMARC policy is p={policy}", fix=fix, blocking=False, shared=True)
 
 
 def sts_check(
@@ -81,7 +82,7 @@ def sts_check(
     where = mta_sts.url(domain)
 
     def said(detail: str, fix: str) -> Check:
-        return Check(name="mta_sts", ok=not fix, detail=f"{where}: {detail}", fix=fix, blocking=False)
+        return Check(name="mta_sts", ok=not fix, detail=f"{where}: {detail}", fix=fix, blocking=False, shared=True)
 
     if hosted is None:
         return said(problem, f"Host the policy text at {where}, with a certificate for {mta_sts.host(domain)}.")

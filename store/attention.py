@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -37,33 +38,37 @@ class Item:
 
 async def items(session: AsyncSession) -> list[Item]:
     """At most :data:`MOST` things, worst and oldest first; an IP in an open incident is named once."""
-    incidents = await _incidents(session)
-    troubled = {item.ip for item in incidents}
+    rows = await _open(session)
+    incidents = [_incident(row) for row in rows]
+    troubled = {one for row in rows for one in (row.address, *row.causes)}
     waiting = [item for item in await _waiting(session) if item.ip not in troubled]
     found = [*incidents, *waiting, *await _orders(session)]
     found.sort(key=lambda item: (ORDER.index(item.severity), item.since or dt.datetime.max.replace(tzinfo=dt.UTC)))
     return found[:MOST]
 
 
-async def _incidents(session: AsyncSession) -> list[Item]:
+async def _open(session: AsyncSession) -> Sequence[Incident]:
     query = (
         select(Incident)
         .where(col(Incident.closed_at).is_(None))
         .order_by(col(Incident.opened_at))
         .limit(MOST)
     )
-    rows = (await session.exec(query)).all()
-    return [
-        Item(
-            Severity(row.severity),
-            _titled(row),
-            "DNS Configuration" if row.kind.startswith("dns") else "Reputation Dashboard",
-            row.address,
-            Actor.OPERATOR,
-            row.opened_at,
-        )
-        for row in rows
-    ]
+    return (await session.exec(query)).all()
+
+
+def _incident(row: Incident) -> Item:
+    of_dns = row.kind.startswith("dns")
+    # A trouble of a domain is looked at on one of the IPs that see it.
+    seen_by = [one for one in row.causes if of_dns and one != row.kind]
+    return Item(
+        Severity(row.severity),
+        _titled(row),
+        "DNS Configuration" if of_dns else "Reputation Dashboard",
+        seen_by[0] if seen_by else row.address,
+        Actor.OPERATOR,
+        row.opened_at,
+    )
 
 
 def _titled(row: Incident) -> str:

@@ -6,6 +6,7 @@ cause of its own, and it is over when the last of them lets go.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Collection, Sequence
 
@@ -20,7 +21,7 @@ from store.tables.incidents import Incident
 
 _ORDER = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 #: Kinds that no journey closes: something outside was put right, which only a person can know.
-CLOSED_BY_HAND = frozenset({"purchase"})
+CLOSED_BY_HAND = frozenset({"purchase", "payment", "retirement"})
 
 
 async def find_open(session: AsyncSession, kind: str, address: str) -> Incident | None:
@@ -29,6 +30,15 @@ async def find_open(session: AsyncSession, kind: str, address: str) -> Incident 
         col(Incident.kind) == kind, col(Incident.address) == address, col(Incident.closed_at).is_(None)
     )
     return (await session.exec(query)).first()
+
+
+async def _take_open(session: AsyncSession, kind: str, address: str) -> Incident | None:
+    """The open incident, for this transaction alone: two that see it at once must not lose each other's cause."""
+    query = select(Incident).where(
+        col(Incident.kind) == kind, col(Incident.address) == address, col(Incident.closed_at).is_(None)
+    )
+    taken = query.with_for_update().execution_options(populate_existing=True)
+    return (await session.exec(taken)).first()
 
 
 async def hold(
@@ -40,7 +50,7 @@ async def hold(
         by: who sees it; each holds one cause.
         reason: the cause in words; the worst one is the title.
     """
-    incident = await find_open(session, kind, address)
+    incident = await _take_open(session, kind, address)
     new = incident is None
     if incident is None:
         incident = Incident(
@@ -56,7 +66,7 @@ async def hold(
 
 async def release(session: AsyncSession, kind: str, address: str, by: Collection[str], why: str) -> bool:
     """Say that these see the trouble no more; True when nobody does and the incident was closed."""
-    incident = await find_open(session, kind, address)
+    incident = await _take_open(session, kind, address)
     if incident is None:
         return False
     left = {one: cause for one, cause in incident.causes.items() if one not in by}
@@ -118,6 +128,16 @@ async def close_by_hand(session: AsyncSession, incident_id: str, why: str) -> In
     return incident
 
 
+def _about(address: str) -> sa.ColumnElement[bool]:
+    """Incidents of an address; where that is an IP, also those of its domain that it holds."""
+    own = col(Incident.address) == address
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return own
+    return sa.or_(own, col(Incident.causes)[address].as_string().is_not(None))
+
+
 async def page(
     session: AsyncSession,
     *,
@@ -130,6 +150,7 @@ async def page(
     """Incidents, newest first, and the cursor of the next page.
 
     Args:
+        address: of an IP or domain; also those of an IP's domain that the IP holds.
         after: the cursor, which is the id of the last incident of the page before.
 
     Raises:
@@ -139,7 +160,7 @@ async def page(
     if open_only:
         query = query.where(col(Incident.closed_at).is_(None))
     if address:
-        query = query.where(col(Incident.address) == address)
+        query = query.where(_about(address))
     if kind:
         query = query.where(col(Incident.kind) == kind)
     if after:

@@ -39,7 +39,8 @@ class DnsPropagation:
     ``records_published`` (look now). Without a time limit: past the deadline it escalates and keeps waiting.
     A set-up that was verified is opened again by ``change_records`` with start (``reopened``); a change that is
     refused then ends the run. A retired IP is waited for no longer.
-    Actions: start, prepare, deadline timer, and one a look.
+    Slow and paid calls wait on a queue of their own: the vendor sets the PTR beside the wait for the world.
+    Actions: start, prepare, PTR at the vendor, deadline timer, and one a look.
     """
 
     @workflow.init
@@ -48,6 +49,8 @@ class DnsPropagation:
         self._address = start.address
         self._deadline_hours = start.deadline_hours
         self._reopened = start.reopened
+        self._vendor = options.on(options.VENDOR, start.vendor_queue)
+        self._pointing: asyncio.Task[None] | None = None
         self._change: ChangeRecords | None = None
         self._support: ContactSupport | None = None
         self._prepared = Prepared()
@@ -76,6 +79,7 @@ class DnsPropagation:
                 await self._act_on_deadline(deadline)
         finally:
             deadline.cancel()
+            self._stop_pointing()
         workflow.set_current_details(
             "Every record is **verified**; DNS is re-verified by the sweep from here on."
             if self._verified
@@ -147,6 +151,7 @@ class DnsPropagation:
 
     async def _prepare(self) -> None:
         change, self._change = self._change, None
+        self._stop_pointing()
         self._prepared = await workflow.execute_activity_method(
             DnsActivities.prepare,
             Prepare(
@@ -158,7 +163,24 @@ class DnsPropagation:
             ),
             **_titled(options.DNS_WAIT, f"Render and publish the records of {self._address}"),
         )
+        if self._prepared.at_vendor:
+            self._pointing = asyncio.create_task(self._point(self._prepared))
         self._tell()
+
+    async def _point(self, prepared: Prepared) -> None:
+        """Reverse DNS is the vendor's: a slow one holds nothing else up, and what it refuses is shown."""
+        problem = await workflow.execute_activity_method(
+            DnsActivities.set_ptr,
+            Look(address=self._address),
+            **_titled(self._vendor, f"The vendor sets the PTR of {self._address}"),
+        )
+        if problem:
+            prepared.problems.append(problem)
+            self._tell()
+
+    def _stop_pointing(self) -> None:
+        if self._pointing is not None:
+            self._pointing.cancel()
 
     def _tell(self) -> None:
         prepared = self._prepared

@@ -165,7 +165,7 @@ class IpLifecycle:
         while self._retire is None:
             dns = await self._child(
                 DnsPropagation.run,
-                DnsInput(address=self._start.address),
+                DnsInput(address=self._start.address, vendor_queue=self._start.vendor_queue),
                 ids.dns_id(self._start.address),
                 f"DNS of {self._start.address}",
             )

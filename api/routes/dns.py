@@ -262,7 +262,7 @@ async def _opened(
     rules.check_overrides([record.key for record in before.records] or list(rules.DOMAIN_KEYS), body.values)
     return WithStartWorkflowOperation(
         DnsPropagation.run,
-        rules.DnsInput(address=before.address, reopened=True),
+        rules.DnsInput(address=before.address, reopened=True, vendor_queue=settings.vendor_task_queue),
         id=dns_id(before.address),
         task_queue=settings.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -95,7 +95,7 @@ async def one(incident: str, _: Viewer, db: Store) -> IncidentView:
 
 @router.post("/{incident}/close")
 async def close(incident: str, body: CloseIn, who: Operator, db: Store) -> IncidentView:
-    """Close an incident that no journey closes, such as a purchase that was put right by hand."""
+    """Close an incident that no journey closes, such as money that was settled by hand."""
     async with db.write() as session:
         view = _view(await incidents.close_by_hand(session, incident, body.reason))
     await audit.record(db, who, "incident.close", incident, body.reason)

@@ -104,7 +104,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         env.client,
         task_queue="dns",
         workflows=[DnsPropagation],
-        activities=[acts.prepare, acts.await_records, acts.check, acts.escalate],
+        activities=[acts.prepare, acts.set_ptr, acts.await_records, acts.check, acts.escalate],
     )
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {operator}"}

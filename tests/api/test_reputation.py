@@ -224,11 +224,12 @@ async def test_incidents_come_in_pages_and_none_is_left_out(api: httpx.AsyncClie
     assert (await api.get("/v1/incidents", params={"cursor": "inc_gone"})).status_code == 404
 
 
-async def test_a_purchase_put_right_by_hand_is_closed_by_hand_and_nothing_else_is(
-    api: httpx.AsyncClient, db: Database
+@pytest.mark.parametrize("kind", ["purchase", "payment", "retirement"])
+async def test_what_is_put_right_by_hand_is_closed_by_hand_and_nothing_else_is(
+    api: httpx.AsyncClient, db: Database, kind: str
 ) -> None:
     async with db.write() as session:
-        order, _ = await incidents.open_incident(session, "purchase", CLEAN, Severity.CRITICAL, "Not undone.")
+        order, _ = await incidents.open_incident(session, kind, CLEAN, Severity.CRITICAL, "Not undone.")
         listed, _ = await incidents.open_incident(session, "at_risk", CLEAN, Severity.CRITICAL, "Listed.")
     path = f"/v1/incidents/{order.id}/close"
     assert (await api.post(path, json={"reason": ""})).status_code == 422

@@ -21,6 +21,7 @@ from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Recor
 from domain.words import Stage
 from providers.dns.manual import ManualPublisher
 from providers.dns.port import Publisher
+from providers.ip_vendors.port import VendorError, VendorFault
 from settings import Settings
 from store import dns as setups
 from store import incidents, ips
@@ -48,8 +49,11 @@ class ReverseZone:
 
     def __init__(self, on: Neighbours) -> None:
         self._on = on
+        self.faults: list[VendorError] = []
 
     async def set_ptr(self, address: str, hostname: str) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
         record = Record(
             key="ptr",
             name=f"{address.split('.')[3]}.{REVERSE}",
@@ -58,6 +62,11 @@ class ReverseZone:
             zone_hint=REVERSE,
         )
         await self._on.publisher().publish(record, REVERSE, [])
+
+
+def vendors_of(queue: str) -> str:
+    """The queue of vendor calls beside a main queue."""
+    return f"vendors-{queue}"
 
 
 @dataclass
@@ -70,11 +79,12 @@ class Stand:
     queue: str
     publisher: Publisher
     checks: DnsChecks
+    vendor: ReverseZone
 
     async def start(self, **given: float) -> WorkflowHandle[DnsPropagation, DnsResult]:
         return await self.client.start_workflow(
             DnsPropagation.run,
-            DnsInput(address=ADDRESS, **given),
+            DnsInput(address=ADDRESS, vendor_queue=vendors_of(self.queue), **given),
             id=f"{dns_id(ADDRESS)}:{self.queue}",
             task_queue=self.queue,
         )
@@ -128,11 +138,10 @@ async def stand(neighbours: Neighbours, tmp_path: Path) -> AsyncIterator[Stand]:
         dev_server_existing_path=str(TEMPORAL), dev_server_log_level="error", data_converter=converter(keys)
     )
     publisher: list[Publisher] = [ManualPublisher()]
-    acts = DnsActivities(
-        context, neighbours.observer(), {"zone": ReverseZone(neighbours)}, lambda domain: publisher[0]
-    )
+    vendor = ReverseZone(neighbours)
+    acts = DnsActivities(context, neighbours.observer(), {"zone": vendor}, lambda domain: publisher[0])
     stand = Stand(
-        env.client, context, neighbours, uuid.uuid4().hex, publisher[0], DnsChecks(db, neighbours.observer())
+        env.client, context, neighbours, uuid.uuid4().hex, publisher[0], DnsChecks(db, neighbours.observer()), vendor
     )
     stand.use = lambda other: publisher.__setitem__(0, other)  # type: ignore[attr-defined]
     worker = Worker(
@@ -142,8 +151,10 @@ async def stand(neighbours: Neighbours, tmp_path: Path) -> AsyncIterator[Stand]:
         activities=[acts.prepare, acts.await_records, acts.check, acts.escalate],
         workflow_failure_exception_types=[Exception],
     )
+    # The vendor is called from its own queue only.
+    vendors = Worker(env.client, task_queue=vendors_of(stand.queue), activities=[acts.set_ptr])
     try:
-        async with worker:
+        async with worker, vendors:
             yield stand
     finally:
         await env.shutdown()
@@ -167,7 +178,29 @@ async def test_records_are_published_and_the_ip_becomes_active(stand: Stand) -> 
     assert "PRIVATE KEY" in await stand.context.secrets.get(shared.dkim_secret)
     history = await handle.fetch_history()
     scheduled = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
-    assert len(scheduled) == 2, "prepare, and one wait however often it looks"
+    names = [e.activity_task_scheduled_event_attributes.activity_type.name for e in scheduled]
+    assert sorted(names) == ["dns_await", "dns_prepare", "dns_set_ptr"], "one wait however often it looks"
+
+
+async def test_a_vendor_that_is_down_for_a_moment_is_asked_again(stand: Stand) -> None:
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    stand.vendor.faults = [VendorError(VendorFault.RETRYABLE, "The vendor does not answer.")]
+    handle = await stand.start()
+    assert (await handle.result()).verified
+    assert stand.vendor.faults == []
+
+
+async def test_a_vendor_that_refuses_the_ptr_is_shown_and_asked_again_by_reverify(stand: Stand) -> None:
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    stand.vendor.faults = [VendorError(VendorFault.REFUSED, "Ask our support for reverse DNS.")]
+    handle = await stand.start()
+    row = await stand.until(lambda row: "Ask our support" in row.reason)
+    assert row.reason == f"PTR 9.{REVERSE}: Ask our support for reverse DNS."
+    assert (await stand.ip()).waiting_on == "registrar"
+    assert row.records, "the other records were published all the same"
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
+    assert (await handle.result()).verified
+    assert (await stand.row()).reason == ""  # type: ignore[union-attr]
 
 
 async def test_past_the_deadline_it_escalates_and_one_correct_record_later_goes_on(stand: Stand) -> None:

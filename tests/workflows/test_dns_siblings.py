@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
+from activities.dns_checks import details
+from activities.lifecycle import LifecycleActivities, StageReached
 from domain.dns import ChangeRecords, DnsInput, DnsResult, Record, SetupState
 from domain.dns_options import DnsOptions, MtaSts
-from domain.words import Stage
+from domain.words import Severity, Stage
 from providers.dns.manual import ManualPublisher
+from store import attention, incidents, ips
 from store import dns as setups
-from store import ips
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from tests.providers.dns_neighbours import ADDRESS, DOMAIN, neighbours  # noqa: F401 - the fixture
-from tests.workflows.test_dns import Stand, stand  # noqa: F401 - the fixture
+from tests.workflows.test_dns import Stand, stand, vendors_of  # noqa: F401 - the fixture
 from workflows.dns import DnsPropagation
 from workflows.ids import dns_id
 
@@ -25,7 +30,7 @@ SECOND = "203.0.113.10"
 async def begin(stand: Stand, address: str, *, reopened: bool = False) -> WorkflowHandle[DnsPropagation, DnsResult]:  # noqa: F811
     return await stand.client.start_workflow(
         DnsPropagation.run,
-        DnsInput(address=address, reopened=reopened),
+        DnsInput(address=address, reopened=reopened, vendor_queue=vendors_of(stand.queue)),
         id=f"{dns_id(address)}:{stand.queue}",
         task_queue=stand.queue,
     )
@@ -133,6 +138,87 @@ async def test_a_refused_change_of_a_verified_set_up_changes_nothing(stand: Stan
     await again.result()
     after = await row_of(stand, ADDRESS)
     assert (after.state, after.records) == (SetupState.VERIFIED, before.records)
+
+
+async def test_a_broken_record_of_the_domain_is_one_incident_of_all_its_ips(stand: Stand) -> None:  # noqa: F811
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    await add_second(stand)
+    for handle in [await begin(stand, ADDRESS), await begin(stand, SECOND)]:
+        assert (await handle.result()).verified
+    records = await expected(stand, ADDRESS)
+    policy, own = records["dmarc"], records["a"]
+    broken = policy.model_copy(update={"expected": ["v=DMARC1; p=reject"]})
+    await stand.neighbours.publisher().publish(broken, DOMAIN, policy.expected)
+    for address in (ADDRESS, SECOND):
+        assert (await stand.checks.check_now(address)).drifted
+    assert await opened(stand) == [("dns_drift", DOMAIN, {ADDRESS, SECOND})]
+    async with stand.context.db.read() as session:
+        (about,) = await incidents.listing(session, open_only=True, address=SECOND)
+        (item,) = [one for one in await attention.items(session) if one.severity is Severity.WARNING]
+    assert about.title == f"DNS of {DOMAIN} changed"
+    assert (item.page, item.ip in (ADDRESS, SECOND)) == ("DNS Configuration", True)
+
+    # What is an IP's own stays its own.
+    elsewhere = own.model_copy(update={"key": "x", "expected": ["203.0.113.99"]})
+    await stand.neighbours.publisher().publish(elsewhere, DOMAIN, own.expected)
+    assert (await stand.checks.check_now(ADDRESS)).drifted
+    assert await opened(stand) == [("dns_drift", ADDRESS, {"dns_drift"}), ("dns_drift", DOMAIN, {ADDRESS, SECOND})]
+
+    # Whoever is retired sees nothing any more; the last who sees it right ends it.
+    end = StageReached(address=ADDRESS, stage=Stage.RETIRED)
+    await LifecycleActivities(stand.context).reach(end)
+    assert await opened(stand) == [("dns_drift", DOMAIN, {SECOND})]
+    await stand.neighbours.publisher().publish(policy, DOMAIN, broken.expected)
+    await stand.checks.check_now(SECOND)
+    limit = time.monotonic() + 20
+    while not (await stand.checks.check_now(SECOND)).verified:
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.1)
+    assert await opened(stand) == []
+
+
+async def test_a_deadline_that_the_domain_alone_misses_is_one_case(stand: Stand) -> None:  # noqa: F811
+    stand.use(ManualPublisher())  # type: ignore[attr-defined]
+    await add_second(stand)
+    for address in (ADDRESS, SECOND):
+        await begin(stand, address)
+        await stand.until_of(address, lambda row: row.checked_at is not None)
+    for address in (ADDRESS, SECOND):
+        await stand.checks.hand_over(address, "", past_deadline=True)
+    found = {address: causes for _, address, causes in await opened(stand)}
+    assert found == {ADDRESS: {"dns_deadline"}, SECOND: {"dns_deadline"}, DOMAIN: {ADDRESS, SECOND}}, "own A records"
+
+    for address in (ADDRESS, SECOND):
+        record = (await expected(stand, address))["a"]
+        await stand.neighbours.publisher().publish(record, DOMAIN, [])
+        await own_is_right(stand, address)
+        async with stand.context.db.write() as session:
+            await incidents.close_incident(session, "dns_deadline", address, "this test")
+    async with stand.context.db.write() as session:
+        await incidents.close_incident(session, "dns_deadline", DOMAIN, "this test")
+    for address, message in ((ADDRESS, "our registrar is down"), (SECOND, "still down"), (SECOND, "still down")):
+        await stand.checks.hand_over(address, message, past_deadline=False)
+    assert await opened(stand) == [("dns_deadline", DOMAIN, {ADDRESS, SECOND})]
+    async with stand.context.db.read() as session:
+        (case,) = await incidents.listing(session, open_only=True)
+    assert [line for line in case.detail.splitlines() if line.startswith("> ")] == [
+        "> our registrar is down", "> still down",
+    ]  # fmt: skip
+
+
+async def own_is_right(stand: Stand, address: str) -> None:  # noqa: F811
+    """Look until what is wrong is the domain's alone: a secondary and the PTR come a moment later."""
+    async with asyncio.timeout(20):
+        while details(await row_of(stand, address)).own:
+            await stand.checks.check_now(address)
+            await asyncio.sleep(0.1)
+
+
+async def opened(stand: Stand) -> list[tuple[str, str, set[str]]]:  # noqa: F811
+    """Open incidents: kind, address, who holds them; by address."""
+    async with stand.context.db.read() as session:
+        rows = await incidents.listing(session, open_only=True)
+    return sorted((row.kind, row.address, set(row.causes)) for row in rows)
 
 
 async def test_what_an_order_asked_for_is_in_the_record_set(stand: Stand) -> None:  # noqa: F811
