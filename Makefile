@@ -33,6 +33,7 @@ test-long: environment
 
 check: environment
 	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(PYTEST) -q tests/test_layers.py
 

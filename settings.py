@@ -65,9 +65,7 @@ class Settings(BaseSettings):
     vendor_calls_per_second: float = Field(
         20.0, gt=0, description="Upper limit of calls to vendors and payment providers, per task queue."
     )
-    drain_seconds: float = Field(
-        20.0, ge=0, description="How long a stopping worker lets running activities finish."
-    )
+    drain_seconds: float = Field(20.0, ge=0, description="How long a stopping worker lets running activities finish.")
 
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
@@ -196,9 +194,7 @@ class Settings(BaseSettings):
     dns_quorum: float = Field(0.75, gt=0, le=1, description="Share of resolvers that must see a record.")
     dns_deadline_hours: float = Field(48.0, gt=0, description="Default time before DNS is escalated.")
     dns_record_ttl: int = Field(300, ge=1, description="TTL of the records written, seconds.")
-    dns_publisher: str = Field(
-        "manual", description="Who enters records: `manual`, `rfc2136` or `route53`."
-    )
+    dns_publisher: str = Field("manual", description="Who enters records: `manual`, `rfc2136` or `route53`.")
     dns_manual_domains: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Domains whose records are always entered by hand, by commas."
     )
@@ -244,9 +240,7 @@ class Settings(BaseSettings):
         ("sandbox",), description="Vendors offered to operators: `sandbox`, `inventory`, `aws`."
     )
     sandbox_vendor_url: str = Field("http://127.0.0.1:10080", description="The sandbox's IP vendor.")
-    inventory_file: Path | None = Field(
-        None, description="CSV of addresses already held, for the `inventory` vendor."
-    )
+    inventory_file: Path | None = Field(None, description="CSV of addresses already held, for the `inventory` vendor.")
     inventory_cidrs: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="CIDR blocks already held, for the `inventory` vendor."
     )

@@ -102,8 +102,7 @@ class ReputationActivities:
             confirmed, again = await scores.see(session, address, answers, gap_seconds=self._gap)
             spans = [(end - older * day_ms, end - newer * day_ms) for older, newer in _SPANS]
             week, month, three, today, before, week_before = [
-                sum(found.values(), Figures())
-                for found in await events.sums_of_spans(session, address, spans)
+                sum(found.values(), Figures()) for found in await events.sums_of_spans(session, address, spans)
             ]
             until = await scores.figures_until(session, address)
             last = await scores.get(session, address)
@@ -137,7 +136,6 @@ class ReputationActivities:
             swept.second_look.append(address)
             swept.again_seconds = max(swept.again_seconds, again)
 
-
     async def _write_domain(self, domain: str, address: str, answers: list[ZoneAnswer], swept: Swept) -> None:
         """A listed domain is a trouble of the domain: it puts no IP at risk, and another IP does not help."""
         async with self._db.write() as session:
@@ -148,9 +146,7 @@ class ReputationActivities:
                 ways = " ".join(dict.fromkeys(delisting(one.zone) for one in acting))
                 reason = f"The domain {domain} is listed: " + " ".join(one.reason for one in acting)
                 detail = f"Mail for it leaves from {using}. Another IP does not help. {ways}"
-                await incidents.hold(
-                    session, DOMAIN_LISTING, domain, risk.SWEEP, Severity.WARNING, reason, detail
-                )
+                await incidents.hold(session, DOMAIN_LISTING, domain, risk.SWEEP, Severity.WARNING, reason, detail)
             elif not confirmed:
                 await incidents.release(
                     session, DOMAIN_LISTING, domain, [risk.SWEEP], "No domain list names it any more."

@@ -53,8 +53,7 @@ class WarmupActivities:
         figures = await events.sums(session, tick.address, starts, ends)
         past = await warmup.freshen(session, tick.address, tick.run, limit=29)
         days: list[Day] = [
-            {MailboxProvider(name): Figures.model_validate(one) for name, one in row.figures.items()}
-            for row in past
+            {MailboxProvider(name): Figures.model_validate(one) for name, one in row.figures.items()} for row in past
         ]
         window = await ledger.window(session, tick.address, starts)
         sends = before.plan.sends_on(before.started, before.day)
@@ -116,9 +115,7 @@ class WarmupActivities:
         if freed:
             await risk.over(session, address, risk.MAIL, "An operator let mail go again.")
         stands = in_warmup(now)
-        await risk.reach(
-            session, address, stands.stage, waiting_for=stands.waiting_for, waiting_on=stands.waiting_on
-        )
+        await risk.reach(session, address, stands.stage, waiting_for=stands.waiting_for, waiting_on=stands.waiting_on)
 
 
 def _ms(moment: dt.datetime) -> int:

@@ -45,9 +45,7 @@ ROUTES = (
 )  # fmt: skip
 
 
-def create(
-    settings: Settings | None = None, db: Database | None = None, temporal: Client | None = None
-) -> FastAPI:
+def create(settings: Settings | None = None, db: Database | None = None, temporal: Client | None = None) -> FastAPI:
     """The application; tests hand in their own store and client."""
     chosen = settings or configuration.load()
     logs.configure(chosen)

@@ -88,15 +88,11 @@ async def principal(
         HTTPException: 401 without a known token, 429 past the rate limit.
     """
     if bearer is None:
-        raise HTTPException(
-            401, "Send a token: `Authorization: Bearer ...`.", headers={"WWW-Authenticate": "Bearer"}
-        )
+        raise HTTPException(401, "Send a token: `Authorization: Bearer ...`.", headers={"WWW-Authenticate": "Bearer"})
     async with db.read() as session:
         token = await accounts.find_token(session, bearer.credentials)
     if token is None:
-        raise HTTPException(
-            401, "This token is not known or was revoked.", headers={"WWW-Authenticate": "Bearer"}
-        )
+        raise HTTPException(401, "This token is not known or was revoked.", headers={"WWW-Authenticate": "Bearer"})
     limit: RateLimit = request.app.state.rate_limit
     if not limit.admit(token.id):
         raise HTTPException(429, "Too many requests for this token; wait a minute.", headers={"Retry-After": "60"})
@@ -112,9 +108,7 @@ class Needs:
     async def __call__(self, who: Annotated[Principal, Depends(principal)]) -> Principal:
         """The caller, when its role is enough."""
         if ORDER.index(who.role) < ORDER.index(self._role):
-            raise HTTPException(
-                403, f"The token {who.name!r} is a {who.role}; this needs the role {self._role}."
-            )
+            raise HTTPException(403, f"The token {who.name!r} is a {who.role}; this needs the role {self._role}.")
         return who
 
 

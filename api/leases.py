@@ -45,9 +45,7 @@ class Leases:
         Raises:
             Refused: there is no such IP, pool, sender or campaign.
         """
-        answer: asyncio.Future[ledger.Lease] = (
-            asyncio.get_running_loop().create_future()
-        )
+        answer: asyncio.Future[ledger.Lease] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())

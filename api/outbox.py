@@ -64,9 +64,7 @@ class Relay:
             note = await asyncio.wait_for(self._send(row), DELIVERY_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is not lost
             async with self.db.write() as session:
-                await outbox.retry_later(
-                    session, row, f"{type(error).__name__}: {error}"[:500]
-                )
+                await outbox.retry_later(session, row, f"{type(error).__name__}: {error}"[:500])
             return
         async with self.db.write() as session:
             await outbox.done(session, row.id, note)
@@ -84,9 +82,7 @@ class Relay:
                 return "it was running already"
             return ""
         try:
-            await self.client.get_workflow_handle(row.workflow_id).signal(
-                row.name, row.payload
-            )
+            await self.client.get_workflow_handle(row.workflow_id).signal(row.name, row.payload)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return f"no workflow {row.workflow_id} is running"
@@ -98,7 +94,5 @@ async def relay(app: FastAPI) -> None:
     """The background task of the API: waits for Temporal, then relays until cancelled."""
     while app.state.temporal is None:
         await asyncio.sleep(0.2)
-    app.state.relay = Relay(
-        app.state.db, app.state.temporal, app.state.settings.task_queue
-    )
+    app.state.relay = Relay(app.state.db, app.state.temporal, app.state.settings.task_queue)
     await app.state.relay.run()

@@ -54,9 +54,7 @@ def problem(
 ) -> JSONResponse:
     """A problem as a response."""
     body = Problem(title=title, status=status, detail=detail, errors=errors or [])
-    return JSONResponse(
-        body.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json"
-    )
+    return JSONResponse(body.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -75,6 +73,11 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     errors = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path", "header"))
+        if item["type"] == "json_invalid":
+            said = f"The body is no JSON: {item['ctx']['error']} (character {item['loc'][-1]})."
+            where, item = "", {**item, "msg": said}
+        elif item["type"] == "extra_forbidden":
+            item = {**item, "msg": "There is no field of this name; check its spelling or leave it out."}
         errors.append(FieldError(field=where or None, message=item["msg"], code=item["type"]))
     first = errors[0]
     detail = f"{first.field}: {first.message}" if first.field else first.message

@@ -19,8 +19,9 @@ from bench import measure
 from bench.gate import DAY, _free_port, _running
 from bench.postfix import Mailer, Postfix, Sink
 from domain.routing import Scope
+from domain.sources import Source
 from domain.words import Stage
-from providers.senders.postfix import Transport, main_cf, master_cf
+from providers.senders.postfix import main_cf, master_cf
 from store import ips, ledger, pauses, senders
 from store.database import Database
 from store.tables.ips import Ip
@@ -101,7 +102,7 @@ async def main() -> float:
                     WARMPATH_GATE_NEXT_HOP=hop,
                 )
             )  # fmt: skip
-        master = master_cf(Transport(one, bound, "mail.acme.example") for one, bound in BINDS.items())
+        master = master_cf(Source(one, bound, "mail.acme.example", "main") for one, bound in BINDS.items())
         ports = [_free_port(), _free_port()]
         master += (
             f"127.0.0.1:{ports[1]} inet n - n - - smtpd\n"

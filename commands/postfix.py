@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import settings as configuration
-
-if TYPE_CHECKING:
-    from providers.senders.postfix import Transport
 
 app = typer.Typer(no_args_is_help=True, help="Postfix: one transport an IP.")
 
@@ -25,13 +22,14 @@ def render(
 ) -> None:
     """Write the fragments for main.cf and master.cf; append them, then `postfix reload`."""
     from domain.refusals import Refused
+    from gate.mail_systems import read_sources
     from providers.senders import postfix
 
     chosen = configuration.load()
     host = "127.0.0.1" if chosen.gate_host in ("0.0.0.0", "::") else chosen.gate_host
     main = postfix.main_cf(host, chosen.gate_policy_port, chosen.gate_socketmap_port)
     try:
-        master = postfix.master_cf(asyncio.run(_transports()))
+        master = postfix.master_cf(asyncio.run(read_sources(chosen, round(time.time() * 1000))))
     except Refused as refusal:
         typer.echo(refusal.detail, err=True)
         raise typer.Exit(1) from refusal
@@ -41,11 +39,3 @@ def render(
     into.mkdir(parents=True, exist_ok=True)
     (into / "main.cf.warmpath").write_text(main)
     (into / "master.cf.warmpath").write_text(master)
-
-
-async def _transports() -> list[Transport]:
-    from gate.mail_systems import read_sources
-    from providers.senders.postfix import Transport
-
-    sources = await read_sources(configuration.load(), round(time.time() * 1000))
-    return [Transport(one.address, one.bind_address, one.hostname) for one in sources]

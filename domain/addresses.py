@@ -7,8 +7,7 @@ import ipaddress
 from domain.refusals import Refused
 
 DOCUMENTATION = tuple(
-    ipaddress.ip_network(net)
-    for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+    ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 )
 
 
@@ -39,8 +38,7 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
         usable = address.is_global or address.is_private
     if address.is_multicast or address.is_unspecified or address.is_loopback or not usable:
         raise Refused(
-            f"{address} is private or reserved space and cannot send mail to the internet; "
-            "give a public address.",
+            f"{address} is private or reserved space and cannot send mail to the internet; give a public address.",
             field=field,
             code="reserved_address",
         )

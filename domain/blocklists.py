@@ -67,9 +67,9 @@ class ZoneAnswer(BaseModel):
     reason: str = ""
 
 
-def _codes(numbers: range | tuple[int, ...], part: str, weight: Weight, base: str = "127.0.0.") -> dict[
-    str, tuple[str, Weight]
-]:
+def _codes(
+    numbers: range | tuple[int, ...], part: str, weight: Weight, base: str = "127.0.0."
+) -> dict[str, tuple[str, Weight]]:
     return {f"{base}{number}": (part, weight) for number in numbers}
 
 
@@ -240,8 +240,12 @@ def _by_code(zone: Zone, answer: ZoneAnswer) -> ZoneAnswer:
         part, weight = hits[0]
         return answer.model_copy(
             update={
-                "state": State.LISTED, "part": part, "weight": weight, "acts": weight is not Weight.SHOWN,
-                "blocks_live": blocks_live, "reason": f"Listed by {zone.name} ({part}).",
+                "state": State.LISTED,
+                "part": part,
+                "weight": weight,
+                "acts": weight is not Weight.SHOWN,
+                "blocks_live": blocks_live,
+                "reason": f"Listed by {zone.name} ({part}).",
             }
         )
     parts = ", ".join(sorted({zone.not_listed[code] for code in answer.codes}))

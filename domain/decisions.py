@@ -206,9 +206,7 @@ class _Close:
         return slow[1] if slow else ""
 
     def _rate(self, kind: str, only: MailboxProvider | None = None) -> tuple[str, str] | None:
-        sums = {
-            window: total(self._recent[-window:], only) for window in {limit.window for limit in self._limits}
-        }
+        sums = {window: total(self._recent[-window:], only) for window in {limit.window for limit in self._limits}}
         for limit in self._limits:
             figures = sums[limit.window]
             bar = limit.back if kind == "back" else limit.hold

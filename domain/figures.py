@@ -17,9 +17,7 @@ class Figures(BaseModel):
     complained: int = Field(0, ge=0, description="Spam complaints, booked on the send day of the mail.")
 
     limited: int = Field(0, ge=0, description="Deferrals whose reply limits the rate of the IP; part of `deferred`.")
-    opened: int = Field(
-        0, ge=0, description="Mails opened, once a recipient of a message, on the day of the opening."
-    )
+    opened: int = Field(0, ge=0, description="Mails opened, once a recipient of a message, on the day of the opening.")
     replied: int = Field(0, ge=0, description="Mails answered by a person, counted as openings are.")
 
     def __add__(self, other: Figures) -> Figures:

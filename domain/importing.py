@@ -71,9 +71,7 @@ def parse_json(raw: bytes, *, live: bool) -> list[Line]:
     try:
         items = json.loads(raw)
     except (ValueError, RecursionError):
-        raise Refused(
-            "The body is no JSON; send a list of IPs, or text/csv.", field="body", code="json"
-        ) from None
+        raise Refused("The body is no JSON; send a list of IPs, or text/csv.", field="body", code="json") from None
     if not isinstance(items, list):
         raise Refused("Send a JSON list of IPs.", field="body", code="json")
     return _lines(((f"item {number}", item) for number, item in enumerate(items, start=1)), live=live)
@@ -109,9 +107,7 @@ def _line(where: str, item: Any, *, live: bool) -> Line:  # noqa: ANN401
         if row.domain == "" and row.stage is Stage.AWAITING_DNS:
             raise Refused("a domain is needed for DNS set-up.", field="domain", code="no_domain")
     except Refused as refusal:
-        raise Refused(
-            f"{where}: {refusal.detail}", field=f"{where}.{refusal.field}", code=refusal.code
-        ) from None
+        raise Refused(f"{where}: {refusal.detail}", field=f"{where}.{refusal.field}", code=refusal.code) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

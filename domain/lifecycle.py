@@ -121,9 +121,7 @@ def imported(stage: Stage) -> Standing:
 
 def at_risk(reason: str) -> Standing:
     """Until a person has looked at its incident."""
-    return Standing(
-        stage=Stage.AT_RISK, waiting_for=f"an operator to look: {reason}", waiting_on=Actor.OPERATOR
-    )
+    return Standing(stage=Stage.AT_RISK, waiting_for=f"an operator to look: {reason}", waiting_on=Actor.OPERATOR)
 
 
 def in_warmup(progress: Progress) -> Standing:
@@ -137,9 +135,7 @@ def in_warmup(progress: Progress) -> Standing:
     if progress.state in (WarmupState.GRADUATED, WarmupState.COMPLETED):
         return Standing(stage=Stage.FULL_CAPACITY)
     if progress.state is WarmupState.PAUSED:
-        return Standing(
-            stage=Stage.WARMING, waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR
-        )
+        return Standing(stage=Stage.WARMING, waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR)
     return Standing(
         stage=Stage.WARMING, waiting_for=f"Day {progress.day + 1}, cap {progress.cap}", waiting_on=Actor.TIME
     )

@@ -34,7 +34,7 @@ class Money(BaseModel):
         return cls(amount=f"{amount:.2f}")
 
 
-class SmtpInput(BaseModel):
+class SmtpInput(BaseModel, extra="forbid"):
     """The credentials of the mail system behind an IP; the password is never part of an answer."""
 
     host: str = Field(min_length=1, max_length=253)
@@ -44,7 +44,7 @@ class SmtpInput(BaseModel):
     starttls: bool = True
 
 
-class OrderInput(BaseModel):
+class OrderInput(BaseModel, extra="forbid"):
     """What an operator orders."""
 
     type: IpType = IpType.DEDICATED

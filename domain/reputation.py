@@ -134,9 +134,7 @@ def score(
         _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age, least),
         _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age, least),
     ]
-    lines = lines_over(
-        confirmed, week, month, three_days, standing=standing, engagement=engagement, policy=policy
-    )
+    lines = lines_over(confirmed, week, month, three_days, standing=standing, engagement=engagement, policy=policy)
     known = [(part.value, part.weight) for part in parts if part.value is not None]
     weight = sum(one for _, one in known)
     ceiling = min([CEILING.get(one.weight, 100) for one in confirmed if one.acts], default=100)

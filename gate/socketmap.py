@@ -90,7 +90,6 @@ class Socketmap(Connection):
         routes = self._counter.desk.routes
         return sender in NULL_SENDERS and not (routes and routes.default_pool)
 
-
     def _found(self, answer: Allow | Defer) -> bytes:
         if isinstance(answer, Allow):
             return netstring(f"OK {self._counter.desk.transport(answer.address)}")

@@ -38,9 +38,7 @@ class Caller:
         try:
             reply = self._http.request(method, path, json=body, headers=headers)
         except httpx.TransportError as error:
-            raise Failed(
-                f"Nobody answers at {self._http.base_url}; is `make up` running? ({error})"
-            ) from error
+            raise Failed(f"Nobody answers at {self._http.base_url}; is `make up` running? ({error})") from error
         if reply.is_error:
             raise Failed(f"{method} {path}: {_reason(reply)}")
         answer: Json = reply.json()

@@ -69,10 +69,7 @@ def tsig_keys(state: Path) -> dict[str, str]:
 
 
 def _keyring(keys: dict[str, str]) -> dict[dns.name.Name, dns.tsig.Key]:
-    return {
-        dns.name.from_text(name): dns.tsig.Key(name, secret, dns.tsig.HMAC_SHA256)
-        for name, secret in keys.items()
-    }
+    return {dns.name.from_text(name): dns.tsig.Key(name, secret, dns.tsig.HMAC_SHA256) for name, secret in keys.items()}
 
 
 @dataclass
@@ -323,9 +320,7 @@ class SandboxDns:
         lag: seconds until the secondary has a change.
     """
 
-    def __init__(
-        self, state: Path, primary: int, secondary: int, resolvers: tuple[int, ...], lag: float
-    ) -> None:
+    def __init__(self, state: Path, primary: int, secondary: int, resolvers: tuple[int, ...], lag: float) -> None:
         self.keys = tsig_keys(state)
         self._lag = lag
         self._master = ZoneStore(state / "zones")

@@ -161,9 +161,7 @@ def product(ports: Ports, settings: Settings) -> list[Part]:
             f"{HOST}:{ports.reports} takes bounces and complaints by mail",
             10,
         ),
-        Part(
-            "codec", _module("api.codec_server"), listens(ports.codec), "lets the Temporal UI decode payloads"
-        ),
+        Part("codec", _module("api.codec_server"), listens(ports.codec), "lets the Temporal UI decode payloads"),
         Part(
             "console",
             console,

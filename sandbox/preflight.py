@@ -92,9 +92,7 @@ def free_ports(ports: Ports) -> None:
             if (other := claimed.setdefault(each, name)) != name:
                 raise NotReady(f"Port {each} is set for both {other} and {name}; change {settings[name]}.")
             if _taken(each):
-                raise NotReady(
-                    f"Port {each} (for {name}) is used by another program; stop it or set {settings[name]}."
-                )
+                raise NotReady(f"Port {each} (for {name}) is used by another program; stop it or set {settings[name]}.")
 
 
 def _taken(port: int) -> bool:

@@ -127,9 +127,7 @@ class Process:
             if not self.ready.is_set():
                 failures += 1
                 if failures >= TRIES_BEFORE_GIVING_UP:
-                    raise DoesNotStart(
-                        f"{self.part.name} does not start: {last_line(self.log)} (log: {self.log})"
-                    )
+                    raise DoesNotStart(f"{self.part.name} does not start: {last_line(self.log)} (log: {self.log})")
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE
             self.restarts += 1

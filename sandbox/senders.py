@@ -83,9 +83,7 @@ class Switches:
         self._file.write_text(json.dumps({one: kept.model_dump() for one, kept in self.of.items()}, indent=1))
 
 
-def outcomes(
-    dice: random.Random, grant: dict[str, Any], provider: str, trouble: Trouble
-) -> list[dict[str, Any]]:
+def outcomes(dice: random.Random, grant: dict[str, Any], provider: str, trouble: Trouble) -> list[dict[str, Any]]:
     """Events of the mails of one grant."""
     found: list[dict[str, Any]] = []
     at = time.time()
@@ -102,9 +100,7 @@ def outcomes(
         else:
             found.append({**one, "kind": "delivered"})
             if dice.random() < trouble.defer:
-                found.append(
-                    {**one, "id": one["id"] + ":d", "kind": "deferred", "detail": "451 4.7.1 try later"}
-                )
+                found.append({**one, "id": one["id"] + ":d", "kind": "deferred", "detail": "451 4.7.1 try later"})
             if dice.random() < trouble.complaint:
                 found.append({**one, "id": one["id"] + ":c", "kind": "complained", "sent_at": at})
     return found
@@ -161,9 +157,7 @@ class Reporter:
 class Senders:
     """Everybody who sends through this installation: one task an IP, on a schedule that does not drift."""
 
-    def __init__(
-        self, settings: Settings, http: httpx.AsyncClient, switches: Switches, reporter: Reporter
-    ) -> None:
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, switches: Switches, reporter: Reporter) -> None:
         self._turn_seconds = settings.day_seconds / TURNS_A_DAY
         self._http = http
         self._switches = switches
@@ -289,13 +283,9 @@ async def main() -> None:
     headers = {"Authorization": f"Bearer {token_file.read_text().strip()}"}
     switches = Switches(settings.var_dir / "sandbox" / "senders.json")
     server = uvicorn.Server(
-        uvicorn.Config(
-            control(switches), host="127.0.0.1", port=settings.sandbox_senders_port, log_level="warning"
-        )
+        uvicorn.Config(control(switches), host="127.0.0.1", port=settings.sandbox_senders_port, log_level="warning")
     )
-    async with httpx.AsyncClient(
-        base_url=settings.api_url, headers=headers, timeout=30, trust_env=False
-    ) as http:
+    async with httpx.AsyncClient(base_url=settings.api_url, headers=headers, timeout=30, trust_env=False) as http:
         reporter = Reporter(settings, http)
         senders = Senders(settings, http, switches, reporter)
         gather_seconds = min(1.0, settings.day_seconds / TURNS_A_DAY / 2)

@@ -94,9 +94,7 @@ class Registrar:
                 for old in self._replaced(name, values):
                     change.delete(name, old)
             for value in values:
-                change.add(
-                    name, int(record.get("ttl") or 30), record["type"], _as_rdata(record["type"], value)
-                )
+                change.add(name, int(record.get("ttl") or 30), record["type"], _as_rdata(record["type"], value))
             entered.append(f"{record['type']} {record['name']}")
         reply = dns.query.tcp(change, "127.0.0.1", port=self.settings.sandbox_dns_port, timeout=5)
         if reply.rcode() != dns.rcode.NOERROR:
@@ -110,7 +108,6 @@ class Registrar:
         reply = dns.query.tcp(query, "127.0.0.1", port=self.settings.sandbox_dns_port, timeout=5)
         held = [one for rrset in reply.answer for one in rrset if one.rdtype == dns.rdatatype.TXT]
         return [one for one in held if b"".join(one.strings).decode(errors="replace").startswith(tags)]
-
 
 
 def _as_rdata(kind: str, value: str) -> str:

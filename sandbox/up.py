@@ -109,9 +109,7 @@ class Supervisor:
                 await asyncio.gather(*(process.ready.wait() for process in wave))
         except TimeoutError:
             late = next(process for process in wave if not process.ready.is_set())
-            raise DoesNotStart(
-                f"{late.part.name} was not ready after {START_SECONDS:.0f} s; see {late.log}"
-            ) from None
+            raise DoesNotStart(f"{late.part.name} was not ready after {START_SECONDS:.0f} s; see {late.log}") from None
 
     async def _keep(self, process: Process) -> None:
         try:

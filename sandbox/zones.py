@@ -99,9 +99,7 @@ def first_zones() -> dict[str, str]:
         + "ns1 IN A 127.0.0.1\nns2 IN A 127.0.0.1\nsmtp IN A 127.0.0.1\nmail IN A 127.0.0.1\n",
     }
     for domain in (*AUTOMATIC_DOMAINS, *MANUAL_DOMAINS):
-        zones[domain] = (
-            _head(domain) + '@ IN TXT "site-verification=left-by-somebody-else"\nwww IN A 127.0.0.1\n'
-        )
+        zones[domain] = _head(domain) + '@ IN TXT "site-verification=left-by-somebody-else"\nwww IN A 127.0.0.1\n'
     for reverse in REVERSE_ZONES:
         zones[reverse] = _head(reverse)
     for name, code in LISTED_CODES.items():

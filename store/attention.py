@@ -48,12 +48,7 @@ async def items(session: AsyncSession) -> list[Item]:
 
 
 async def _open(session: AsyncSession) -> Sequence[Incident]:
-    query = (
-        select(Incident)
-        .where(col(Incident.closed_at).is_(None))
-        .order_by(col(Incident.opened_at))
-        .limit(MOST)
-    )
+    query = select(Incident).where(col(Incident.closed_at).is_(None)).order_by(col(Incident.opened_at)).limit(MOST)
     return (await session.exec(query)).all()
 
 
@@ -130,9 +125,7 @@ def _order(row: Order) -> Item:
     name = row.hostname or row.domain
     if row.status == OrderStatus.FAILED:
         text = f"The order for {name} failed: {row.reason}"
-        return Item(
-            Severity.WARNING, text, "Payment Gateway", None, Actor.OPERATOR, row.updated_at, row.id
-        )
+        return Item(Severity.WARNING, text, "Payment Gateway", None, Actor.OPERATOR, row.updated_at, row.id)
     if row.status == OrderStatus.QUOTED:
         text, actor = f"The order for {name} waits for your payment", Actor.OPERATOR
     else:

@@ -71,9 +71,7 @@ async def siblings(session: AsyncSession, name: str, address: str) -> Sequence[D
 
 async def add_evidence(session: AsyncSession, row: DnsSetup) -> None:
     """Keep what the set-up shows now as one look; the oldest beyond :data:`KEPT` go."""
-    session.add(
-        DnsEvidence(address=row.address, at=row.checked_at or now(), views=row.views, checks=row.checks)
-    )
+    session.add(DnsEvidence(address=row.address, at=row.checked_at or now(), views=row.views, checks=row.checks))
     await session.flush()
     oldest = (
         select(DnsEvidence.id)
@@ -84,9 +82,7 @@ async def add_evidence(session: AsyncSession, row: DnsSetup) -> None:
     )
     limit = (await session.exec(oldest)).first()
     if limit is not None:
-        gone = sa.delete(DnsEvidence).where(
-            col(DnsEvidence.address) == row.address, col(DnsEvidence.id) <= limit
-        )
+        gone = sa.delete(DnsEvidence).where(col(DnsEvidence.address) == row.address, col(DnsEvidence.id) <= limit)
         await session.execute(gone)
 
 

@@ -172,9 +172,7 @@ def _filtered(
         query = query.where(col(Ip.band) == band)
     if q:
         part = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(
-            sa.or_(col(Ip.address).like(part), col(Ip.domain).like(part), col(Ip.hostname).like(part))
-        )
+        query = query.where(sa.or_(col(Ip.address).like(part), col(Ip.domain).like(part), col(Ip.hostname).like(part)))
     return query
 
 

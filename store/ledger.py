@@ -68,9 +68,7 @@ class Lease:
 
 
 def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
-    least, greatest = (
-        ("LEAST", "GREATEST") if dialect == "postgresql" else ("MIN", "MAX")
-    )
+    least, greatest = ("LEAST", "GREATEST") if dialect == "postgresql" else ("MIN", "MAX")
     by_clock = f"CAST((:at - starts_ms) / {greatest}(1, (ends_ms - starts_ms) / {HOURS}) AS INTEGER)"
     # A spender whose clock is behind, or who waited for the lock, must not open a closed hour again: the
     # next one after it would find the present hour empty.
@@ -91,9 +89,7 @@ def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
     room = f"{least}({', '.join(rooms)})"
     grant = f"CAST({least}(CAST(:count AS INTEGER), {room}) AS INTEGER)"
     others = "".join(
-        f"hour_{other} = {this_hour(f'hour_{other}')}, "
-        for other in MailboxProvider
-        if other is not provider
+        f"hour_{other} = {this_hour(f'hour_{other}')}, " for other in MailboxProvider if other is not provider
     )
     return sa.text(
         f"UPDATE ledger_window SET granted = granted + {grant}, "
@@ -142,9 +138,7 @@ async def set_window(
         )
     ).first()
     paused, reason = mark or (False, "")
-    caps: dict[str, Any] = {
-        f"cap_{provider}": by_provider.get(provider) for provider in MailboxProvider
-    }
+    caps: dict[str, Any] = {f"cap_{provider}": by_provider.get(provider) for provider in MailboxProvider}
     granted = await _take_over(session, address, starts_ms, ends_ms)
     inserted = LedgerWindow(
         address=address, starts_ms=starts_ms, ends_ms=ends_ms, cap=cap,
@@ -183,9 +177,7 @@ async def _take_over(session: AsyncSession, address: str, starts_ms: int, ends_m
     return {name: int(count) for name, count in zip(names, found, strict=True)}
 
 
-async def set_paused(
-    session: AsyncSession, address: str, paused: bool, reason: str
-) -> None:
+async def set_paused(session: AsyncSession, address: str, paused: bool, reason: str) -> None:
     """Stop or free the mail of an address, in this window and all later ones."""
     dialect = session.get_bind().dialect.name
     said = reason if paused else ""
@@ -200,9 +192,7 @@ async def set_paused(
     )
 
 
-async def window(
-    session: AsyncSession, address: str, at_ms: int
-) -> LedgerWindow | None:
+async def window(session: AsyncSession, address: str, at_ms: int) -> LedgerWindow | None:
     """The newest window of an address that covers an instant, if there is one."""
     query = (
         select(LedgerWindow)
@@ -329,9 +319,7 @@ async def lease(
         for position, member in enumerate(members):
             # An even share each at first sight; what one cannot take falls to the ones after it.
             share = -(-answer.deferred // (len(members) - position))
-            await _grant(
-                session, answer, member, provider, share, at_ms, day_seconds, reasons
-            )
+            await _grant(session, answer, member, provider, share, at_ms, day_seconds, reasons)
         for member in members:
             if not answer.deferred:
                 return answer
@@ -368,9 +356,7 @@ async def _grant(
     got, ends = (booked.count, booked.ends_ms) if booked else (0, 0)
     if got:
         answer.deferred -= got
-        answer.grants.append(
-            Grant(member.address, got, f"lease_{secrets.token_hex(8)}", ends)
-        )
+        answer.grants.append(Grant(member.address, got, f"lease_{secrets.token_hex(8)}", ends))
     if got < count and reasons is not None:
         reasons.append(
             why(
@@ -396,18 +382,12 @@ def own_hourly_cap(found: LedgerWindow, provider: MailboxProvider) -> int | None
     return None if own is None or not found.hourly_cap else -(-own * found.hourly_cap // max(1, found.cap))
 
 
-def why(
-    address: str, provider: MailboxProvider, found: LedgerWindow | None, at_ms: int
-) -> str:
+def why(address: str, provider: MailboxProvider, found: LedgerWindow | None, at_ms: int) -> str:
     """The limit that was met, in words."""
     if found is None:
         return f"{address} has no allowance now; its next warm-up day has not begun"
     if found.paused:
-        return (
-            f"{address} is paused: {found.reason}"
-            if found.reason
-            else f"{address} is paused"
-        )
+        return f"{address} is paused: {found.reason}" if found.reason else f"{address} is paused"
     if found.granted >= found.cap:
         until = _clock(found.ends_ms)
         return f"daily cap of {address} reached, {found.granted} of {found.cap}; resumes {until}"
@@ -456,9 +436,7 @@ async def _chain(
         known = await session.get(Sender, sender)
         own.append(await _members(session, col(Ip.sender) == sender))
         if known is None and not own[0]:
-            raise NotFound(
-                f"There is no sender {sender!r}.", field="sender", code="unknown_sender"
-            )
+            raise NotFound(f"There is no sender {sender!r}.", field="sender", code="unknown_sender")
         pool = known.pool if known else own[0][0].pool
     seen: set[str] = set()
     while pool is not None and pool not in seen:
@@ -466,21 +444,13 @@ async def _chain(
         row_of_pool = await session.get(Pool, pool)
         members = await _members(session, col(Ip.pool) == pool)
         if row_of_pool is None and not members and not own:
-            raise NotFound(
-                f"There is no pool {pool!r}.", field="pool", code="unknown_pool"
-            )
+            raise NotFound(f"There is no pool {pool!r}.", field="pool", code="unknown_pool")
         # Dedicated IPs of a sender serve nobody else.
         own.append([row for row in members if row.sender is None])
         pool = row_of_pool.overflow if row_of_pool else None
     return own
 
 
-async def _members(
-    session: AsyncSession, belongs: sa.ColumnElement[bool]
-) -> Sequence[Ip]:
-    query = (
-        select(Ip)
-        .where(belongs, col(Ip.stage).in_(SENDING_STAGES))
-        .order_by(col(Ip.address))
-    )
+async def _members(session: AsyncSession, belongs: sa.ColumnElement[bool]) -> Sequence[Ip]:
+    query = select(Ip).where(belongs, col(Ip.stage).in_(SENDING_STAGES)).order_by(col(Ip.address))
     return (await session.exec(query)).all()

@@ -47,17 +47,11 @@ async def put(
 
 async def any_due(session: AsyncSession) -> bool:
     """Whether a look for work is worth a write lock."""
-    query = (
-        select(OutboxRow.id)
-        .where(col(OutboxRow.done_ms).is_(None), col(OutboxRow.due_ms) <= _now_ms())
-        .limit(1)
-    )
+    query = select(OutboxRow.id).where(col(OutboxRow.done_ms).is_(None), col(OutboxRow.due_ms) <= _now_ms()).limit(1)
     return (await session.exec(query)).first() is not None
 
 
-async def claim(
-    session: AsyncSession, *, limit: int = 50, at_ms: int | None = None
-) -> Sequence[OutboxRow]:
+async def claim(session: AsyncSession, *, limit: int = 50, at_ms: int | None = None) -> Sequence[OutboxRow]:
     """Take due rows for ``CLAIM_MS``, oldest first; two relays never hold the same row."""
     at = _now_ms() if at_ms is None else at_ms
     due = (
@@ -79,18 +73,12 @@ async def claim(
 
 async def done(session: AsyncSession, row_id: int, note: str = "") -> None:
     """The message arrived, or never can (the note says why)."""
-    await session.exec(
-        sa.update(OutboxRow)
-        .where(col(OutboxRow.id) == row_id)
-        .values(done_ms=_now_ms(), note=note)
-    )
+    await session.exec(sa.update(OutboxRow).where(col(OutboxRow.id) == row_id).values(done_ms=_now_ms(), note=note))
 
 
 async def retry_later(session: AsyncSession, row: OutboxRow, note: str) -> None:
     """The try failed; the next one comes after 1, 2, 4 ... up to 60 seconds."""
     pause = min(MAX_PAUSE_MS, 500 * 2 ** min(row.attempts, 8))
     await session.exec(
-        sa.update(OutboxRow)
-        .where(col(OutboxRow.id) == row.id)
-        .values(due_ms=_now_ms() + pause, note=note)
+        sa.update(OutboxRow).where(col(OutboxRow.id) == row.id).values(due_ms=_now_ms() + pause, note=note)
     )

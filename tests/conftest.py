@@ -86,9 +86,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         user = {"user": account.pw_uid, "group": account.pw_gid}
     data = folder / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "warmpath", "-A", "trust", "--no-sync"], check=True, **quiet
-    )
+    subprocess.run([binaries / "initdb", "-D", data, "-U", "warmpath", "-A", "trust", "--no-sync"], check=True, **quiet)
     server = subprocess.Popen(
         [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"], **quiet
     )
@@ -188,5 +186,3 @@ async def api(settings: Settings, db: Database, temporal: Client) -> AsyncIterat
         ) as client,
     ):
         yield client
-
-

@@ -288,9 +288,7 @@ class IpLifecycle:
         self._risk = "" if change.recovered else change.reason
         if change.critical:
             self._stage = Stage.AT_RISK
-            await self._tell_incident(
-                Trouble(address=self._start.address, reason=change.reason, source=change.source)
-            )
+            await self._tell_incident(Trouble(address=self._start.address, reason=change.reason, source=change.source))
         self._tell()
 
     async def _tell_incident(self, trouble: Trouble) -> None:

@@ -46,7 +46,6 @@ VENDOR = Limits(
 )
 
 
-
 def on(limits: Limits, task_queue: str | None) -> Limits:
     """The same limits on another task queue; None keeps the workflow's own."""
     return Limits(**limits, task_queue=task_queue) if task_queue else limits

@@ -76,7 +76,7 @@ class TokenOut(BaseModel):
     revoked_at: dt.datetime | None
 
 
-class NewToken(BaseModel):
+class NewToken(BaseModel, extra="forbid"):
     """A token to make."""
 
     name: str = Field(min_length=1, max_length=100)

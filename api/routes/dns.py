@@ -87,19 +87,19 @@ class DnsOut(BaseModel):
     workflow: dict[str, str | None]
 
 
-class Why(BaseModel):
+class Why(BaseModel, extra="forbid"):
     """Why a command is given."""
 
     reason: str = Field("", max_length=500)
 
 
-class SupportIn(BaseModel):
+class SupportIn(BaseModel, extra="forbid"):
     """What to tell support."""
 
     message: str = Field("", max_length=2_000)
 
 
-class ChangeIn(BaseModel):
+class ChangeIn(BaseModel, extra="forbid"):
     """New expected values by record key, an empty list goes back to the default; options of the domain, null drops one.
 
     Of ``options`` only what is named changes.

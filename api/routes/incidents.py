@@ -44,7 +44,7 @@ class IncidentView(BaseModel):
     last_seen: dt.datetime
 
 
-class CloseIn(BaseModel):
+class CloseIn(BaseModel, extra="forbid"):
     """What was put right."""
 
     reason: str = Field(min_length=1, max_length=500)
@@ -58,9 +58,7 @@ class IncidentList(BaseModel):
 
 
 def _view(row: Incident) -> IncidentView:
-    causes = [
-        Cause(seen_by=by, severity=cause["severity"], reason=cause["reason"]) for by, cause in row.causes.items()
-    ]
+    causes = [Cause(seen_by=by, severity=cause["severity"], reason=cause["reason"]) for by, cause in row.causes.items()]
     told = {"cause": row.title, "causes": causes, "first_seen": row.opened_at, "last_seen": row.updated_at}
     return IncidentView.model_validate(row.model_dump(exclude={"causes"}) | told)
 

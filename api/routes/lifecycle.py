@@ -125,6 +125,14 @@ async def get_ip(address: str, _: Viewer, db: Store, settings: AppSettings) -> I
         return (await _shown(session, settings, await ips.get(session, _canonical(address, settings))))[0]
 
 
+class RetireIn(Retire, extra="forbid"):
+    """The message to the journey, where a misspelt field is refused."""
+
+
+class ReassignIn(Reassign, extra="forbid"):
+    """The message to the journey, where a misspelt field is refused."""
+
+
 class StepOut(BaseModel):
     """When a stage was reached."""
 
@@ -152,7 +160,7 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
 
 @router.post("/ips/{address}/retire")
 async def retire(
-    address: str, body: Retire, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, body: RetireIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
 ) -> IpOut:
     """End the life of an IP: its mail stops, then its address goes back to the vendor unless it is kept."""
     address = _canonical(address, settings)
@@ -163,7 +171,13 @@ async def retire(
 
 @router.post("/ips/{address}/assign")
 async def assign(
-    address: str, body: Reassign, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str,
+    body: ReassignIn,
+    who: Operator,
+    db: Store,
+    temporal: Temporal,
+    settings: AppSettings,
+    key: Keyed = None,
 ) -> IpOut:
     """Move an IP to another pool or sender."""
     address = _canonical(address, settings)

@@ -14,9 +14,7 @@ from store import senders as repository
 
 router = APIRouter(prefix="/v1", tags=["pools"])
 
-Name = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 #: A login, an address or a domain, without spaces and control characters.
 Match = Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
@@ -80,11 +78,7 @@ class Senders(BaseModel):
 async def list_pools(who: Viewer, db: Store) -> Pools:
     """Pools by name."""
     async with db.read() as session:
-        return Pools(
-            items=[
-                PoolOut(**row.model_dump()) for row in await repository.pools(session)
-            ]
-        )
+        return Pools(items=[PoolOut(**row.model_dump()) for row in await repository.pools(session)])
 
 
 @router.post("/pools", status_code=201)
@@ -92,9 +86,7 @@ async def put_pool(body: PoolIn, who: Operator, db: Store) -> PoolOut:
     """Make a pool, or change where it overflows to; the same again changes nothing."""
     async with db.write() as session:
         row = await repository.put_pool(session, body.name, body.overflow)
-    await audit.record(
-        db, who, "pool.put", body.name, body.reason, None, {"overflow": body.overflow}
-    )
+    await audit.record(db, who, "pool.put", body.name, body.reason, None, {"overflow": body.overflow})
     return PoolOut(**row.model_dump())
 
 

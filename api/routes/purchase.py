@@ -114,6 +114,14 @@ class Imported(BaseModel):
     next: str | None = None
 
 
+class CompleteIn(rules.Complete, extra="forbid"):
+    """The message to the journey, where a misspelt field is refused."""
+
+
+class CancelIn(rules.Cancel, extra="forbid"):
+    """The message to the journey, where a misspelt field is refused."""
+
+
 class SmtpOut(BaseModel):
     """Credentials as far as they are ever shown."""
 
@@ -124,9 +132,7 @@ class SmtpOut(BaseModel):
 def _out(row: Order, settings: Settings) -> OrderOut:
     return OrderOut.model_validate(
         {
-            **row.model_dump(
-                exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "payment_ref"}
-            ),
+            **row.model_dump(exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "payment_ref"}),
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
             "workflow": link(settings, purchase_id(row.id)),
@@ -240,9 +246,7 @@ async def create(
             else None
         )
     if queued is not None:
-        await audit.record(
-            db, principal, "order.create", row.id, "", None, {"vendor": row.vendor, "count": row.count}
-        )
+        await audit.record(db, principal, "order.create", row.id, "", None, {"vendor": row.vendor, "count": row.count})
         if await _start(client, settings, row):
             async with db.write() as session:
                 await outbox.done(session, queued)
@@ -273,9 +277,7 @@ async def _exists(domain: str, settings: Settings) -> None:
             await Observer.from_settings(settings).zone(domain)
 
 
-async def _kept(
-    given: rules.SmtpInput | None, secrets: Secrets, settings: Settings
-) -> tuple[str | None, str | None]:
+async def _kept(given: rules.SmtpInput | None, secrets: Secrets, settings: Settings) -> tuple[str | None, str | None]:
     """Verify and encrypt; only the reference goes on."""
     if given is None:
         return None, None
@@ -310,7 +312,7 @@ async def show(order_id: str, db: Store, settings: AppSettings, _: Viewer) -> Or
 @router.post("/orders/{order_id}/purchase")
 async def complete(
     order_id: str,
-    body: rules.Complete,
+    body: CompleteIn,
     db: Store,
     client: Temporal,
     settings: AppSettings,
@@ -329,9 +331,7 @@ async def complete(
         except (Conflict, NotFound) as refusal:
             row = await _get(db, order_id)
             if row.status != OrderStatus.PURCHASED:
-                raise Conflict(
-                    f"This order is {row.status} and cannot be bought. {row.reason}".strip()
-                ) from refusal
+                raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
         await audit.record(
             db,
             principal,
@@ -352,7 +352,7 @@ async def cancel(
     settings: AppSettings,
     principal: Operator,
     key: Keyed = None,
-    body: rules.Cancel | None = None,
+    body: CancelIn | None = None,
 ) -> OrderOut:
     """Stop the order and undo what was done."""
     wanted = body or rules.Cancel()
@@ -411,9 +411,7 @@ async def import_owned(
                 )
             )
     addresses = [life.address for _, life in queued]
-    await audit.record(
-        db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)}
-    )
+    await audit.record(db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)})
     return Imported(items=addresses)
 
 

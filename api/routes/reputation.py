@@ -163,8 +163,12 @@ async def one(address: str, _: Viewer, db: Store) -> ReputationView:
         reason=row.reason,
         components=[
             ComponentView(
-                name=part["name"], value=part["value"], weight=part["weight"], sample=part["sample"],
-                age=None if part["age"] is None else part["age"] + since, detail=part["note"],
+                name=part["name"],
+                value=part["value"],
+                weight=part["weight"],
+                sample=part["sample"],
+                age=None if part["age"] is None else part["age"] + since,
+                detail=part["note"],
             )
             for part in row.components
         ],

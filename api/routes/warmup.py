@@ -31,7 +31,7 @@ def _whole() -> Any:  # noqa: ANN401
     return Field(None, ge=-(10**9), le=10**9)
 
 
-class PlanIn(BaseModel):
+class PlanIn(BaseModel, extra="forbid"):
     """What an operator may set; what is left out keeps its default, or its present value in a PATCH."""
 
     initial: int | None = _whole()
@@ -44,7 +44,7 @@ class PlanIn(BaseModel):
     time_zone: str | None = Field(None, max_length=64)
 
 
-class Why(BaseModel):
+class Why(BaseModel, extra="forbid"):
     """Why a command is given."""
 
     reason: str = Field("", max_length=500)
@@ -234,5 +234,3 @@ def _out(address: str, now: Any, rows: list[Any], settings: Settings) -> WarmupO
         ],
         workflow=link(settings, warmup_id(address)),
     )  # fmt: skip
-
-

@@ -57,9 +57,7 @@ class Rfc2136Publisher:
         owner = dns.name.from_text(record.name)
         # An MX set is shared with others: ours is added, theirs stays. Elsewhere what is ours is exactly
         # what speaks the record's own language at the name, and goes when it differs.
-        stale = (
-            [] if record.type == "MX" else [v for v in relevant(record, present) if v not in record.expected]
-        )
+        stale = [] if record.type == "MX" else [v for v in relevant(record, present) if v not in record.expected]
         if record.key == "spf":
             # Two IPs of one domain may be set up at once: the second must merge into the first's record.
             values = [zone_value(record, value) for value in present]
@@ -89,14 +87,10 @@ class Rfc2136Publisher:
     async def _serial(self, zone: str) -> int | None:
         query = dns.message.make_query(zone, dns.rdatatype.SOA)
         try:
-            reply = await dns.asyncquery.tcp(
-                query, self._server.address, timeout=self._timeout, port=self._server.port
-            )
+            reply = await dns.asyncquery.tcp(query, self._server.address, timeout=self._timeout, port=self._server.port)
         except (dns.exception.DNSException, OSError, EOFError):
             return None
-        return next(
-            (int(rrset[0].serial) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.SOA), None
-        )
+        return next((int(rrset[0].serial) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.SOA), None)
 
 
 def _reason(error: Exception, zone: str) -> str:

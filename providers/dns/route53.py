@@ -29,9 +29,7 @@ class Route53Publisher:
     @classmethod
     def from_settings(cls, settings: Settings) -> Route53Publisher:
         """The publisher for the region and endpoint of the settings; credentials by AWS's own chain."""
-        client = boto3.client(
-            "route53", region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url
-        )
+        client = boto3.client("route53", region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url)
         return cls(client)
 
     async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:

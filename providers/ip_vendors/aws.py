@@ -109,9 +109,7 @@ class AwsVendor:
         except VendorError as error:
             if not isinstance(error.__cause__, ClientError) or _code(error.__cause__) != "InvalidAddress.Locked":
                 raise
-            await self._call(
-                self._client.reset_address_attribute, AllocationId=allocation, Attribute="domain-name"
-            )
+            await self._call(self._client.reset_address_attribute, AllocationId=allocation, Attribute="domain-name")
             raise VendorError(
                 VendorFault.RETRYABLE, f"AWS takes the PTR off {address} before it can be released."
             ) from error

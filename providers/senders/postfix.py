@@ -9,31 +9,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from domain.refusals import Refused
 from domain.routing import transport_name
+from domain.sources import Source
 
 #: What a HELO name may be made of; the fragment is read by Postfix as root.
 _HOST = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$")
 
 
-@dataclass(frozen=True)
-class Transport:
-    """How mail of one IP leaves.
-
-    Attributes:
-        address: the public address, which names the transport.
-        bind_address: what Postfix binds to; behind NAT another than ``address``.
-        helo: the hostname that its PTR answers.
-    """
-
-    address: str
-    bind_address: str
-    helo: str
-
-
-def master_cf(transports: Iterable[Transport]) -> str:
+def master_cf(transports: Iterable[Source]) -> str:
     """The fragment for ``master.cf``, by address.
 
     Raises:
@@ -43,16 +28,16 @@ def master_cf(transports: Iterable[Transport]) -> str:
     return "# Transports of Warmpath, one an IP; made by `warmpath postfix render`.\n" + "".join(parts)
 
 
-def _service(one: Transport) -> str:
+def _service(one: Source) -> str:
     try:
         bound = ipaddress.ip_address(one.bind_address)
     except ValueError:
         raise Refused(
             f"{one.address} binds to {one.bind_address!r}, which is no address.", field="bind_address"
         ) from None
-    if not _HOST.match(one.helo):
+    if not _HOST.match(one.hostname):
         raise Refused(
-            f"{one.address} has no usable hostname ({one.helo!r}); its HELO must be the name of its PTR.",
+            f"{one.address} has no usable hostname ({one.hostname!r}); its HELO must be the name of its PTR.",
             field="hostname",
         )
     name, six = transport_name(one.address), bound.version == 6
@@ -62,7 +47,7 @@ def _service(one: Transport) -> str:
         ("smtp_bind_address_enforce", "yes"),
         # Else a recipient with an address of the other family would be reached from an IP of nobody's choice.
         ("inet_protocols", "ipv6" if six else "ipv4"),
-        ("smtp_helo_name", one.helo),
+        ("smtp_helo_name", one.hostname),
         ("syslog_name", f"postfix/{name}"),
     ]
     return f"{name} unix - - n - - smtp\n" + "".join(f"    -o {key}={value}\n" for key, value in options)

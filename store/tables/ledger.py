@@ -27,9 +27,7 @@ class LedgerWindow(SQLModel, table=True):
         description="Number of the 24th part of the window that `hour_granted` counts.",
     )
     hour_granted: int = 0
-    last_grant: int = Field(
-        default=0, description="What the last spend got; the statement returns it."
-    )
+    last_grant: int = Field(default=0, description="What the last spend got; the statement returns it.")
     paused: bool = False
     reason: str = ""
     cap_gmail: int | None = None

@@ -19,9 +19,7 @@ class OutboxRow(SQLModel, table=True):
     name: str = Field(description="Name of the signal or of the workflow.")
     payload: dict[str, Any] = Field(sa_column=sa.Column(sa.JSON, nullable=False))
     created_ms: int = Field(sa_type=sa.BigInteger)
-    due_ms: int = Field(
-        sa_type=sa.BigInteger, description="Not tried before; also the end of a claim."
-    )
+    due_ms: int = Field(sa_type=sa.BigInteger, description="Not tried before; also the end of a claim.")
     attempts: int = 0
     done_ms: int | None = Field(default=None, sa_type=sa.BigInteger, index=True)
     note: str = ""

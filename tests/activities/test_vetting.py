@@ -26,9 +26,7 @@ async def test_what_speaks_against_a_candidate(
     address: str,
     against: list[str],
 ) -> None:
-    vetting = BlocklistVetting(
-        Settings(blocklist_resolver=f"127.0.0.1@{lists_knot.port}", blocklist_suffix=SUFFIX)
-    )
+    vetting = BlocklistVetting(Settings(blocklist_resolver=f"127.0.0.1@{lists_knot.port}", blocklist_suffix=SUFFIX))
     answers = await vetting.look(address)
     assert [one.zone for one in answers] == [zone.name for zone in ZONES], "every list's answer is shown"
     assert [one.zone for one in answers if one.against] == against

@@ -59,9 +59,7 @@ class Stand:
         primary = Endpoint("127.0.0.1", self.sandbox.primary.port)
         for shown in records:
             record = Record(zone_hint="", **{k: shown[k] for k in ("key", "name", "type", "expected")})  # type: ignore[arg-type]
-            key, zone = (
-                ("vendor", "113.0.203.in-addr.arpa") if record.type == "PTR" else ("registrar", DOMAIN)
-            )
+            key, zone = ("vendor", "113.0.203.in-addr.arpa") if record.type == "PTR" else ("registrar", DOMAIN)
             publisher = Rfc2136Publisher(primary, key, "hmac-sha256", self.sandbox.keys[key])
             await publisher.publish(record.model_copy(update={"key": "x"}), zone, [])
 
@@ -137,9 +135,7 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
     assert "v=spf1 ip4:203.0.113.9 ~all" in zone.text
     assert "PRIVATE" not in (await stand.http.get(f"{BASE}/support/bundle")).text
 
-    changed = await stand.http.patch(
-        BASE, json={"values": {"dmarc": ["v=DMARC1; p=reject"]}, "reason": "policy"}
-    )
+    changed = await stand.http.patch(BASE, json={"values": {"dmarc": ["v=DMARC1; p=reject"]}, "reason": "policy"})
     assert changed.status_code == 200, changed.text
     bad = await stand.http.patch(BASE, json={"values": {"dmarc": ["p=what"]}})
     assert bad.status_code == 422

@@ -36,17 +36,14 @@ async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncC
     app.include_router(gate.router)
     headers = {"Authorization": f"Bearer {token}"}
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://warmpath.test", headers=headers
-    ) as asked:
+    async with httpx.AsyncClient(transport=transport, base_url="http://warmpath.test", headers=headers) as asked:
         yield asked
 
 
 async def test_twenty_at_once_get_the_cap_and_no_more(client: httpx.AsyncClient) -> None:
     ask = {"pool": "main", "provider": "gmail", "count": 7}
     answers = [
-        one.json()
-        for one in await asyncio.gather(*(client.post("/v1/gate/lease", json=ask) for _ in range(20)))
+        one.json() for one in await asyncio.gather(*(client.post("/v1/gate/lease", json=ask) for _ in range(20)))
     ]
     assert sum(grant["count"] for one in answers for grant in one["grants"]) == 50
     assert all(sum(grant["count"] for grant in one["grants"]) + one["deferred"] == 7 for one in answers)
@@ -73,7 +70,5 @@ async def test_a_wrong_question_says_what_is_wrong(
 
 
 async def test_without_a_token_nothing_is_granted(client: httpx.AsyncClient) -> None:
-    answer = await client.post(
-        "/v1/gate/lease", json={"pool": "main", "count": 1}, headers={"Authorization": ""}
-    )
+    answer = await client.post("/v1/gate/lease", json={"pool": "main", "count": 1}, headers={"Authorization": ""})
     assert answer.status_code == 401

@@ -49,9 +49,7 @@ async def _row(db: Database, row_id: int) -> OutboxRow:
 async def test_a_start_and_a_signal_arrive_once_with_two_relays(db: Database, temporal: Client) -> None:
     queue, name = f"outbox-{uuid.uuid4()}", f"listener:{uuid.uuid4()}"
     relays = [Relay(db, temporal, queue) for _ in range(2)]
-    async with Worker(
-        temporal, task_queue=queue, workflows=[Listener], workflow_runner=UnsandboxedWorkflowRunner()
-    ):
+    async with Worker(temporal, task_queue=queue, workflows=[Listener], workflow_runner=UnsandboxedWorkflowRunner()):
         await _put(db, "start", name, "OutboxListener", {"count": 3})
         await relays[0].once()
         for number in range(3):

@@ -70,7 +70,10 @@ async def test_a_broken_line_imports_nothing(api: httpx.AsyncClient) -> None:
 
 
 async def test_nobody_pays_for_a_domain_that_does_not_exist(
-    api: httpx.AsyncClient, vendor: str, lists_knot: BlocklistKnot, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    api: httpx.AsyncClient,
+    vendor: str,
+    lists_knot: BlocklistKnot,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A real name server that holds other zones than the order's.
     observer = Observer(servers=[Endpoint("127.0.0.1", lists_knot.port)], resolvers=[])

@@ -32,8 +32,10 @@ ENDS = ("purchased", "failed", "cancelled", "expired")
 
 
 @pytest.fixture
-async def settings(  # noqa: F811
-    tmp_path: Path, lists_knot: BlocklistKnot, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+async def settings(
+    tmp_path: Path,
+    lists_knot: BlocklistKnot,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Settings]:
     """The sandbox's vendor, gateway and lists on free ports, task queues of this test."""
     # Its only name server holds no domain of an order; silence in no time proves nothing about them.

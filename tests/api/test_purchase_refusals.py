@@ -89,6 +89,7 @@ async def refused(http: httpx.AsyncClient, db: Database, status: int, *said: str
         ({"count": 51}, ("count",)),
         ({"type": "rented"}, ("type",)),
         ({"pool": ""}, ("pool",)),
+        ({"regon": "us-east"}, ("regon", "There is no field of this name")),
     ],
     ids=lambda one: "-".join(f"{k}={v}" for k, v in one.items()) if isinstance(one, dict) else "",
 )

@@ -125,7 +125,6 @@ async def test_a_listed_domain_is_its_own_trouble_and_puts_no_ip_at_risk(
     assert {part["name"]: part["sample"] for part in allowed["components"]}["blocklists"] == len(ZONES) - 1
 
 
-
 @pytest.mark.usefixtures("fleet", "worker")
 async def test_clean_lists_without_mail_are_unknown(api: httpx.AsyncClient, temporal: Client) -> None:
     await _look(api, temporal, CLEAN)

@@ -78,6 +78,7 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
     assert (later["step"], later["cap"]) == (4, 122)
 
     await refused(422, "give 20 % to 30 %", "", growth=0.5)
+    await refused(422, "growt: There is no field of this name", "", growt=0.25)
     await refused(422, "under the initial cap of 50", "", target=40)
     await refused(422, "at most 400", "", step_days=30, target=50_000)
     await refused(422, "give 20 to 50", "", initial=51)

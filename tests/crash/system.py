@@ -104,9 +104,7 @@ class System:
         self.settings = settings_from(self.environment)
         ports = Ports.of(self.settings)
         wanted = [*parts.neighbours(ports, folder), *parts.product(ports, self.settings)]
-        self._parts: dict[str, Part] = {
-            part.name: part for part in wanted if part.name in (*KILLABLE, *NEIGHBOURS)
-        }
+        self._parts: dict[str, Part] = {part.name: part for part in wanted if part.name in (*KILLABLE, *NEIGHBOURS)}
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._numbers = itertools.count(1)
         self.folder = folder

@@ -14,9 +14,10 @@ import pytest
 
 from bench.postfix import Mailer, Postfix, Sink
 from domain.routing import Scope
+from domain.sources import Source
 from domain.words import Stage
 from gate.service import Gate
-from providers.senders.postfix import Transport, main_cf, master_cf
+from providers.senders.postfix import main_cf, master_cf
 from settings import Settings
 from store import ips, ledger, pauses, senders
 from store.database import Database
@@ -51,7 +52,7 @@ async def mail(db: Database, start: Start) -> AsyncIterator[Mail]:
     started = [await start(gate_next_hop=hop) for _ in range(2)]
     first, second = (settings for _, settings in started)
     main = main_cf("127.0.0.1", first.gate_policy_port, first.gate_socketmap_port)
-    master = master_cf(Transport(one, bound, "mail.acme.example") for one, bound in BINDS.items())
+    master = master_cf(Source(one, bound, "mail.acme.example", "main") for one, bound in BINDS.items())
     # A second smtpd asks the second gate, as on a second machine.
     other = free_port()
     master += (
@@ -163,7 +164,10 @@ async def test_a_pause_stops_mail_and_a_switch_moves_new_and_queued_mail_within_
 
 def test_the_fragments_name_what_the_gate_answers(tmp_path: Path) -> None:
     text = master_cf(
-        [Transport("2001:db8::7", "2001:db8::7", "six.acme.example"), Transport(FIRST, "10.0.0.4", "a.example")]
+        [
+            Source("2001:db8::7", "2001:db8::7", "six.acme.example", "main"),
+            Source(FIRST, "10.0.0.4", "a.example", "main"),
+        ]
     )
     assert "wp-2001-db8--7 unix - - n - - smtp\n    -o smtp_bind_address6=2001:db8::7\n" in text
     assert "wp-198-51-100-7 unix - - n - - smtp\n    -o smtp_bind_address=10.0.0.4\n" in text

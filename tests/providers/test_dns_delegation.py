@@ -112,9 +112,7 @@ async def test_a_lame_delegation(hierarchy: Start, observer: Callable[[Neighbour
 async def test_a_lame_server_in_both_sets_is_no_trouble_of_the_delegation(
     hierarchy: Start, observer: Callable[[Neighbours], Observer]
 ) -> None:
-    on = hierarchy(
-        RIGHT + "shop NS ns3.shop\nns3.shop A 127.0.0.5\n", "@ NS ns3.shop.test.\nns3 A 127.0.0.5\n"
-    )
+    on = hierarchy(RIGHT + "shop NS ns3.shop\nns3.shop A 127.0.0.5\n", "@ NS ns3.shop.test.\nns3 A 127.0.0.5\n")
     _, fixes = await look(observer(on))
     assert set(fixes) == {"lame_server"}
 
@@ -122,9 +120,7 @@ async def test_a_lame_server_in_both_sets_is_no_trouble_of_the_delegation(
 async def test_an_answer_without_authority_is_not_published(
     hierarchy: Start, observer: Callable[[Neighbours], Observer]
 ) -> None:
-    on = hierarchy(
-        RIGHT + "shop NS ns3.shop\nns3.shop A 127.0.0.6\n", "@ NS ns3.shop.test.\nns3 A 127.0.0.6\n"
-    )
+    on = hierarchy(RIGHT + "shop NS ns3.shop\nns3.shop A 127.0.0.6\n", "@ NS ns3.shop.test.\nns3 A 127.0.0.6\n")
     cache = on.start_cache()
     for rdtype in ("A", "SOA"):
         name = f"mail.{DOMAIN}" if rdtype == "A" else DOMAIN
@@ -135,9 +131,7 @@ async def test_an_answer_without_authority_is_not_published(
     assert (view.published, set(fixes)) == (State.SERVER_FAILURE, {"not_authoritative"})
 
 
-async def test_an_older_serial_is_not_published(
-    hierarchy: Start, observer: Callable[[Neighbours], Observer]
-) -> None:
+async def test_an_older_serial_is_not_published(hierarchy: Start, observer: Callable[[Neighbours], Observer]) -> None:
     on = hierarchy()
     on.control("secondary", "zone-freeze", DOMAIN)
     record = records()["a"]

@@ -42,12 +42,7 @@ def held(publisher: Route53Publisher, name: str, rdtype: str) -> list[str]:
     client = publisher._client
     zone = client.list_hosted_zones()["HostedZones"][0]["Id"]
     sets = client.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
-    return [
-        v["Value"]
-        for s in sets
-        if (s["Name"], s["Type"]) == (f"{name}.", rdtype)
-        for v in s["ResourceRecords"]
-    ]
+    return [v["Value"] for s in sets if (s["Name"], s["Type"]) == (f"{name}.", rdtype) for v in s["ResourceRecords"]]
 
 
 async def test_the_set_is_published_and_repeating_changes_nothing(publisher: Route53Publisher) -> None:

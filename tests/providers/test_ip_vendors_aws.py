@@ -53,9 +53,7 @@ async def test_what_an_order_did_not_buy_is_released(vendor: AwsVendor) -> None:
 
 
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> tuple[AwsVendor, Stubber]:
-    client = boto3.client(
-        "ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    client = boto3.client("ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
     stubber = Stubber(client)
     found = {"Addresses": [{"PublicIp": "203.0.113.9", "AllocationId": "eipalloc-1"}]}
     filters = [{"Name": "public-ip", "Values": ["203.0.113.9"]}]
@@ -85,9 +83,7 @@ async def test_ptr_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_full_account_is_out_of_stock(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = boto3.client(
-        "ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    client = boto3.client("ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
     stubber = Stubber(client)
     stubber.add_response("describe_addresses", {"Addresses": []})
     stubber.add_client_error("allocate_address", "AddressLimitExceeded", http_status_code=400)

@@ -138,9 +138,7 @@ async def record() -> list[str]:
     """Run the journeys and write their histories; answers the names of the files."""
     with tempfile.TemporaryDirectory() as folder:
         async with neighbourhood(Path(folder) / "neighbours") as around:
-            settings = Settings(
-                var_dir=Path(folder), secret_keys=(SecretStr(KEY),), drain_seconds=1, **around.settings
-            )
+            settings = Settings(var_dir=Path(folder), secret_keys=(SecretStr(KEY),), drain_seconds=1, **around.settings)
             db = Database.open(f"sqlite:///{folder}/store.sqlite", synchronous="normal")
             await db.create_all()
             try:

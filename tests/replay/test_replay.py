@@ -19,9 +19,7 @@ RECORDED = sorted(HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
 async def test_a_committed_history_replays(file: Path) -> None:
     history = WorkflowHistory.from_json(file.stem, file.read_text())
-    replayer = Replayer(
-        workflows=worker.WORKFLOWS, data_converter=converter(KEYS), workflow_runner=worker.RUNNER
-    )
+    replayer = Replayer(workflows=worker.WORKFLOWS, data_converter=converter(KEYS), workflow_runner=worker.RUNNER)
     await replayer.replay_workflow(history)
 
 

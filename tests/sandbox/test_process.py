@@ -18,9 +18,7 @@ from sandbox.environment import Ports
 from sandbox.process import DoesNotStart, Part, Process, State
 
 ROOT = Path(__file__).resolve().parents[2]
-SLEEPER = (
-    "import pathlib, sys, os, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
-)
+SLEEPER = "import pathlib, sys, os, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
 
 
 def sleeper(pid_file: Path) -> Part:
@@ -128,9 +126,7 @@ def free_block() -> int:
 def test_a_busy_port_is_one_sentence_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(
-            preflight.NotReady, match=rf"^Port {port} \(for api\) is used .* WARMPATH_API_PORT\.$"
-        ):
+        with pytest.raises(preflight.NotReady, match=rf"^Port {port} \(for api\) is used .* WARMPATH_API_PORT\.$"):
             preflight.free_ports(ports(port))
 
 

@@ -24,9 +24,7 @@ async def test_a_trouble_is_named_once_and_stands_before_what_merely_waits(db: D
             Ip(address="198.51.100.3", stage=Stage.AWAITING_DNS, waiting_for="the A record",
                waiting_on=Actor.REGISTRAR)
         )  # fmt: skip
-        await incidents.open_incident(
-            session, "at_risk", "198.51.100.1", Severity.CRITICAL, "listed by zen", "twice"
-        )
+        await incidents.open_incident(session, "at_risk", "198.51.100.1", Severity.CRITICAL, "listed by zen", "twice")
         found = await attention.items(session)
     assert [item.text for item in found] == [
         "198.51.100.1: Listed by zen",

@@ -43,9 +43,7 @@ async def test_the_same_event_twice_counts_once(db: Database) -> None:
 
 
 async def test_a_recipient_deferred_again_and_again_is_one_deferral(db: Database) -> None:
-    tries = [
-        _event(f"t{n}", Kind.DEFERRED, START + n, message_id="m", recipient="a@gmail.com") for n in range(5)
-    ]
+    tries = [_event(f"t{n}", Kind.DEFERRED, START + n, message_id="m", recipient="a@gmail.com") for n in range(5)]
     await _record(db, *tries[:2])
     await _record(db, *tries[2:], _event("other", Kind.DEFERRED, message_id="m", recipient="b@gmail.com"))
     assert (await _sums(db))[GMAIL].deferred == 2

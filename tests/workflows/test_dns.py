@@ -130,9 +130,7 @@ async def stand(neighbours: Neighbours, tmp_path: Path) -> AsyncIterator[Stand]:
     keys = Keyring.parse([new_key()])
     context = Context(settings=Settings(var_dir=tmp_path, dns_record_ttl=2), db=db, secrets=Secrets(db, keys))
     async with db.write() as session:
-        row = Ip(
-            address=ADDRESS, vendor="zone", stage=Stage.AWAITING_DNS, domain=DOMAIN, hostname=f"mail.{DOMAIN}"
-        )
+        row = Ip(address=ADDRESS, vendor="zone", stage=Stage.AWAITING_DNS, domain=DOMAIN, hostname=f"mail.{DOMAIN}")
         await ips.insert(session, row)
     env = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(TEMPORAL), dev_server_log_level="error", data_converter=converter(keys)
@@ -227,9 +225,7 @@ async def test_reverify_answers_after_the_look_and_support_opens_a_case(stand: S
     assert second.checked_at is not None
     assert first.checked_at is not None
     assert second.checked_at > first.checked_at
-    await handle.execute_update(
-        DnsPropagation.contact_support, ContactSupport(message="my registrar is down")
-    )
+    await handle.execute_update(DnsPropagation.contact_support, ContactSupport(message="my registrar is down"))
     assert await stand.kinds() == {"dns_deadline"}
 
 

@@ -214,9 +214,7 @@ async def test_free_weekends_neither_grow_nor_harm(db: Database) -> None:
                 assert window is not None
                 assert (window.cap > 0) is (now.plan.date(now.started, day).weekday() < 5)
 
-    result, _, decisions = await run(
-        db, Sender(), WarmupPlan(sending_days=[0, 1, 2, 3, 4]), 45, looks={9.5: weekend}
-    )
+    result, _, decisions = await run(db, Sender(), WarmupPlan(sending_days=[0, 1, 2, 3, 4]), 45, looks={9.5: weekend})
     assert result is not None
     assert set(decisions) == {"grow", "hold", "graduate"}
 

@@ -12,7 +12,7 @@ from domain.refusals import Refused
 from domain.routing import Routes
 from domain.sources import Source
 from providers.senders.port import MailSystemError
-from providers.senders.postfix import Transport, master_cf
+from providers.senders.postfix import master_cf
 from providers.senders.postfix_host import queue
 from providers.senders.postfix_host.commands import run
 
@@ -44,9 +44,8 @@ class Postfix:
         A transport is removed only when no message is bound to it any more.
         """
         present = await self._services()
-        transports_ = [Transport(one.address, one.bind_address, one.hostname) for one in sources]
         try:
-            wanted = _by_name(resolver(self._socketmap) + master_cf(transports_))
+            wanted = _by_name(resolver(self._socketmap) + master_cf(sources))
         except Refused as refusal:
             raise MailSystemError(refusal.detail) from refusal
         changed = [name for name, text in wanted.items() if present.get(name) != text]
