@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from domain.refusals import Refused
 from domain.words import MailboxProvider
-from store import ledger
+from store import leases
 from store.database import Database
 
 #: Most questions one transaction answers; bounds how long the write lock is held.
@@ -36,16 +36,16 @@ class Leases:
     def __init__(self, db: Database, day_seconds: float) -> None:
         self._db = db
         self._day_seconds = day_seconds
-        self._waiting: list[tuple[Question, asyncio.Future[ledger.Lease]]] = []
+        self._waiting: list[tuple[Question, asyncio.Future[leases.Lease]]] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Question) -> ledger.Lease:
+    async def ask(self, question: Question) -> leases.Lease:
         """The answer, once it is committed.
 
         Raises:
             Refused: there is no such IP, pool, sender or campaign.
         """
-        answer: asyncio.Future[ledger.Lease] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[leases.Lease] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -67,23 +67,23 @@ class Leases:
             for (_, waiting), answer in zip(batch, answers, strict=True):
                 if waiting.done():
                     continue
-                if isinstance(answer, ledger.Lease):
+                if isinstance(answer, leases.Lease):
                     waiting.set_result(answer)
                 else:
                     # One refusal raised in many tasks would chain their tracebacks together.
                     waiting.set_exception(copy.copy(answer) if isinstance(answer, Refused) else answer)
 
-    async def _answer(self, questions: list[Question]) -> list[ledger.Lease | Exception]:
+    async def _answer(self, questions: list[Question]) -> list[leases.Lease | Exception]:
         """Equal questions of a batch are spent as one, then shared out in the order they came."""
         alike: dict[tuple[object, ...], list[int]] = {}
         for place, one in enumerate(questions):
             alike.setdefault((one.ip, one.pool, one.sender, one.campaign, one.provider), []).append(place)
-        answers: dict[int, ledger.Lease | Exception] = {}
+        answers: dict[int, leases.Lease | Exception] = {}
         async with self._db.write() as session:
             for places in alike.values():
                 one = questions[places[0]]
                 try:
-                    whole = await ledger.lease(
+                    whole = await leases.lease(
                         session,
                         provider=one.provider,
                         count=sum(questions[place].count for place in places),
@@ -102,12 +102,12 @@ class Leases:
         return [answers[place] for place in range(len(questions))]
 
 
-def share_out(whole: ledger.Lease, counts: list[int]) -> list[ledger.Lease]:
+def share_out(whole: leases.Lease, counts: list[int]) -> list[leases.Lease]:
     """Split one lease over those who asked, first come first served; no mail is granted twice."""
-    left: list[tuple[ledger.Grant, int]] = [(grant, grant.count) for grant in whole.grants]
+    left: list[tuple[leases.Grant, int]] = [(grant, grant.count) for grant in whole.grants]
     shares = []
     for count in counts:
-        share = ledger.Lease(deferred=count)
+        share = leases.Lease(deferred=count)
         while share.deferred and left:
             grant, rest = left[0]
             taken = min(share.deferred, rest)

@@ -13,7 +13,7 @@ from domain.words import Actor, MailboxProvider, Severity, Stage
 from providers.ip_vendors.port import VendorError
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
-from store import incidents, ips, ledger, risk
+from store import incidents, ips, leases, ledger, risk
 from store import purchase as orders
 from store.database import Database
 from store.tables.ips import Ip
@@ -66,7 +66,7 @@ async def test_a_line_that_is_not_critical_puts_an_ip_at_risk_and_its_mail_goes_
         await ips.insert(session, Ip(address=IP, stage=Stage.FULL_CAPACITY, safe_limit=30))
         await risk.see(session, IP, risk.SWEEP, Severity.WARNING, "More than 0.2 % complaints.")
     async with db.write() as session:
-        lease = await ledger.lease(session, provider=MailboxProvider.GMAIL, count=50, at_ms=noon, ip=IP)
+        lease = await leases.lease(session, provider=MailboxProvider.GMAIL, count=50, at_ms=noon, ip=IP)
         assert (await ips.get(session, IP)).stage == Stage.AT_RISK
     assert lease.deferred == 20, "its safe limit, no less"
     async with db.write() as session:

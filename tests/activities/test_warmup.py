@@ -15,9 +15,10 @@ from domain.events import Kind, MailEvent
 from domain.warmup import Progress, WarmupPlan, WarmupState, slice_ms
 from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events, ips, ledger, warmup
+from store import events, ips, leases, ledger, warmup
 from store.database import Database
 from store.tables.ips import Ip
+from tests.spending import spend
 
 IP = "203.0.113.9"
 GMAIL, YAHOO = MailboxProvider.GMAIL, MailboxProvider.YAHOO
@@ -63,7 +64,7 @@ class Simulation:
             async with self.db.write() as session:
                 batch = []
                 for provider in SENDER:
-                    got, _ = await ledger.spend(session, IP, provider, 40, self.at_ms)
+                    got, _ = await spend(session, IP, provider, 40, self.at_ms)
                     if got:
                         self.granted.append((self.at_ms, got))
                     for _ in range(got):
@@ -122,8 +123,8 @@ async def test_a_late_tick_leaves_no_gap_and_a_day_without_decision_stops(db: Da
     first_ends = round(run.now.plan.day_bounds(START, 0)[1].timestamp() * 1000)
     async with db.write() as session:
         carried = await ledger.window(session, IP, first_ends)
-        got, until = await ledger.spend(session, IP, GMAIL, 5, first_ends + 1)
-        nothing, _ = await ledger.spend(session, IP, GMAIL, 5, first_ends + run.day_ms)
+        got, until = await spend(session, IP, GMAIL, 5, first_ends + 1)
+        nothing, _ = await spend(session, IP, GMAIL, 5, first_ends + run.day_ms)
     assert carried is not None
     assert carried.cap == run.now.plan.cap(2) < run.now.cap, "as low as the decision may set it"
     assert (got, until) == (5, first_ends + run.day_ms)
@@ -141,12 +142,12 @@ async def test_an_hour_takes_a_fifth_of_the_day_and_of_each_providers_share(db: 
     async with db.write() as session:
         hour = 3_600_000
         at = run.at_ms - run.at_ms % hour
-        assert [(await ledger.spend(session, IP, GMAIL, 50, at + n))[0] for n in range(2)] == [5, 0]
-        assert [(await ledger.spend(session, IP, YAHOO, 50, at + n))[0] for n in range(2)] == [5, 0]
+        assert [(await spend(session, IP, GMAIL, 50, at + n))[0] for n in range(2)] == [5, 0]
+        assert [(await spend(session, IP, YAHOO, 50, at + n))[0] for n in range(2)] == [5, 0]
         row = await ledger.window(session, IP, at)
         assert row is not None
         assert "hourly cap of 203.0.113.9 reached, 10 of 10" in ledger.why(IP, YAHOO, row, at)
-        again = [(await ledger.spend(session, IP, GMAIL, 50, at + n * hour))[0] for n in range(1, 8)]
+        again = [(await spend(session, IP, GMAIL, 50, at + n * hour))[0] for n in range(1, 8)]
     assert again == [5, 5, 5, 5, 0, 0, 0], "25 a day for gmail, five an hour"
 
 
@@ -163,7 +164,7 @@ async def test_a_graduation_and_the_days_after_it_have_one_cap_each(db: Database
     days: dict[int, int] = {}
     for at in range(run.at_ms, ends + 3 * run.day_ms, 100):
         async with db.write() as session:
-            lease = await ledger.lease(session, provider=GMAIL, count=60, at_ms=at, ip=IP, day_seconds=4.0)
+            lease = await leases.lease(session, provider=GMAIL, count=60, at_ms=at, ip=IP, day_seconds=4.0)
         day = (at - ends) // run.day_ms
         days[day] = days.get(day, 0) + sum(one.count for one in lease.grants)
     assert days == {day: 60 for day in range(-1, 3)}
@@ -177,7 +178,7 @@ async def test_a_cap_lowered_in_the_middle_of_a_day_ends_that_day(db: Database) 
     run.now.step = 0
     await run.tick(close=False)
     async with db.write() as session:
-        assert await ledger.spend(session, IP, GMAIL, 5, run.at_ms) == (0, 0)
+        assert await spend(session, IP, GMAIL, 5, run.at_ms) == (0, 0)
     await run.tick()
     (row,) = await run.rows()
     assert row.granted == row.cap > 50
@@ -188,12 +189,12 @@ async def test_a_new_warm_up_takes_over_the_day_of_an_ip_that_sends_already(db: 
     noon = round(START.timestamp() * 1000)
     async with db.write() as session:
         await ips.insert(session, Ip(address=IP, stage=Stage.FULL_CAPACITY, safe_limit=2_000))
-        await ledger.lease(session, provider=GMAIL, count=30, at_ms=noon, ip=IP)
+        await leases.lease(session, provider=GMAIL, count=30, at_ms=noon, ip=IP)
     progress = Progress(plan=WarmupPlan(time_zone="Europe/Berlin").checked(), started=START)
     run = Simulation(db, progress)
     await run.begin()
     async with db.write() as session:
-        got = [(await ledger.spend(session, IP, YAHOO, 50, noon + n * 3_600_000))[0] for n in range(8)]
+        got = [(await spend(session, IP, YAHOO, 50, noon + n * 3_600_000))[0] for n in range(8)]
     assert sum(got) == 20, "what left at full capacity today counts"
 
 

@@ -248,12 +248,12 @@ async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_t
     async with db.write() as session:
         await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
         await ledger.set_window(session, IP, now - 1000, now + 600_000, 50, {}, 0)
-        assert (await ledger.spend(session, IP, MailboxProvider.GMAIL, 1, now))[0] == 1
+        assert await ledger.book(session, IP, MailboxProvider.GMAIL, 1, now) is not None
     asked = _blocked(source)
     for _ in range(2):
         assert (await client.post(f"/v1/webhooks/{source}", **asked)).status_code == 200
     async with db.write() as session:
-        assert (await ledger.spend(session, IP, MailboxProvider.GMAIL, 1, now))[0] == 0, "before any worker hears"
+        assert await ledger.book(session, IP, MailboxProvider.GMAIL, 1, now) is None, "before any worker hears"
         rows = (await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))).all()
     assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
 

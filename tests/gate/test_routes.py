@@ -212,7 +212,7 @@ async def test_more_sent_than_granted_is_an_incident_until_it_is_covered(
     await inventory(db, {FIRST: 100})
     now = int(time.time() * 1000)
     async with db.write() as session:
-        await ledger.spend(session, FIRST, MailboxProvider.GMAIL, 10, now)
+        await ledger.book(session, FIRST, MailboxProvider.GMAIL, 10, now)
         sent = [
             MailEvent(source="t", event_id=str(one), kind=Kind.DELIVERED, address=FIRST, at_ms=now)
             for one in range(reported)
@@ -225,7 +225,7 @@ async def test_more_sent_than_granted_is_an_incident_until_it_is_covered(
         [("overrun", FIRST, f"{FIRST} sent {over} mails more than it was granted")] if over else []
     )
     async with db.write() as session:
-        await ledger.spend(session, FIRST, MailboxProvider.GMAIL, 10, now)
+        await ledger.book(session, FIRST, MailboxProvider.GMAIL, 10, now)
     assert await overruns.check(db, now + 1, 86_400) == {}
     async with db.read() as session:
         assert not await incidents.listing(session, open_only=True)

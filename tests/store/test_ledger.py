@@ -8,9 +8,10 @@ import pytest
 
 from domain.refusals import Refused
 from domain.words import MailboxProvider, Stage
-from store import ledger, senders
+from store import leases, ledger, senders
 from store.database import Database
 from store.tables.ips import Ip
+from tests.spending import spend
 
 GMAIL, YAHOO = MailboxProvider.GMAIL, MailboxProvider.YAHOO
 DAY = 86_400_000
@@ -30,9 +31,9 @@ async def _window(db: Database, address: str, cap: int, gmail: int | None = None
         await ledger.set_window(session, address, START, START + DAY, cap, own, hourly)
 
 
-async def _lease(db: Database, count: int, *, at: int = NOON, **whose: str) -> ledger.Lease:
+async def _lease(db: Database, count: int, *, at: int = NOON, **whose: str) -> leases.Lease:
     async with db.write() as session:
-        return await ledger.lease(session, provider=GMAIL, count=count, at_ms=at, **whose)  # type: ignore[arg-type]
+        return await leases.lease(session, provider=GMAIL, count=count, at_ms=at, **whose)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ async def test_sixteen_at_once_never_pass_a_cap(
         got = 0
         for _ in range(6):
             async with db.write() as session:
-                got += (await ledger.spend(session, FIRST, GMAIL, 7, NOON))[0]
+                got += (await spend(session, FIRST, GMAIL, 7, NOON))[0]
         return got
 
     granted = await asyncio.gather(*(spender() for _ in range(16)))
@@ -63,8 +64,8 @@ async def test_the_hourly_cap_opens_again_and_the_day_closes(db: Database) -> No
     await _window(db, FIRST, 25, hourly=10)
     hour = DAY // 24
     async with db.write() as session:
-        got = [(await ledger.spend(session, FIRST, YAHOO, 50, START + n * hour))[0] for n in range(5)]
-        after = await ledger.spend(session, FIRST, YAHOO, 50, START + DAY)
+        got = [(await spend(session, FIRST, YAHOO, 50, START + n * hour))[0] for n in range(5)]
+        after = await spend(session, FIRST, YAHOO, 50, START + DAY)
     assert got == [10, 10, 5, 0, 0]
     assert after == (0, 0)
 
@@ -72,10 +73,10 @@ async def test_the_hourly_cap_opens_again_and_the_day_closes(db: Database) -> No
 async def test_a_cap_written_again_keeps_what_was_granted(db: Database) -> None:
     await _window(db, FIRST, 50)
     async with db.write() as session:
-        await ledger.spend(session, FIRST, GMAIL, 30, NOON)
+        await spend(session, FIRST, GMAIL, 30, NOON)
     await _window(db, FIRST, 35)
     async with db.write() as session:
-        assert (await ledger.spend(session, FIRST, GMAIL, 30, NOON))[0] == 5
+        assert (await spend(session, FIRST, GMAIL, 30, NOON))[0] == 5
 
 
 async def test_a_pause_stops_at_the_next_question_and_in_windows_made_later(
@@ -132,8 +133,8 @@ async def test_hours_of_providers_open_and_close_with_the_day(db: Database) -> N
     await _window(db, FIRST, 25, gmail=10, hourly=5)
     hour = DAY // 24
     async with db.write() as session:
-        got = [(await ledger.spend(session, FIRST, GMAIL, 50, START + n * hour))[0] for n in (0, 0, 1, 2, 3, 4, 5)]
-        yahoo = [(await ledger.spend(session, FIRST, YAHOO, 50, START + 5 * hour))[0] for _ in range(2)]
+        got = [(await spend(session, FIRST, GMAIL, 50, START + n * hour))[0] for n in (0, 0, 1, 2, 3, 4, 5)]
+        yahoo = [(await spend(session, FIRST, YAHOO, 50, START + 5 * hour))[0] for _ in range(2)]
     assert got == [2, 0, 2, 2, 2, 2, 0]
     assert yahoo == [5, 0]
 
@@ -141,7 +142,7 @@ async def test_hours_of_providers_open_and_close_with_the_day(db: Database) -> N
 async def test_windows_do_not_overlap_and_what_a_later_one_granted_counts(db: Database) -> None:
     await _window(db, FIRST, 50)
     async with db.write() as session:
-        await ledger.spend(session, FIRST, GMAIL, 30, NOON)
+        await spend(session, FIRST, GMAIL, 30, NOON)
         await ledger.set_window(session, FIRST, START - DAY // 24, START + DAY * 23 // 24, 40, {}, 0)
-        got = [(await ledger.spend(session, FIRST, GMAIL, 30, at))[0] for at in (NOON, START + DAY - 1)]
+        got = [(await spend(session, FIRST, GMAIL, 30, at))[0] for at in (NOON, START + DAY - 1)]
     assert got == [10, 0]
