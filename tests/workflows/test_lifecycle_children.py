@@ -177,12 +177,16 @@ async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: St
     await stand.start(Stage.ACTIVE)
     await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
     await stand.say(ids.warmup_id(stand.address), "broken")
-    await stand.stands(Stage.AT_RISK)
-    async with stand.context.db.read() as session:
-        (told,) = await incidents.listing(session, open_only=True)
-        row = await ips.get(session, stand.address)
-    assert "its history is gone" in told.title
-    assert (row.stage, row.waiting_on) == (Stage.AT_RISK, "operator")
+    await stand.stands(Stage.AT_RISK)  # mail stops first, then a person is called
+
+    async def told() -> bool:
+        async with stand.context.db.read() as session:
+            row = await ips.get(session, stand.address)
+            open_now = [one.title for one in await incidents.listing(session, open_only=True)]
+        assert row.stage == Stage.AT_RISK
+        return row.waiting_on == "operator" and ["its history is gone" in title for title in open_now] == [True]
+
+    await stand.until(told)
 
 
 async def test_the_pool_changes_while_dns_is_awaited(stand: Stand) -> None:
