@@ -119,7 +119,8 @@ class Lessor:
 
     async def _take(self, batch: dict[Key, Ask]) -> None:
         if self.silent and time.monotonic() < self._rests_until:
-            self._fail(batch, self.silent)
+            # The rest is not prolonged: under load questions never pause, and the store would never be asked again.
+            self._answer(batch, self.silent)
             return
         try:
             async with asyncio.timeout(self._seconds):
@@ -156,6 +157,10 @@ class Lessor:
         if not self.silent:
             log.warning("gate.store_silent", reason=reason)
         self.silent, self._rests_until = reason, time.monotonic() + REST_SECONDS
+        self._answer(batch, reason)
+
+    @staticmethod
+    def _answer(batch: dict[Key, Ask], reason: str) -> None:
         for ask in batch.values():
             ask.failed = reason
 
