@@ -29,7 +29,7 @@ from providers.dns.registry import publisher
 from providers.ip_vendors.port import VendorError, VendorFault
 from store import dns as setups
 from store import ips
-from store.database import now
+from store.instants import now
 from store.tables.dns import DnsDomain, DnsSetup
 from store.tables.ips import Ip
 from store.tables.purchase import Order

@@ -17,7 +17,8 @@ from providers.dns.policy_host import PolicyHost, PolicyNotServed
 from settings import Settings
 from store import dns as setups
 from store import dns_troubles, ips
-from store.database import Database, now
+from store.database import Database
+from store.instants import now
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 

@@ -26,7 +26,7 @@ from providers.payments.port import (
 )
 from store import incidents, ips
 from store import purchase as orders
-from store.database import now
+from store.instants import now
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 
@@ -424,7 +424,7 @@ def build(context: Context) -> PurchaseActivities:
     """The purchase's activities with the adapters that the settings name."""
     from activities.vetting import BlocklistVetting
     from providers.ip_vendors.registry import vendors
-    from providers.payments.port import provider
+    from providers.payments.registry import provider
 
     settings = context.settings
     return PurchaseActivities(context, vendors(settings), provider(settings), BlocklistVetting(settings))

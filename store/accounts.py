@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict
 from domain.words import Role
-from store.database import now
+from store.instants import now
 from store.tables.accounts import Audit, Token
 
 PREFIX = "wp_"

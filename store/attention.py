@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.words import Actor, OrderStatus, Severity, Stage
-from store.database import now
+from store.instants import now
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
 from store.tables.purchase import Order

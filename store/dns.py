@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
 from domain.words import Stage
-from store.database import now, upsert
+from store.database import upsert
+from store.instants import now
 from store.tables.dns import DnsDomain, DnsEvidence, DnsSetup
 from store.tables.ips import Ip
 

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound
 from domain.words import Severity
-from store.database import now
+from store.instants import now
 from store.tables.incidents import Incident
 
 _ORDER = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]

@@ -14,7 +14,7 @@ from domain.lifecycle import Disposal, Standing
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Stage
 from store import ordering
-from store.database import now
+from store.instants import now
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip, JourneyStep
 from store.tables.ledger import LedgerWindow

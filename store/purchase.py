@@ -15,7 +15,8 @@ from domain.purchase import PaymentEvent as PaymentNotice
 from domain.purchase import Verdict
 from domain.refusals import Conflict, NotFound
 from domain.words import OrderStatus
-from store.database import now, upsert
+from store.database import upsert
+from store.instants import now
 from store.tables.ips import Ip
 from store.tables.purchase import Order, PaymentDeadLetter, PaymentEvent, Reservation
 

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.blocklists import State, ZoneAnswer, echo_seconds
 from domain.reputation import Score
-from store.database import now
+from store.instants import now
 from store.tables.events import Figure
 from store.tables.ips import Ip
 from store.tables.reputation import Listing, Reputation, ReputationPoint

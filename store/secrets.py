@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets as random
 
 from domain.refusals import NotFound
-from store.database import Database, now
+from store.database import Database
+from store.instants import now
 from store.keys import Keyring
 from store.tables.accounts import Secret
 

@@ -18,7 +18,7 @@ from domain.words import Actor, Severity, Stage
 from settings import Profile, Settings
 from store import attention as waiting
 from store import ips, ledger
-from store.database import now
+from store.instants import now
 from store.ordering import Order
 from store.tables.ips import Ip
 from workflows.ids import ip_id

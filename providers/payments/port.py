@@ -7,8 +7,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from settings import Settings
-
 
 class PaymentStatus(StrEnum):
     """Where a payment stands at the provider. ``open`` holds no money yet."""
@@ -84,21 +82,3 @@ class PaymentProvider(Protocol):
     async def look(self, ref: str) -> Payment:
         """A payment as it stands now, also one whose last answer was lost."""
         ...
-
-
-def provider(settings: Settings) -> PaymentProvider:
-    """The provider that this installation uses.
-
-    Raises:
-        ValueError: no such provider, or its key is missing.
-    """
-    from providers.payments.sandbox import SandboxPayments
-    from providers.payments.stripe import StripePayments
-
-    if settings.payments == "sandbox":
-        return SandboxPayments(settings.sandbox_payments_url)
-    if settings.payments != "stripe":
-        raise ValueError(f"WARMPATH_PAYMENTS: no provider {settings.payments!r}; set `stripe` or `sandbox`.")
-    if settings.stripe_api_key is None:
-        raise ValueError("WARMPATH_STRIPE_API_KEY: set Stripe's secret key.")
-    return StripePayments(settings.stripe_api_key.get_secret_value(), settings.stripe_api_base)

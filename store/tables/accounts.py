@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel
 
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Token(SQLModel, table=True):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from domain.words import Severity
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Incident(SQLModel, table=True):

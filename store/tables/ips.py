@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from domain.words import Actor, IpType, Stage
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Ip(SQLModel, table=True):

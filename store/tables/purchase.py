@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import JSON, Column, Field, SQLModel
 
 from domain.words import IpType, OrderStatus
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Order(SQLModel, table=True):

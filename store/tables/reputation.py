@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import JSON, Column, Field, SQLModel
 
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Reputation(SQLModel, table=True):

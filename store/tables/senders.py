@@ -6,7 +6,7 @@ import datetime as dt
 
 from sqlmodel import Field, SQLModel
 
-from store.database import UtcDateTime, now
+from store.instants import UtcDateTime, now
 
 
 class Pool(SQLModel, table=True):

@@ -8,7 +8,8 @@ import httpx
 
 from domain.words import Stage
 from store import ledger
-from store.database import Database, now
+from store.database import Database
+from store.instants import now
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 from store.tables.warmup import WarmupDay

@@ -6,7 +6,8 @@ import datetime as dt
 
 from domain.words import Actor, OrderStatus, Severity, Stage
 from store import attention, incidents
-from store.database import Database, now
+from store.database import Database
+from store.instants import now
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-import store.database
+import store.instants
 
 revision = "0001"
 down_revision = None
@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.Column("who", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("role", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("what", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -35,7 +35,7 @@ def upgrade() -> None:
         "dns_evidence",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.Column("views", sa.JSON(), nullable=False),
         sa.Column("checks", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -55,10 +55,10 @@ def upgrade() -> None:
         sa.Column("records", sa.JSON(), nullable=False),
         sa.Column("views", sa.JSON(), nullable=False),
         sa.Column("checks", sa.JSON(), nullable=False),
-        sa.Column("rendered_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("deadline", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("checked_at", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("verified_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("rendered_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("deadline", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("checked_at", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("verified_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("address"),
     )
     op.create_table(
@@ -82,9 +82,9 @@ def upgrade() -> None:
         sa.Column("severity", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("opened_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("closed_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("opened_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.Column("closed_why", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -115,16 +115,16 @@ def upgrade() -> None:
         sa.Column("smtp_secret", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("smtp_login", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("safe_limit", sa.Integer(), nullable=False),
-        sa.Column("dns_verified_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("dns_verified_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.Column("waiting_for", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("waiting_on", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("waiting_since", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("waiting_since", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.Column("score", sa.Integer(), nullable=True),
         sa.Column("band", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("scored_at", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("retired_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("scored_at", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("retired_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("address"),
     )
     with op.batch_alter_table("ip", schema=None) as batch_op:
@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("stage", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -177,10 +177,10 @@ def upgrade() -> None:
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("zone", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("answer", sa.JSON(), nullable=False),
-        sa.Column("first_seen", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("last_seen", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("confirmed_at", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("cleared_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("first_seen", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("last_seen", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("cleared_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("listing", schema=None) as batch_op:
@@ -223,7 +223,7 @@ def upgrade() -> None:
         "pool",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("overflow", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
@@ -249,10 +249,10 @@ def upgrade() -> None:
         sa.Column("quote", sa.JSON(), nullable=True),
         sa.Column("payment", sa.JSON(), nullable=True),
         sa.Column("ips", sa.JSON(), nullable=True),
-        sa.Column("waitlist_until", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("expires_at", store.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("waitlist_until", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", store.instants.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("idempotency_key"),
     )
@@ -265,7 +265,7 @@ def upgrade() -> None:
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("order_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("vendor_ref", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("address"),
     )
     with op.batch_alter_table("purchase_reservation", schema=None) as batch_op:
@@ -281,14 +281,14 @@ def upgrade() -> None:
         sa.Column("answers", sa.JSON(), nullable=False),
         sa.Column("lines", sa.JSON(), nullable=False),
         sa.Column("told", sa.JSON(), nullable=False),
-        sa.Column("checked_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("checked_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("address"),
     )
     op.create_table(
         "reputation_point",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.Column("score", sa.Integer(), nullable=True),
         sa.Column("band", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -302,15 +302,15 @@ def upgrade() -> None:
         sa.Column("purpose", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("key_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("replaced_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("replaced_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("ref"),
     )
     op.create_table(
         "sender",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("pool", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     with op.batch_alter_table("sender", schema=None) as batch_op:
@@ -322,8 +322,8 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("role", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", store.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", store.instants.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

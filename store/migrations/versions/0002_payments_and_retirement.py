@@ -4,7 +4,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-import store.database
+import store.instants
 
 revision = "0002"
 down_revision = "0001"
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("order_id", text(), nullable=False),
         sa.Column("kind", text(), nullable=False),
         sa.Column("detail", text(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("event_id"),
     )
     with op.batch_alter_table("payment_event") as batch:
@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("payment_ref", text(), nullable=False),
         sa.Column("why", text(), nullable=False),
         sa.Column("received", sa.Integer(), nullable=False),
-        sa.Column("at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("event_id"),
     )
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-import store.database
+import store.instants
 
 revision = "0003"
 down_revision = "0002"
@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("overrides", sa.JSON(), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("mx", sa.JSON(), nullable=False),
-        sa.Column("updated_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("domain"),
     )
     columns = [sa.column(name) for name in ("address", *KEY, "rendered_at")]
@@ -50,7 +50,7 @@ def upgrade() -> None:
                     overrides=shared,
                     options={},
                     mx=[],
-                    updated_at=store.database.now(),
+                    updated_at=store.instants.now(),
                 )
             )
     with op.batch_alter_table("dns_setup") as batch:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-import store.database
+import store.instants
 
 revision = "0004"
 down_revision = "0003"
@@ -23,7 +23,7 @@ def upgrade() -> None:
         "campaign",
         _text("name"),
         _text("sender"),
-        sa.Column("created_at", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_index("ix_campaign_sender", "campaign", ["sender"])
@@ -32,7 +32,7 @@ def upgrade() -> None:
         _text("scope"),
         _text("name"),
         _text("reason"),
-        sa.Column("since", store.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("since", store.instants.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("scope", "name"),
     )
     op.create_table(
