@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from api.deps import Principal
 from store import accounts
 from store.database import Database
@@ -20,13 +22,26 @@ async def record(
 ) -> None:
     """Write one line of the audit trail."""
     async with db.write() as session:
-        await accounts.record(
-            session,
-            who=principal.name,
-            role=principal.role,
-            what=what,
-            target=target,
-            why=why,
-            before=before,
-            after=after,
-        )
+        await write(session, principal, what, target, why, before, after)
+
+
+async def write(
+    session: AsyncSession,
+    principal: Principal,
+    what: str,
+    target: str,
+    why: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Write one line in the transaction of what it is about: neither is kept without the other."""
+    await accounts.record(
+        session,
+        who=principal.name,
+        role=principal.role,
+        what=what,
+        target=target,
+        why=why,
+        before=before,
+        after=after,
+    )

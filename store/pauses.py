@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
 from domain.routing import Scope
+from store.database import upsert
 from store.tables.ips import Ip
 from store.tables.senders import Campaign, MailPause, Pool, Sender
 
@@ -20,18 +21,32 @@ _TABLES: dict[Scope, type[SQLModel]] = {
 }
 
 
-async def pause(session: AsyncSession, scope: Scope, name: str, reason: str) -> MailPause:
-    """Stop mail; paused again only the reason is new.
+async def pause(
+    session: AsyncSession, scope: Scope, name: str, reason: str, who: str = ""
+) -> tuple[MailPause, MailPause | None]:
+    """Stop mail; paused again only the reason is new, and who gave it.
+
+    Returns:
+        The pause, and what it was before: None when nothing was paused, the pause itself when nothing is new.
 
     Raises:
         NotFound: there is no such IP, pool, sender or campaign.
     """
-    await _known(session, scope, name)
-    row = await session.get(MailPause, (scope, name)) or MailPause(scope=scope, name=name)
-    row.reason = reason
-    session.add(row)
+    await known(session, scope, name)
+    row = MailPause(scope=scope, name=name, reason=reason, who=who)
+    # Two that press in the same moment make one pause; the later one finds the earlier one's.
+    made = upsert(session.get_bind().dialect.name, MailPause).values(**row.model_dump()).on_conflict_do_nothing()
+    if (await session.exec(made.returning(col(MailPause.scope)))).first() is not None:
+        return row, None
+    query = select(MailPause).where(col(MailPause.scope) == scope, col(MailPause.name) == name).with_for_update()
+    present = (await session.exec(query)).one()
+    if present.reason == reason:
+        return present, present
+    before = MailPause(**present.model_dump())
+    present.reason, present.who = reason, who
+    session.add(present)
     await session.flush()
-    return row
+    return present, before
 
 
 async def resume(session: AsyncSession, scope: Scope, name: str) -> MailPause | None:
@@ -40,8 +55,8 @@ async def resume(session: AsyncSession, scope: Scope, name: str) -> MailPause | 
     Raises:
         NotFound: there is no such IP, pool, sender or campaign.
     """
-    await _known(session, scope, name)
-    row = await session.get(MailPause, (scope, name))
+    await known(session, scope, name)
+    row = await session.get(MailPause, (scope, name), with_for_update=True)
     if row is not None:
         await session.delete(row)
         await session.flush()
@@ -58,7 +73,12 @@ async def present(session: AsyncSession) -> dict[tuple[str, str], str]:
     return {(one.scope, one.name): one.reason for one in await listing(session)}
 
 
-async def _known(session: AsyncSession, scope: Scope, name: str) -> None:
+async def known(session: AsyncSession, scope: Scope, name: str) -> None:
+    """That there is what a pause would cover.
+
+    Raises:
+        NotFound: there is no such IP, pool, sender or campaign.
+    """
     table = _TABLES.get(scope)
     if table is None or await session.get(table, name) is not None:
         return

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api import audit
-from api.deps import Operator, Store, Viewer
+from api.deps import AppSettings, Operator, Store, Viewer
 from api.routes.pools import Name
+from domain.reach import reach
 from domain.routing import Scope, party_paused
-from store import pauses, senders
+from store import gate, pauses, senders
 from store.tables.senders import Campaign, MailPause
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
@@ -88,6 +90,16 @@ class PauseOut(BaseModel):
     paused: bool
     reason: str
     since: dt.datetime | None
+    who: str = Field("", description="Name of the token that paused it for this reason.")
+
+
+class ReachOut(BaseModel):
+    """What a pause stops, or would stop, by itself: nothing that stands still for another reason is counted."""
+
+    campaigns: int = Field(description="Campaigns; not those whose pool overflows to an IP that sends.")
+    senders: int
+    ips: int = Field(description="IPs that send but for the pause.")
+    kept: int = Field(description="Campaigns it covers that do not send without it either.")
 
 
 class Pauses(BaseModel):
@@ -102,7 +114,7 @@ def _scope(scope: str, name: str) -> dict[str, Any]:
 
 
 def _shown(row: MailPause) -> PauseOut:
-    return PauseOut(scope=_scope(row.scope, row.name), paused=True, reason=row.reason, since=row.since)
+    return PauseOut(scope=_scope(row.scope, row.name), paused=True, reason=row.reason, since=row.since, who=row.who)
 
 
 def _campaign(row: Campaign, paused: dict[tuple[str, str], str]) -> CampaignOut:
@@ -135,16 +147,32 @@ async def paused(_: Viewer, db: Store) -> Pauses:
         return Pauses(items=[_shown(row) for row in await pauses.listing(session)])
 
 
+@router.get("/reach")
+async def how_far(
+    _: Viewer,
+    db: Store,
+    settings: AppSettings,
+    scope: Scope = Scope.ALL,
+    name: Annotated[str, Query(max_length=100)] = "",
+) -> ReachOut:
+    """What a pause of a scope stops or would stop, and so what its end lets go; `name` is not read for all mail."""
+    named = "" if scope is Scope.ALL else name
+    async with db.read() as session:
+        await pauses.known(session, scope, named)
+        found = reach(await gate.routes(session, settings.gate_default_pool), scope, named)
+    return ReachOut(**dataclasses.asdict(found))
+
+
 @router.post("/pause")
 async def pause(body: Command, who: Operator, db: Store) -> PauseOut:
-    """Stop mail at the gates, within a second; paused again only the reason changes."""
+    """Stop mail at the gates, within a second; paused again only the reason is new, and who gave it."""
     scope, name = body.scope.named()
     async with db.write() as session:
-        before = (await pauses.present(session)).get((scope, name))
-        row = await pauses.pause(session, scope, name, body.reason)
-    await audit.record(
-        db, who, "mail.pause", f"{scope} {name}".strip(), body.reason, {"paused": before is not None}, {"paused": True}
-    )
+        row, before = await pauses.pause(session, scope, name, body.reason, who.name)
+        if before is not row:
+            was = {"paused": False} if before is None else {"paused": True, "reason": before.reason}
+            after = {"paused": True, "reason": row.reason}
+            await audit.write(session, who, "mail.pause", _target(scope, name), body.reason, was, after)
     return _shown(row)
 
 
@@ -154,9 +182,11 @@ async def resume(body: Command, who: Operator, db: Store) -> PauseOut:
     scope, name = body.scope.named()
     async with db.write() as session:
         ended = await pauses.resume(session, scope, name)
-    if ended is not None:
-        await audit.record(
-            db, who, "mail.resume", f"{scope} {name}".strip(), body.reason,
-            {"paused": True, "reason": ended.reason}, {"paused": False},
-        )  # fmt: skip
+        if ended is not None:
+            was = {"paused": True, "reason": ended.reason}
+            await audit.write(session, who, "mail.resume", _target(scope, name), body.reason, was, {"paused": False})
     return PauseOut(scope=_scope(scope, name), paused=False, reason="", since=None)
+
+
+def _target(scope: Scope, name: str) -> str:
+    return f"{scope} {name}".strip()

@@ -56,4 +56,5 @@ class MailPause(SQLModel, table=True):
     scope: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
     reason: str = ""
+    who: str = Field(default="", description="Name of the token that paused it for this reason.")
     since: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -72,7 +73,7 @@ async def test_what_is_paused_leases_nothing_until_it_is_resumed(
     assert (refused["grants"], refused["deferred"], refused["reason"]) == ([], 3, says)
     for _ in range(2):
         freed = await client.post("/v1/campaigns/resume", json={"scope": scope, "reason": "repaired"})
-        assert freed.json() == {"scope": scope, "paused": False, "reason": "", "since": None}
+        assert freed.json() == {"scope": scope, "paused": False, "reason": "", "since": None, "who": ""}
     assert sum(one["count"] for one in (await client.post("/v1/gate/lease", json=ask)).json()["grants"]) == 3
 
 
@@ -137,3 +138,55 @@ async def test_commands_are_in_the_audit_trail(client: httpx.AsyncClient, db: Da
         page, _ = await accounts.audit_page(session, target="sender acme", before_id=None, limit=2)
     rows = [(row.what, row.target, row.why) for row in page]
     assert sorted(rows) == [("mail.pause", "sender acme", "complaints"), ("mail.resume", "sender acme", "list cleaned")]
+
+
+@pytest.mark.parametrize("whose", [{"campaign": "spring"}, {"sender": "acme"}, {"pool": "main"}, {"ip": IP}])
+async def test_pause_all_campaigns_stops_every_lease_and_resume_lets_them_flow(
+    client: httpx.AsyncClient, whose: dict[str, str]
+) -> None:
+    ask = whose | {"count": 2}
+    assert (await client.post("/v1/gate/lease", json=ask)).json()["deferred"] == 0
+    await client.post("/v1/campaigns/pause", json={"scope": {"all": True}, "reason": "stolen login"})
+    refused = (await client.post("/v1/gate/lease", json=ask)).json()
+    assert (refused["grants"], refused["deferred"]) == ([], 2)
+    assert refused["reason"] == "all mail is paused: stolen login"
+    await client.post("/v1/campaigns/resume", json={"scope": {"all": True}, "reason": "login changed"})
+    assert (await client.post("/v1/gate/lease", json=ask)).json()["deferred"] == 0
+
+
+async def test_pressing_twice_is_one_pause_with_one_line_in_the_audit(client: httpx.AsyncClient, db: Database) -> None:
+    command = {"scope": {"all": True}, "reason": "stolen login"}
+    first, *more = await asyncio.gather(*(client.post("/v1/campaigns/pause", json=command) for _ in range(4)))
+    assert {one.status_code for one in (first, *more)} == {200}
+    assert [one.json() for one in more] == [first.json()] * 3
+    (shown,) = (await client.get("/v1/campaigns/pauses")).json()["items"]
+    assert (shown["who"], shown["reason"]) == ("operator", "stolen login")
+    async with db.read() as session:
+        page, _ = await accounts.audit_page(session, target="all", before_id=None, limit=9)
+    assert [(row.what, row.who, row.why) for row in page] == [("mail.pause", "operator", "stolen login")]
+
+
+async def test_a_new_reason_keeps_since_when_and_says_who_gave_it(client: httpx.AsyncClient, db: Database) -> None:
+    first = (await client.post("/v1/campaigns/pause", json={"scope": {"all": True}, "reason": "?"})).json()
+    async with db.write() as session:
+        token = await accounts.create_token(session, "night shift", Role.OPERATOR)
+    second = await client.post(
+        "/v1/campaigns/pause",
+        json={"scope": {"all": True}, "reason": "stolen login"},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert second.json() == first | {"reason": "stolen login", "who": "night shift"}
+    async with db.read() as session:
+        page, _ = await accounts.audit_page(session, target="all", before_id=None, limit=9)
+    assert page[0].before == {"paused": True, "reason": "?"}
+
+
+async def test_a_pause_says_beforehand_what_it_stops(client: httpx.AsyncClient) -> None:
+    reach = (await client.get("/v1/campaigns/reach")).json()
+    assert reach == {"campaigns": 1, "senders": 1, "ips": 1, "kept": 0}
+    await client.post("/v1/campaigns/pause", json={"scope": {"all": True}, "reason": "x"})
+    assert (await client.get("/v1/campaigns/reach")).json() == reach
+    await client.post("/v1/campaigns/pause", json={"scope": {"campaign": "spring"}, "reason": "x"})
+    assert (await client.get("/v1/campaigns/reach", params={"scope": "all"})).json()["kept"] == 1
+    unknown = await client.get("/v1/campaigns/reach", params={"scope": "pool", "name": "none"})
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no pool 'none'.")
