@@ -282,6 +282,11 @@ class IpLifecycle:
             summary=f"Assign to pool {change.pool or '(same)'}",
             **options.QUICK,
         )
+        # What begins from now on, a rebuild of the read model too, goes by the new assignment.
+        start = self._start
+        sender = start.sender if change.sender is None else change.sender
+        self._start = start.model_copy(update={"pool": change.pool or start.pool, "sender": sender})
+        self._tell()
 
     async def _note(self, change: ReputationChanged) -> None:
         """What the sweep sees it writes itself; a critical trouble also stops mail until a person looks."""
@@ -299,6 +304,7 @@ class IpLifecycle:
     async def _end(self, command: Retire) -> None:
         """Mail stops first; then the address goes back to its vendor, however long that takes."""
         self._stage = Stage.RETIRED
+        self._tell()
         await workflow.execute_activity_method(
             LifecycleActivities.reach,
             StageReached(
@@ -331,6 +337,11 @@ class IpLifecycle:
         told += [f"**At risk**: {self._risk}"] if self._risk else []
         told += [self._drift] if self._drift else []
         workflow.set_current_details("\n\n".join(told))
+        # Whoever started this life may have set none.
+        changed = search_attributes.changes(workflow.info().typed_search_attributes, self._attributes(self._stage))
+        if changed:
+            workflow.upsert_search_attributes(changed)
 
-    def _attributes(self) -> TypedSearchAttributes:
-        return search_attributes.of(address=self._start.address, pool=self._start.pool, sender=self._start.sender)
+    def _attributes(self, stage: Stage | None = None) -> TypedSearchAttributes:
+        start = self._start
+        return search_attributes.of(address=start.address, stage=stage, pool=start.pool, sender=start.sender)

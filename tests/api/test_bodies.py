@@ -23,8 +23,8 @@ def bodies(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_no_command_takes_fields_that_it_does_not_know() -> None:
-    shown = bodies(create(Settings()).openapi())
+def test_no_command_takes_fields_that_it_does_not_know(settings: Settings) -> None:
+    shown = bodies(create(settings).openapi())
     assert len(shown) > 15
     open_ = [where for where, schema in shown.items() if schema.get("additionalProperties") is not False]
     assert not open_, 'add extra="forbid" to the model'

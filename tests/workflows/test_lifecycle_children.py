@@ -22,9 +22,10 @@ from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
 from domain.words import Stage
 from store import incidents, ips
 from store.tables.ips import Ip
-from workflows import ids, options
+from workflows import ids, options, search_attributes
 from workflows.lifecycle import DNS_FAILED, IpLifecycle
 
+KEYS = {"pool": search_attributes.POOL, "stage": search_attributes.STAGE}
 #: One store is enough: what is tested here is the workflow.
 pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 
@@ -102,6 +103,15 @@ class Stand:
         except Exception:  # noqa: BLE001 - not started yet
             return None
 
+    async def follows(self) -> bool:
+        """Whether the life is in an activity: it follows what it did not start."""
+        return bool((await self.life().describe()).raw_description.pending_activities)
+
+    async def found(self, **wanted: str) -> bool:
+        """Whether the search attributes of the life say this."""
+        told = (await self.life().describe()).typed_search_attributes
+        return all(told.get(KEYS[name]) == value for name, value in wanted.items())
+
     async def stands(self, stage: Stage) -> None:
         async def there() -> bool:
             return await self.life().query(IpLifecycle.stage) is stage
@@ -153,6 +163,7 @@ async def test_a_dns_set_up_that_runs_already_is_followed(stand: Stand) -> None:
     child = ids.dns_id(stand.address)
     await stand.client.start_workflow(Dns.run, DnsInput(address=stand.address), id=child, task_queue=stand.queue)
     await stand.start(Stage.AWAITING_DNS)
+    await stand.until(stand.follows)  # else the set-up may end before the life comes to it
     await stand.say(child, "verified")
     await stand.stands(Stage.ACTIVE)
 
@@ -177,14 +188,14 @@ async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: St
     await stand.start(Stage.ACTIVE)
     await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
     await stand.say(ids.warmup_id(stand.address), "broken")
-    await stand.stands(Stage.AT_RISK)  # mail stops first, then a person is called
+    await stand.stands(Stage.AT_RISK)
 
     async def told() -> bool:
         async with stand.context.db.read() as session:
             row = await ips.get(session, stand.address)
             open_now = [one.title for one in await incidents.listing(session, open_only=True)]
-        assert row.stage == Stage.AT_RISK
-        return row.waiting_on == "operator" and ["its history is gone" in title for title in open_now] == [True]
+        stands = (row.stage, row.waiting_on) == (Stage.AT_RISK, "operator")
+        return stands and ["its history is gone" in title for title in open_now] == [True]
 
     await stand.until(told)
 
@@ -199,6 +210,18 @@ async def test_the_pool_changes_while_dns_is_awaited(stand: Stand) -> None:
             return (await ips.get(session, stand.address)).pool == "other"
 
     await stand.until(moved)
+    assert (await stand.life().query(IpLifecycle.standing)).start.pool == "other"
+    await stand.until(lambda: stand.found(pool="other"))
+
+
+async def test_the_temporal_ui_finds_a_life_by_the_stage_where_it_stands(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
+    await stand.until(lambda: stand.found(stage="warming"))
+    await stand.say(ids.warmup_id(stand.address), "graduated")
+    await stand.until(lambda: stand.found(stage="full_capacity"))
+    await stand.life().execute_update(IpLifecycle.retire, Retire(reason="over"))
+    await stand.until(lambda: stand.found(stage="retired"))
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["own child", "followed"])
