@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.client import Api, Problem
-from ui.pieces import attention, places, session
+from ui.pieces import attention, pausing, places, session
 from ui.pieces.guard import guarded
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -68,9 +68,11 @@ def main() -> None:
         )
         with st.sidebar:
             _installation(api)
-        with st.sidebar:
+            pausing.button(api)
             st.caption("Warmpath console")
+        pausing.banner(api)
         attention.strip(api)
+        pausing.question(api)
         session.show_said()
         st.title(page.title)
         page.run()

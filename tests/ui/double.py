@@ -52,6 +52,7 @@ class State:
         self.listings: list[dict[str, Any]] = []
         self.down = False
         self.campaigns: list[dict[str, Any]] = []
+        self.pauses: list[dict[str, Any]] = []
         self.tokens: list[dict[str, Any]] = [
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
         ]
@@ -240,6 +241,10 @@ class Double(BaseHTTPRequestHandler):
                 self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
             case ("GET", "senders"):
                 self._answer(200, {"items": [{"name": "acme", "pool": "default"}], "next": None})
+            case ("GET", "campaigns", "pauses"):
+                self._answer(200, {"items": state.pauses, "next": None})
+            case ("GET", "campaigns", "reach"):
+                self._answer(200, {"campaigns": len(state.campaigns), "senders": 1, "ips": len(state.ips), "kept": 0})
             case ("GET", "campaigns"):
                 self._answer(200, {"items": state.campaigns, "next": None})
             case ("POST", "campaigns"):
@@ -249,6 +254,10 @@ class Double(BaseHTTPRequestHandler):
                 for one in state.campaigns:
                     if one["name"] == body["scope"].get("campaign"):
                         one |= {"paused": verb == "pause", "reason": body["reason"]}
+                state.pauses[:] = [one for one in state.pauses if one["scope"] != body["scope"]]
+                if verb == "pause":
+                    since = {"since": "2026-03-01T00:00:00Z", "who": "first operator", "paused": True}
+                    state.pauses.append({"scope": body["scope"], "reason": body["reason"]} | since)
                 self._answer(200, {"scope": body["scope"], "paused": verb == "pause", "reason": body["reason"]})
             case ("POST", "incidents", identity, "close"):
                 state.incidents[:] = [one | {"closed_at": "2026-03-03T00:00:00Z"} for one in state.incidents]

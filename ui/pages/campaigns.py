@@ -67,7 +67,7 @@ def listed(api: Api, query: str) -> None:
         name.markdown(f"**{one.get('name')}**")
         sender.markdown(str(one.get("sender")))
         paused = bool(one.get("paused"))
-        said = f":red[! Paused] {one.get('reason') or ''}" if paused else ":green[✓ Active]"
+        said = f":red[! Paused] {words.literal(one.get('reason') or '')}" if paused else ":green[✓ Active]"
         state.markdown(f"{said} · made {words.when(one.get('created_at'))}", unsafe_allow_html=True)
         with press:
             word = "Resume" if paused else "Pause"

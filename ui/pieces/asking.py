@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -20,7 +20,9 @@ def open_question(name: str, subject: str) -> None:
 def button(label: str, name: str, subject: str, why: str | None = None, **look: JsonValue) -> None:
     """A button that opens a question; disabled with the reason where the thing may not be done."""
     why = why or session.barred()
-    st.button(label, disabled=why is not None, help=why, on_click=open_question, args=(name, subject), **look)
+    if st.button(label, disabled=why is not None, help=why, on_click=open_question, args=(name, subject), **look):
+        # Pressed inside a part that refreshes by itself, only that part would be drawn anew, without the question.
+        st.rerun()
 
 
 def close() -> None:
@@ -40,12 +42,22 @@ def opened() -> tuple[str, str]:
 
 
 @contextmanager
-def question(title: str) -> Iterator[None]:
-    """A box with the question; what is drawn inside comes before its *Not now*."""
+def question(title: str, forget: Callable[[], None] | None = None) -> Iterator[None]:
+    """A box with the question; what is drawn inside comes before its *Not now*.
+
+    Args:
+        forget: drops what was typed, when the question is dropped.
+    """
+
+    def drop() -> None:
+        close()
+        if forget is not None:
+            forget()
+
     with st.container(border=True):
         st.markdown(f"**{title}**")
         yield
-        st.button("Not now", on_click=close, key=f"not_now:{title}")
+        st.button("Not now", on_click=drop, key=f"not_now:{title}")
 
 
 def reason(name: str, press: str, usual: str = "", problem: Problem | None = None) -> str | None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import asking, charts, credentials, journey, listings, steering, words
+from ui.pieces import asking, charts, credentials, journey, listings, pausing, steering, words
 from ui.pieces.guard import guarded, live, live_head
 
 #: Days of the chart of cap against sent.
@@ -51,6 +51,8 @@ def _head(api: Api, address: str) -> None:
         told = (api.find(path_of("/v1/ips/{ip}/journey", ip=address)) or {}).get("steps") or []
         journey.line(journey.steps(str(ip.get("stage")), told))
     journey.waits(ip)
+    with guarded():
+        pausing.of_ip(api, ip)
 
 
 @live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from datetime import UTC, datetime
 
 from ui.client import JsonValue
@@ -109,6 +110,14 @@ def told(text: str) -> bool:
 
 #: Roles as a person calls them.
 ROLES = {"viewer": "Viewer", "operator": "Operator", "admin": "Administrator"}
+
+
+_MARKS = re.compile(r"([\\`*_\[\]|~$]|:(?=[a-z]))")
+
+
+def literal(text: object) -> str:
+    """What a person typed, so that it is shown as it stands: no markup, no link, no formula."""
+    return _MARKS.sub(r"\\\1", " ".join(html.escape(str(text), quote=False).split()))
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,118 @@
+"""**Pause All Campaigns** on every page: the question, the banner, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.double import ADDRESS, State
+from tests.ui.test_pages import button, labelled, said
+from ui.pieces import places
+
+Open = Callable[..., AppTest]
+
+PAUSE = ("POST", "/v1/campaigns/pause")
+
+
+def within(page: Open, file: str | None, **query: str) -> AppTest:
+    """A page with all that stands around it; opened at once it would be drawn alone."""
+    app = page(**query)
+    return app.switch_page(file).run() if file else app
+
+
+def filled(app: AppTest, reason: str = "stolen login", typed: str = "PAUSE") -> AppTest:
+    """The question with its reason and its typed word."""
+    app.text_input(key="pause_reason").input(reason)
+    app.text_input(key="pause_typed").input(typed)
+    return app
+
+
+@pytest.mark.parametrize("file", [None, *places.NAMES])
+def test_all_mail_is_paused_and_resumed_from_every_page(page: Open, state: State, file: str | None) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    app = button(within(page, file), "Pause All Campaigns")
+    assert "**0** campaigns, **1** sender and **1** IP" in said(app)
+    app = button(filled(app), "Pause all campaigns now")
+    assert state.asked[-1][:3] == (*PAUSE, {"scope": {"all": True}, "reason": "stolen login"})
+    assert "by first operator: stolen login · since" in said(app)
+    pressed = labelled(app, "Pause All Campaigns")
+    assert pressed.disabled
+    assert "paused already" in pressed.help
+    app = button(app, "Resume All Campaigns")
+    app = button(app, "Resume All Campaigns now")
+    assert "Give a reason" in "".join(one.value for one in app.error)
+    app.text_input(key="resume_mail_reason").input("login changed")
+    app = button(app, "Resume All Campaigns now")
+    assert state.asked[-1][1:3] == ("/v1/campaigns/resume", {"scope": {"all": True}, "reason": "login changed"})
+    assert "‖ All campaigns are paused" not in said(app)
+    assert not labelled(app, "Pause All Campaigns").disabled
+
+
+@pytest.mark.parametrize(
+    ("reason", "typed", "says"),
+    [("", "PAUSE", "Give a reason"), ("stolen login", "pose", "Type PAUSE"), ("stolen login", "", "Type PAUSE")],
+)
+def test_a_slip_stops_nothing_and_what_was_typed_stays(
+    page: Open, state: State, reason: str, typed: str, says: str
+) -> None:
+    app = button(page(), "Pause All Campaigns")
+    app = button(filled(app, reason, typed), "Pause all campaigns now")
+    assert f":red[✕ {says}" in said(app)
+    assert state.asked == []
+    assert app.text_input(key="pause_reason").value == reason
+    app = button(app, "Not now")
+    assert "pause_reason" not in [one.key for one in app.text_input]
+    assert "✕" not in said(button(app, "Pause All Campaigns"))
+
+
+def test_one_ip_a_pool_or_a_sender_is_paused_alone(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    app = button(within(page, places.REPUTATION, ip=ADDRESS), "Pause All Campaigns")
+    app = next(one for one in app.button_group if one.label == "What stops").set_value("ip").run()
+    assert app.text_input(key="pause_ip").value == ADDRESS
+    app = button(filled(app), f"Pause {ADDRESS} now")
+    assert state.asked[-1][2]["scope"] == {"ip": ADDRESS}
+    assert "‖ All campaigns are paused" not in said(app)
+    assert "No mail leaves by this IP" in said(page(ip=ADDRESS))
+    app = button(page(), "Pause All Campaigns")
+    app = next(one for one in app.button_group if one.label == "What stops").set_value("pool").run()
+    app = button(filled(app), "Pause the pool now")
+    assert "Choose the pool to pause." in said(app)
+    app.selectbox(key="pause_pool").select("bulk").run()
+    button(app, "Pause bulk now")
+    assert state.asked[-1][2]["scope"] == {"pool": "bulk"}
+
+
+def test_a_refusal_is_shown_and_nothing_typed_is_lost(page: Open, state: State) -> None:
+    state.refuse[PAUSE] = (503, {"title": "Unavailable", "status": 503, "detail": "The database does not answer."})
+    app = button(filled(button(page(), "Pause All Campaigns")), "Pause all campaigns now")
+    assert "The database does not answer." in said(app)
+    assert app.text_input(key="pause_reason").value == "stolen login"
+
+
+def test_a_viewer_sees_both_buttons_and_why_they_are_not_his(page: Open, state: State) -> None:
+    state.role = "viewer"
+    pressed = labelled(page(), "Pause All Campaigns")
+    assert pressed.disabled
+    assert "this needs the role operator" in pressed.help
+    state.pauses = [{"scope": {"all": True}, "reason": "x", "since": "2026-03-01T00:00:00Z", "who": "ada"}]
+    app = within(page, places.AUDIT)
+    assert "by ada: x · since" in said(app)
+    assert labelled(app, "Resume All Campaigns").disabled
+
+
+def test_a_reason_is_shown_as_it_was_typed(page: Open, state: State) -> None:
+    state.pauses = [
+        {"scope": {"all": True}, "reason": "<b>see</b> [x](http://y) :red[now]", "since": "2026-03-01T00:00:00Z"}
+    ]
+    assert r"by an operator: &lt;b&gt;see&lt;/b&gt; \[x\](http://y) \:red\[now\] ·" in said(page())
+
+
+def test_without_the_api_the_button_is_disabled_and_says_why(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMPATH_API_URL", "http://127.0.0.1:9")
+    pressed = labelled(page(), "Pause All Campaigns")
+    assert pressed.disabled
+    assert "does not answer" in pressed.help

@@ -1,0 +1,236 @@
+"""**Pause All Campaigns**: its button in the sidebar, its question, and the banner while all mail stands still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui.client import Api, Problem
+from ui.pieces import asking, places, session, words
+from ui.pieces.guard import fault, guarded, trouble
+
+#: What is typed to stop mail: long enough that nobody types it by accident.
+TYPED = "PAUSE"
+#: What a pause may cover, as an operator calls it.
+SCOPES = {"all": "All mail", "ip": "One IP", "pool": "One pool", "sender": "One sender"}
+
+
+def everything(api: Api) -> dict[str, Any] | None:
+    """The pause of all mail; None when there is none."""
+    items = (api.find("/v1/campaigns/pauses") or {}).get("items") or []
+    return next((one for one in items if (one.get("scope") or {}).get("all")), None)
+
+
+def button(api: Api) -> None:
+    """In reach from every page; disabled with the reason where it may not be pressed."""
+    with guarded():
+        try:
+            paused = everything(api)
+        except Problem:
+            paused = None  # the strip says that the API does not answer, and so does the disabled button
+        st.session_state["all_paused"] = paused is not None
+        why = "All campaigns are paused already. Resume them in the banner on top of the page." if paused else None
+        asking.button("Pause All Campaigns", "pause-mail", "", why, icon=":material/pause_circle:", width="stretch")
+
+
+def question(api: Api) -> None:
+    """The open question, on top of whatever page it was asked from."""
+    kind, subject = asking.opened()
+    with guarded():
+        if kind == "pause-mail":
+            _pause(api)
+        elif kind == "resume-mail":
+            scope, _, name = subject.partition(" ")
+            _resume(api, scope, name)
+
+
+@st.fragment(run_every=6)
+def banner(api: Api) -> None:
+    """Who paused all mail, why and since when, with the way back; nothing while mail may go."""
+    with guarded():
+        try:
+            paused = everything(api)
+        except Problem:
+            return
+        if (paused is not None) != st.session_state.get("all_paused"):
+            # Somebody else paused or resumed: the button in the sidebar must say so, too.
+            st.session_state["all_paused"] = paused is not None
+            st.rerun()
+        if paused is None:
+            return
+        with st.container(border=True, key="all_paused_banner"):
+            said, press = st.columns([7, 1.8], vertical_alignment="center")
+            said.markdown(
+                f":red[**‖ All campaigns are paused**] {told(paused)} · since {words.duration_since(paused.get('since'))}. "
+                "No mail leaves by any IP.",
+                help=words.exact(paused.get("since")),
+            )
+            with press:
+                asking.button("Resume All Campaigns", "resume-mail", "all ", width="stretch")
+
+
+def resume_button(scope: dict[str, Any]) -> None:
+    """Ends the pause of an IP, a pool or a sender."""
+    ((kind, name),) = scope.items()
+    asking.button("Resume", "resume-mail", f"{kind} {name}", key=f"resume:{kind}:{name}", width="stretch")
+
+
+def named(scope: dict[str, Any]) -> str:
+    """What a pause covers, in words: ``pool bulk``."""
+    ((kind, name),) = scope.items()
+    return "all mail" if kind == "all" else str(name) if kind == "ip" else f"{kind} {name}"
+
+
+def told(pause: dict[str, Any]) -> str:
+    """Who paused it and why: ``by ada: stolen login``."""
+    return f"by {words.literal(pause.get('who') or 'an operator')}: {words.literal(pause.get('reason') or 'no reason')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 campaign``, ``12 campaigns``."""
+    return f"**{words.number(number)}** {noun}{'' if number == 1 else 's'}"
+
+
+def reach(api: Api, scope: str, name: str) -> str:
+    """What a pause stops or its end lets go, in numbers: ``3 campaigns of 2 senders and 5 IPs``."""
+    found = api.get("/v1/campaigns/reach", scope=scope, name=name)
+    senders = counted(int(found.get("senders") or 0), "sender")
+    campaigns = counted(int(found.get("campaigns") or 0), "campaign")
+    return f"{campaigns}, {senders} and {counted(int(found.get('ips') or 0), 'IP')}"
+
+
+def _subject(api: Api) -> tuple[str, str]:
+    """What shall stop: everything, or one thing by its name."""
+    scope = str(
+        st.segmented_control(
+            "What stops", list(SCOPES), default="all", format_func=SCOPES.__getitem__, key="pause_scope", required=True
+        )
+        or "all"
+    )
+    if scope == "all":
+        return scope, ""
+    if scope == "ip":
+        usual = str(st.query_params.get("ip") or st.session_state.get("ip") or "")
+        return scope, st.text_input("IP", value=usual, placeholder="198.51.100.7", key="pause_ip").strip()
+    listed = (api.find(f"/v1/{scope}s") or {}).get("items") or []
+    known = [str(one["name"]) for one in listed]
+    chosen = st.selectbox(
+        words.spoken(scope), known, index=None, placeholder=f"Name of the {scope}", key=f"pause_{scope}"
+    )
+    return scope, str(chosen or "")
+
+
+def _consequence(api: Api, scope: str, name: str) -> str:
+    """What happens, in words and numbers."""
+    if scope != "all" and not name:
+        return ""
+    stops = reach(api, scope, name)
+    if scope == "all":
+        return (
+            f"This stops {stops}, and all other mail as well: at the gate, within a second. Mail waits in your mail "
+            "systems, and nothing sends until somebody presses **Resume All Campaigns**. Warm-ups do not grow meanwhile."
+        )
+    elsewhere = " Mail that another pool takes over goes on from there." if scope in ("ip", "pool") else ""
+    return f"This stops {stops} at the gate, within a second.{elsewhere} It lasts until somebody presses Resume."
+
+
+def _pause(api: Api) -> None:
+    refused: Problem | None = st.session_state.get("pause_problem")
+    with asking.question("Pause All Campaigns?", forget=_forget):
+        scope, name = _subject(api)
+        try:
+            said = _consequence(api, scope, name)
+        except Problem as problem:
+            trouble(problem)
+            return
+        if said:
+            st.markdown(said)
+        with st.form("pause_mail", border=False, enter_to_submit=False):
+            left, right = st.columns(2, gap="medium")
+            with left:
+                reason = st.text_input(
+                    "Reason", key="pause_reason", max_chars=500, placeholder="Shown to everybody, kept in the audit"
+                ).strip()
+                fault(refused, "reason")
+            with right:
+                typed = st.text_input(f"Type {TYPED} to confirm", key="pause_typed", autocomplete="off").strip()
+                fault(refused, "typed")
+            fault(refused, "scope", f"scope.{scope}")
+            covers = "all campaigns" if scope == "all" else (name or f"the {SCOPES[scope].removeprefix('One ')}")
+            pressed = st.form_submit_button(f"Pause {covers} now", type="primary")
+        if refused and not refused.fields:
+            trouble(refused)
+    if not pressed:
+        return
+    try:
+        _checked(scope, name, reason, typed)
+        api.post("/v1/campaigns/pause", {"scope": {scope: True if scope == "all" else name}, "reason": reason})
+    except Problem as problem:
+        st.session_state["pause_problem"] = problem
+        st.rerun()
+    asking.close()
+    _forget()
+    session.say(
+        "All campaigns are paused: no mail leaves by any IP."
+        if scope == "all"
+        else f"Mail of {named({scope: name})} is paused."
+    )
+    st.rerun()
+
+
+def _checked(scope: str, name: str, reason: str, typed: str) -> None:
+    """What is missing, said at its field before anything is sent.
+
+    Raises:
+        Problem: something is missing.
+    """
+    missing = {}
+    if scope != "all" and not name:
+        missing["scope"] = f"Choose the {SCOPES[scope].removeprefix('One ')} to pause."
+    if not reason:
+        missing["reason"] = "Give a reason; everybody sees it, and it is kept in the audit."
+    if typed.upper() != TYPED:
+        missing["typed"] = f"Type {TYPED}, so that mail is not stopped by a slip."
+    if missing:
+        raise Problem(422, "Incomplete", "A field is missing.", missing)
+
+
+def _forget() -> None:
+    for name in ("pause_problem", "pause_reason", "pause_typed", "pause_scope", "pause_ip"):
+        st.session_state.pop(name, None)
+
+
+def _resume(api: Api, scope: str, name: str) -> None:
+    everything_ = scope == "all"
+    what = "All Campaigns" if everything_ else named({scope: name})
+    with asking.question(f"Resume {what}?"):
+        st.markdown(
+            f"{reach(api, scope, name)} may send again, up to today's caps of the IPs; what waited in your mail systems "
+            "is tried first. What is paused by itself stays paused."
+        )
+        reason = asking.reason("resume_mail", f"Resume {what} now")
+        if reason is None:
+            return
+        try:
+            api.post("/v1/campaigns/resume", {"scope": {scope: True if everything_ else name}, "reason": reason})
+        except Problem as problem:
+            trouble(problem)
+            return
+        asking.close()
+        st.session_state.pop("resume_mail_reason", None)
+        session.say("All campaigns may send again." if everything_ else f"Mail of {what} may go again.")
+        st.rerun()
+
+
+def of_ip(api: Api, ip: dict[str, Any]) -> None:
+    """What an operator has paused about one IP: itself or its pool; the banner tells of all mail."""
+    concerned = {"ip": ip.get("address"), "pool": ip.get("pool"), "sender": ip.get("sender")}
+    for one in (api.find("/v1/campaigns/pauses") or {}).get("items") or []:
+        ((kind, name),) = (one.get("scope") or {"": None}).items()
+        if name is not None and concerned.get(kind) == name:
+            st.markdown(
+                f":red[**‖ Paused**] {named(one['scope'])} {told(one)} · {words.when(one.get('since'))}. No mail leaves by this IP.",
+                unsafe_allow_html=True,
+            )
+            places.link(places.CAMPAIGNS, "Resume it on Campaigns")
