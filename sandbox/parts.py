@@ -127,7 +127,7 @@ def neighbours(ports: Ports, var: Path) -> list[Part]:
 def product(ports: Ports, settings: Settings) -> list[Part]:
     """Warmpath itself; needs the neighbours and a migrated database."""
     console = (
-        *_module("streamlit", "run", "ui/app.py", "--server.headless", "true", "--server.address", HOST),
+        *_module("streamlit", "run", "ui/shell/app.py", "--server.headless", "true", "--server.address", HOST),
         *("--server.port", str(ports.console), "--browser.gatherUsageStats", "false"),
         *("--server.fileWatcherType", "none", "--client.toolbarMode", "minimal"),
     )

@@ -10,8 +10,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.ui import double
+from ui.pieces import places
 
-APP = Path(__file__).parents[2] / "ui" / "app.py"
+APP = Path(__file__).parents[2] / "ui" / "shell" / "app.py"
 
 
 @pytest.fixture
@@ -31,10 +32,11 @@ def page(state: double.State) -> Callable[..., AppTest]:
 
     def opened(file: str | None = None, **query: str) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=20)
+        if file and file != places.FLEET:
+            # Pages are known once the console has been drawn.
+            app = app.run().switch_page(places.file_of(file))
         for name, value in query.items():
             app.query_params[name] = value
-        if file:
-            app.switch_page(file)
         return app.run()
 
     return opened

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sandbox import zones
+from tests.ui.conftest import APP
 from tests.ui.double import ADDRESS, TOKEN, State, quoted
 from ui.client import Api
 from ui.pieces import journey, paging, places
@@ -390,3 +391,9 @@ def test_a_newcomer_is_told_which_domains_a_sandbox_has(page: Open, state: State
         assert domain in text
     state.profile = "live"
     assert "sandbox" not in "".join(one.value for one in page(places.ACQUIRE).caption)
+
+
+def test_the_first_page_that_a_fresh_console_opens_stands_whole(state: State) -> None:
+    app = AppTest.from_file(str(APP), default_timeout=20).switch_page(places.file_of(places.AUDIT)).run()
+    assert [one.value for one in app.title] == ["Audit"]
+    assert "Pause All Campaigns" in [one.label for one in app.button]

@@ -16,12 +16,6 @@ Open = Callable[..., AppTest]
 PAUSE = ("POST", "/v1/campaigns/pause")
 
 
-def within(page: Open, file: str | None, **query: str) -> AppTest:
-    """A page with all that stands around it; opened at once it would be drawn alone."""
-    app = page(**query)
-    return app.switch_page(file).run() if file else app
-
-
 def filled(app: AppTest, reason: str = "stolen login", typed: str = "PAUSE") -> AppTest:
     """The question with its reason and its typed word."""
     app.text_input(key="pause_reason").input(reason)
@@ -33,7 +27,7 @@ def filled(app: AppTest, reason: str = "stolen login", typed: str = "PAUSE") -> 
 def test_all_mail_is_paused_and_resumed_from_every_page(page: Open, state: State, file: str | None) -> None:
     state.add_ip("warming")
     state.add_warmup()
-    app = button(within(page, file), "Pause All Campaigns")
+    app = button(page(file), "Pause All Campaigns")
     assert "**0** campaigns, **1** sender and **1** IP" in said(app)
     app = button(filled(app), "Pause all campaigns now")
     assert state.asked[-1][:3] == (*PAUSE, {"scope": {"all": True}, "reason": "stolen login"})
@@ -70,7 +64,7 @@ def test_a_slip_stops_nothing_and_what_was_typed_stays(
 
 def test_one_ip_a_pool_or_a_sender_is_paused_alone(page: Open, state: State) -> None:
     state.add_ip("warming")
-    app = button(within(page, places.REPUTATION, ip=ADDRESS), "Pause All Campaigns")
+    app = button(page(places.REPUTATION, ip=ADDRESS), "Pause All Campaigns")
     app = next(one for one in app.button_group if one.label == "What stops").set_value("ip").run()
     assert app.text_input(key="pause_ip").value == ADDRESS
     app = button(filled(app), f"Pause {ADDRESS} now")
@@ -99,7 +93,7 @@ def test_a_viewer_sees_both_buttons_and_why_they_are_not_his(page: Open, state: 
     assert pressed.disabled
     assert "this needs the role operator" in pressed.help
     state.pauses = [{"scope": {"all": True}, "reason": "x", "since": "2026-03-01T00:00:00Z", "who": "ada"}]
-    app = within(page, places.AUDIT)
+    app = page(places.AUDIT)
     assert "by ada: x · since" in said(app)
     assert labelled(app, "Resume All Campaigns").disabled
 

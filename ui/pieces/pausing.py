@@ -62,8 +62,8 @@ def banner(api: Api) -> None:
         with st.container(border=True, key="all_paused_banner"):
             said, press = st.columns([7, 1.8], vertical_alignment="center")
             said.markdown(
-                f":red[**‖ All campaigns are paused**] {told(paused)} · since {words.duration_since(paused.get('since'))}. "
-                "No mail leaves by any IP.",
+                f":red[**‖ All campaigns are paused**] {told(paused)} · since "
+                f"{words.duration_since(paused.get('since'))}. No mail leaves by any IP.",
                 help=words.exact(paused.get("since")),
             )
             with press:
@@ -129,7 +129,7 @@ def _consequence(api: Api, scope: str, name: str) -> str:
     if scope == "all":
         return (
             f"This stops {stops}, and all other mail as well: at the gate, within a second. Mail waits in your mail "
-            "systems, and nothing sends until somebody presses **Resume All Campaigns**. Warm-ups do not grow meanwhile."
+            "systems, and nothing sends until somebody presses **Resume All Campaigns**. Warm-ups stand still."
         )
     elsewhere = " Mail that another pool takes over goes on from there." if scope in ("ip", "pool") else ""
     return f"This stops {stops} at the gate, within a second.{elsewhere} It lasts until somebody presses Resume."
@@ -206,8 +206,8 @@ def _resume(api: Api, scope: str, name: str) -> None:
     what = "All Campaigns" if everything_ else named({scope: name})
     with asking.question(f"Resume {what}?"):
         st.markdown(
-            f"{reach(api, scope, name)} may send again, up to today's caps of the IPs; what waited in your mail systems "
-            "is tried first. What is paused by itself stays paused."
+            f"{reach(api, scope, name)} may send again, up to today's caps of the IPs; what waited in your mail "
+            "systems is tried again. What is paused by itself stays paused."
         )
         reason = asking.reason("resume_mail", f"Resume {what} now")
         if reason is None:
@@ -230,7 +230,8 @@ def of_ip(api: Api, ip: dict[str, Any]) -> None:
         ((kind, name),) = (one.get("scope") or {"": None}).items()
         if name is not None and concerned.get(kind) == name:
             st.markdown(
-                f":red[**‖ Paused**] {named(one['scope'])} {told(one)} · {words.when(one.get('since'))}. No mail leaves by this IP.",
+                f":red[**‖ Paused**] {named(one['scope'])} {told(one)} · {words.when(one.get('since'))}. "
+                "No mail leaves by this IP.",
                 unsafe_allow_html=True,
             )
             places.link(places.CAMPAIGNS, "Resume it on Campaigns")

@@ -33,6 +33,11 @@ NAMES = {
 }
 
 
+def file_of(page: str) -> str:
+    """Where a page lies, seen from the console's first file."""
+    return f"../{page}"
+
+
 def place_of(page: object) -> str:
     """The file of a page that the API names by title or by word; the fleet when it is not known."""
     asked = str(page or "").lower().replace("-", " ").replace("_", " ").strip(" /")
@@ -57,7 +62,7 @@ def place_of(page: object) -> str:
 def link(page: str, label: str | None = None, *, ip: str | None = None, order: str | None = None) -> None:
     """A link to a page, about an IP or an order."""
     about = {name: value for name, value in (("ip", ip), ("order", order)) if value}
-    st.page_link(page, label=label or NAMES[page], query_params=about or None)
+    st.page_link(file_of(page), label=label or NAMES[page], query_params=about or None)
 
 
 def go(page: str, *, ip: str | None = None, order: str | None = None) -> None:
@@ -65,4 +70,4 @@ def go(page: str, *, ip: str | None = None, order: str | None = None) -> None:
     about = {name: value for name, value in (("ip", ip), ("order", order)) if value}
     if ip:
         st.session_state["ip"] = ip
-    st.switch_page(page, query_params=about or None)
+    st.switch_page(file_of(page), query_params=about or None)

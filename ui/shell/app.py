@@ -48,7 +48,6 @@ def main() -> None:
     with guarded():
         st.html(STYLE)
         if not session.signed_in():
-            # Without this Streamlit would list the files of the pages by their raw names.
             st.navigation([st.Page(session.sign_in, title="Sign in")], position="hidden").run()
             return
         api = session.api()
@@ -56,7 +55,7 @@ def main() -> None:
             {
                 group: [
                     st.Page(
-                        file,
+                        places.file_of(file),
                         title=places.NAMES[file],
                         url_path=places.NAMES[file].lower().replace(" ", "-"),
                         default=file == places.FLEET,
