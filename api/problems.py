@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from api import names
 from domain.refusals import Conflict, NotFound, Refused
 
 log = structlog.get_logger()
@@ -76,6 +77,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
         if item["type"] == "json_invalid":
             said = f"The body is no JSON: {item['ctx']['error']} (character {item['loc'][-1]})."
             where, item = "", {**item, "msg": said}
+        elif item["type"] == "string_pattern_mismatch":
+            item = {**item, "msg": names.SAID.get(item["ctx"]["pattern"], item["msg"])}
         elif item["type"] == "extra_forbidden":
             item = {**item, "msg": "There is no field of this name; check its spelling or leave it out."}
         errors.append(FieldError(field=where or None, message=item["msg"], code=item["type"]))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound, Refused
+from domain.words import Stage
+from store.tables.ips import Ip
 from store.tables.senders import Campaign, Pool, Sender, SenderMatch
 
 
@@ -28,18 +33,38 @@ async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Po
                 field="overflow",
                 code="cycle",
             )
-        following = await session.get(Pool, step)
-        if following is None:
-            raise NotFound(
-                f"There is no pool {step!r} to overflow to.",
-                field="overflow",
-                code="unknown_pool",
-            )
-        step = following.overflow
+        step = (await _pool(session, step, "overflow")).overflow
     row = await session.get(Pool, name) or Pool(name=name)
     row.overflow = overflow
     session.add(row)
     await session.flush()
+    return row
+
+
+async def change_pool(session: AsyncSession, name: str, overflow: str | None) -> tuple[Pool, str | None]:
+    """Change where a pool overflows to; answers the pool, and where it overflowed to before.
+
+    Raises:
+        NotFound: there is no such pool, or no such overflow pool.
+        Refused: pools would overflow in a circle.
+    """
+    before = (await _pool(session, name, "name")).overflow
+    return await put_pool(session, name, overflow), before
+
+
+async def _pool(session: AsyncSession, name: str, field: str) -> Pool:
+    """A pool; one that only IPs name so far is set up with this.
+
+    Raises:
+        NotFound: neither was it made, nor does an IP name it.
+    """
+    row = await session.get(Pool, name)
+    if row is None:
+        if (await session.exec(select(Ip.address).where(col(Ip.pool) == name).limit(1))).first() is None:
+            raise NotFound(f"There is no pool {name!r}; make it first.", field=field, code="unknown_pool")
+        row = Pool(name=name)
+        session.add(row)
+        await session.flush()
     return row
 
 
@@ -53,16 +78,11 @@ async def add_sender(session: AsyncSession, name: str, pool: str, matches: Seque
         NotFound: there is no such pool.
         Conflict: the sender uses another pool, or a match belongs to another sender.
     """
-    if await session.get(Pool, pool) is None:
-        raise NotFound(
-            f"There is no pool {pool!r}; make it first.",
-            field="pool",
-            code="unknown_pool",
-        )
+    await _pool(session, pool, "pool")
     row = await session.get(Sender, name)
     if row is not None and row.pool != pool:
         raise Conflict(
-            f"Sender {name!r} already uses pool {row.pool!r}.",
+            f"Sender {name!r} already uses pool {row.pool!r}; PATCH /v1/senders/{name} moves it.",
             field="name",
             code="duplicate",
         )
@@ -72,6 +92,39 @@ async def add_sender(session: AsyncSession, name: str, pool: str, matches: Seque
         await _set_matches(session, name, {one.strip().lower() for one in matches})
     await session.flush()
     return row
+
+
+@dataclass(frozen=True)
+class SenderState:
+    """A sender's pool and what tells its mail, as before or after a change."""
+
+    pool: str
+    matches: Sequence[str]
+
+
+async def change_sender(
+    session: AsyncSession, name: str, pool: str | None, matches: Sequence[str] | None
+) -> tuple[Sender, SenderState, SenderState]:
+    """Move a sender to another pool, or change how its mail is known; None leaves a part as it is.
+
+    Returns:
+        The sender, and its state before and after.
+
+    Raises:
+        NotFound: there is no such sender, or no such pool.
+        Conflict: a match belongs to another sender.
+    """
+    row = await session.get(Sender, name)
+    if row is None:
+        raise NotFound(f"There is no sender {name!r}.", field="name", code="unknown_sender")
+    before = SenderState(row.pool, await matches_of(session, name))
+    if pool is not None:
+        row.pool = (await _pool(session, pool, "pool")).name
+        session.add(row)
+    if matches is not None:
+        await _set_matches(session, name, {one.strip().lower() for one in matches})
+    await session.flush()
+    return row, before, SenderState(row.pool, await matches_of(session, name))
 
 
 async def _set_matches(session: AsyncSession, name: str, wanted: set[str]) -> None:
@@ -126,9 +179,36 @@ async def campaigns(session: AsyncSession) -> Sequence[Campaign]:
     return (await session.exec(select(Campaign).order_by(col(Campaign.name)))).all()
 
 
-async def pools(session: AsyncSession) -> Sequence[Pool]:
-    """Every pool by name."""
-    return (await session.exec(select(Pool).order_by(col(Pool.name)))).all()
+@dataclass(frozen=True)
+class PoolState:
+    """A pool with its IPs in service; ``created_at`` is None while only IPs name it."""
+
+    name: str
+    overflow: str | None
+    created_at: dt.datetime | None
+    ips: int
+
+
+async def pools(session: AsyncSession) -> list[PoolState]:
+    """Every pool by name, those that only IPs name as well."""
+    alive = select(Ip.pool, sa.func.count()).where(col(Ip.stage) != Stage.RETIRED).group_by(col(Ip.pool))
+    counts = dict((await session.exec(alive)).all())
+    made = {row.name: row for row in (await session.exec(select(Pool))).all()}
+    return [
+        PoolState(
+            name,
+            made[name].overflow if name in made else None,
+            made[name].created_at if name in made else None,
+            counts.get(name, 0),
+        )
+        for name in sorted({*made, *counts})
+    ]
+
+
+async def ips_of_pool(session: AsyncSession, name: str) -> int:
+    """How many IPs in service a pool has."""
+    query = select(sa.func.count()).where(col(Ip.pool) == name, col(Ip.stage) != Stage.RETIRED)
+    return (await session.exec(query)).one()
 
 
 async def senders(session: AsyncSession) -> Sequence[Sender]:

@@ -11,16 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api import audit
 from api.deps import AppSettings, Operator, Store, Viewer
-from api.routes.pools import Name
+from api.names import CampaignName, Name
 from domain.reach import reach
 from domain.routing import Scope, party_paused
 from store import gate, pauses, senders
 from store.tables.senders import Campaign, MailPause
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
-
-#: A campaign as its mail names it, so without `+` and in lower case.
-CampaignName = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 
 
 class CampaignIn(BaseModel):
@@ -136,7 +133,7 @@ async def add(body: CampaignIn, who: Operator, db: Store) -> CampaignOut:
     async with db.write() as session:
         row = await senders.add_campaign(session, body.name, body.sender)
         paused = await pauses.present(session)
-    await audit.record(db, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
+        await audit.write(session, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
     return _campaign(row, paused)
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import audit
 from api.deps import Operator, Store, Viewer
+from api.names import Match, Name
 from store import senders as repository
 
 router = APIRouter(prefix="/v1", tags=["pools"])
-
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-#: A login, an address or a domain, without spaces and control characters.
-Match = Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
 
 
 class PoolIn(BaseModel):
@@ -30,12 +26,22 @@ class PoolIn(BaseModel):
     reason: str = Field("", max_length=500)
 
 
+class PoolChange(BaseModel):
+    """Where a pool overflows to from now on; null is nowhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overflow: Name | None
+    reason: str = Field("", max_length=500)
+
+
 class PoolOut(BaseModel):
-    """A pool as it stands."""
+    """A pool as it stands; `created_at` is null while only IPs name it."""
 
     name: str
     overflow: str | None
-    created_at: dt.datetime
+    created_at: dt.datetime | None
+    ips: int = Field(description="IPs of it that are not retired.")
 
 
 class Pools(BaseModel):
@@ -58,6 +64,18 @@ class SenderIn(BaseModel):
     reason: str = Field("", max_length=500)
 
 
+class SenderChange(BaseModel):
+    """What is new of a sender; null, or left out, stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pool: Name | None = None
+    matches: list[Match] | None = Field(
+        None, max_length=500, description="Logins, addresses and domains of its mail, all of them."
+    )
+    reason: str = Field("", max_length=500)
+
+
 class SenderOut(BaseModel):
     """A sender as it stands."""
 
@@ -76,9 +94,9 @@ class Senders(BaseModel):
 
 @router.get("/pools")
 async def list_pools(who: Viewer, db: Store) -> Pools:
-    """Pools by name."""
+    """Pools by name, also those that only IPs name so far."""
     async with db.read() as session:
-        return Pools(items=[PoolOut(**row.model_dump()) for row in await repository.pools(session)])
+        return Pools(items=[PoolOut(**vars(one)) for one in await repository.pools(session)])
 
 
 @router.post("/pools", status_code=201)
@@ -86,8 +104,19 @@ async def put_pool(body: PoolIn, who: Operator, db: Store) -> PoolOut:
     """Make a pool, or change where it overflows to; the same again changes nothing."""
     async with db.write() as session:
         row = await repository.put_pool(session, body.name, body.overflow)
-    await audit.record(db, who, "pool.put", body.name, body.reason, None, {"overflow": body.overflow})
-    return PoolOut(**row.model_dump())
+        await audit.write(session, who, "pool.put", body.name, body.reason, None, {"overflow": body.overflow})
+        return PoolOut(**row.model_dump(), ips=await repository.ips_of_pool(session, body.name))
+
+
+@router.patch("/pools/{name}")
+async def change_pool(name: Name, body: PoolChange, who: Operator, db: Store) -> PoolOut:
+    """Change where a pool overflows to; the gates take it up within a second."""
+    async with db.write() as session:
+        row, before = await repository.change_pool(session, name, body.overflow)
+        if before != row.overflow:
+            was, now = {"overflow": before}, {"overflow": row.overflow}
+            await audit.write(session, who, "pool.change", name, body.reason, was, now)
+        return PoolOut(**row.model_dump(), ips=await repository.ips_of_pool(session, name))
 
 
 @router.get("/senders")
@@ -105,5 +134,17 @@ async def add_sender(body: SenderIn, who: Operator, db: Store) -> SenderOut:
     async with db.write() as session:
         row = await repository.add_sender(session, body.name, body.pool, body.matches)
         found = list(await repository.matches_of(session, body.name))
-    await audit.record(db, who, "sender.add", body.name, body.reason, None, {"pool": body.pool, "matches": found})
+        after = {"pool": body.pool, "matches": found}
+        await audit.write(session, who, "sender.add", body.name, body.reason, None, after)
     return SenderOut(**row.model_dump(), matches=found)
+
+
+@router.patch("/senders/{name}")
+async def change_sender(name: Name, body: SenderChange, who: Operator, db: Store) -> SenderOut:
+    """Move a sender to another pool, or change how its mail is known; the gates take it up within a second."""
+    async with db.write() as session:
+        row, before, after = await repository.change_sender(session, name, body.pool, body.matches)
+        if before != after:
+            was, now = dataclasses.asdict(before), dataclasses.asdict(after)
+            await audit.write(session, who, "sender.change", name, body.reason, was, now)
+    return SenderOut(**row.model_dump(), matches=list(after.matches))

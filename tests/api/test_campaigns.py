@@ -190,3 +190,61 @@ async def test_a_pause_says_beforehand_what_it_stops(client: httpx.AsyncClient) 
     assert (await client.get("/v1/campaigns/reach", params={"scope": "all"})).json()["kept"] == 1
     unknown = await client.get("/v1/campaigns/reach", params={"scope": "pool", "name": "none"})
     assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no pool 'none'.")
+
+
+async def test_a_sender_moves_to_another_pool_and_its_mail_follows(client: httpx.AsyncClient, db: Database) -> None:
+    other = "198.51.100.8"
+    async with db.write() as session:
+        session.add(Ip(address=other, pool="bulk", stage=Stage.WARMING))
+        now = int(time.time() * 1000)
+        await ledger.set_window(session, other, now - 3_600_000, now + 3_600_000, 50, {}, 0)
+    # Only the IP names this pool so far.
+    listed = {one["name"]: one for one in (await client.get("/v1/pools")).json()["items"]}
+    assert (listed["bulk"]["created_at"], listed["bulk"]["ips"]) == (None, 1)
+    change = {"pool": "bulk", "matches": ["acme.example", "SMTP-17"], "reason": "more room"}
+    moved = await client.patch("/v1/senders/acme", json=change)
+    assert (moved.status_code, moved.json()["pool"], moved.json()["matches"]) == (
+        200, "bulk", ["acme.example", "smtp-17"],
+    )  # fmt: skip
+    grants = (await client.post("/v1/gate/lease", json={"sender": "acme", "count": 1})).json()["grants"]
+    assert [one["ip"] for one in grants] == [other]
+    assert (await client.patch("/v1/senders/acme", json=change)).json() == moved.json()
+    async with db.read() as session:
+        page, _ = await accounts.audit_page(session, target="acme", before_id=None, limit=1)
+    assert (page[0].what, page[0].why) == ("sender.change", "more room")
+    assert page[0].before == {"pool": "main", "matches": ["acme.example", "app@acme.example"]}
+    only = await client.patch("/v1/senders/acme", json={"matches": []})
+    assert (only.json()["pool"], only.json()["matches"]) == ("bulk", [])
+
+
+async def test_where_a_pool_overflows_to_is_changed_and_never_in_a_circle(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/pools", json={"name": "spare", "overflow": "main"})
+    circle = await client.patch("/v1/pools/main", json={"overflow": "spare"})
+    assert (circle.status_code, circle.json()["errors"][0]["field"]) == (422, "overflow")
+    assert "circle" in circle.json()["detail"]
+    freed = await client.patch("/v1/pools/spare", json={"overflow": None, "reason": "kept apart"})
+    assert freed.json()["overflow"] is None
+    assert (await client.patch("/v1/pools/main", json={"overflow": "spare"})).json()["overflow"] == "spare"
+    assert (await client.patch("/v1/pools/main", json={})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field", "says"),
+    [
+        ("senders/none", {"pool": "main"}, 404, "name", "no sender 'none'"),
+        ("senders/acme", {"pool": "none"}, 404, "pool", "no pool 'none'"),
+        ("senders/acme", {"matches": ["a b"]}, 422, "matches.0", "without spaces"),
+        ("senders/acme", {"weight": 3}, 422, "weight", "no field of this name"),
+        ("pools/none", {"overflow": None}, 404, "name", "no pool 'none'"),
+        ("pools/main", {"overflow": "none"}, 404, "overflow", "no pool 'none'"),
+        ("pools/main", {"overflow": "two words"}, 422, "overflow", "Use letters, digits"),
+    ],
+)
+async def test_a_wrong_change_names_its_field_and_changes_nothing(
+    client: httpx.AsyncClient, path: str, body: dict[str, object], status: int, field: str, says: str
+) -> None:
+    before = [(await client.get(f"/v1/{one}")).json() for one in ("senders", "pools")]
+    answer = await client.patch(f"/v1/{path}", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field)
+    assert says in answer.json()["detail"]
+    assert [(await client.get(f"/v1/{one}")).json() for one in ("senders", "pools")] == before
