@@ -146,6 +146,18 @@ class Stage:
         self.api.until(path, lambda one: one["status"] == "failed", 60)
         return str(order["id"])
 
+    def sending(self) -> None:
+        """Pools, senders and campaigns, one of them paused; and a pool that nobody gave an IP."""
+        for path, body in (
+            ("pools", {"name": "bulk", "overflow": "default"}),
+            ("senders", {"name": "acme", "pool": "default", "matches": ["acme.test", "news@acme.test", "smtp-17"]}),
+            ("senders", {"name": "bank", "pool": "bulk", "matches": ["bank.test"]}),
+            ("campaigns", {"name": "spring-news", "sender": "acme"}),
+            ("campaigns", {"name": "receipts", "sender": "bank"}),
+            ("campaigns/pause", {"scope": {"campaign": "spring-news"}, "reason": "the unsubscribe link is broken"}),
+        ):
+            self.api.post(f"/v1/{path}", body)
+
     def quoted(self) -> str:
         """An order that waits for its payment."""
         return str(tour.order(self.api, self.settings, "news.test", "mta8.news.test", "quoted")["id"])
@@ -194,6 +206,7 @@ def full(camera: Camera, stage: Stage) -> None:
     """A fleet in different stages, and one order at each end."""
     stage.seed()
     stage.quoted()
+    stage.sending()
     warming = "198.51.100.12"
     stage.warm(warming, 6)
     camera.all_pages(warming)
@@ -205,6 +218,14 @@ def full(camera: Camera, stage: Stage) -> None:
     camera.shoot("dns-configuration-verified", f"/dns-configuration?ip={order['ips'][0]}")
     camera.shoot("dns-management-portal-verified", f"/dns-management-portal?ip={order['ips'][0]}")
     camera.shoot("one-order-quoted", f"/payment-gateway?order={stage.quoted()}")
+    for view in ("Senders", "Pools"):
+        page = camera.open("/campaigns")
+        page.get_by_role("radio", name=view, exact=True).click()
+        page.get_by_role("button", name="Edit", exact=True).first.click()
+        page.get_by_role("button", name="Not now", exact=True).wait_for()
+        page.get_by_text(f"New {view[:-1].lower()}", exact=True).click()
+        camera.take(page, f"campaigns-{view.lower()}")
+        page.close()
 
 
 def trouble(camera: Camera, stage: Stage) -> None:
@@ -236,6 +257,20 @@ def trouble(camera: Camera, stage: Stage) -> None:
     page.get_by_role("button", name="Complete early", exact=True).click()
     page.get_by_text("Complete the warm-up early?").wait_for()
     camera.take(page, "warmup-dashboard-question")
+    page.close()
+    page = camera.open("/reputation-dashboard?ip=198.51.100.30")
+    page.get_by_role("button", name="Pause All Campaigns").click()
+    page.get_by_label("Type PAUSE to confirm").wait_for()
+    camera.take(page, "pause-all-campaigns-question")
+    page.close()
+    for scope in ({"pool": "default"}, {"all": True}):
+        stage.api.post("/v1/campaigns/pause", {"scope": scope, "reason": "a login was stolen; see ticket 4711"})
+    camera.shoot("paused-campaigns", "/campaigns")
+    camera.shoot("paused-one-ip", "/?ip=198.51.100.66")
+    page = camera.open("/warmup-dashboard?ip=198.51.100.30")
+    page.get_by_role("button", name="Resume All Campaigns").click()
+    page.get_by_label("Reason", exact=True).wait_for()
+    camera.take(page, "paused-question")
     page.close()
 
 

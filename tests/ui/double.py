@@ -53,6 +53,8 @@ class State:
         self.down = False
         self.campaigns: list[dict[str, Any]] = []
         self.pauses: list[dict[str, Any]] = []
+        self.pools: list[dict[str, Any]] = [{"name": "default", "ips": 1}, {"name": "bulk", "ips": 0}]
+        self.senders: list[dict[str, Any]] = [{"name": "acme", "pool": "default", "matches": ["acme.example"]}]
         self.tokens: list[dict[str, Any]] = [
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
         ]
@@ -215,7 +217,18 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "me"):
                 self._answer(200, {"name": "first operator", "role": state.role})
             case ("GET", "pools"):
-                self._answer(200, {"items": [{"name": "default"}, {"name": "bulk"}], "next": None})
+                self._answer(200, {"items": state.pools, "next": None})
+            case ("POST", "pools"):
+                state.pools.append(body | {"ips": 0})
+                self._answer(201, state.pools[-1])
+            case ("PATCH", "pools" | "senders" as kind, name):
+                held = state.pools if kind == "pools" else state.senders
+                one = next(one for one in held if one["name"] == name)
+                one |= body
+                self._answer(200, one)
+            case ("POST", "senders"):
+                state.senders.append(dict(body))
+                self._answer(201, state.senders[-1])
             case ("GET", "metrics"):
                 rates = {"delivery": 0.98, "bounce": 0.0101, "block": 0.0, "deferral": 0.02, "complaint": None}
                 counts = {"attempted": 1234, "delivered": 1209, "bounced": 12, "blocked": 0, "deferred": 25}
@@ -240,7 +253,7 @@ class Double(BaseHTTPRequestHandler):
                 asked = [address for address in [query["ip"]] if address in state.warmups]
                 self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
             case ("GET", "senders"):
-                self._answer(200, {"items": [{"name": "acme", "pool": "default"}], "next": None})
+                self._answer(200, {"items": state.senders, "next": None})
             case ("GET", "campaigns", "pauses"):
                 self._answer(200, {"items": state.pauses, "next": None})
             case ("GET", "campaigns", "reach"):

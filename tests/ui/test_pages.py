@@ -321,10 +321,15 @@ def test_a_campaign_is_made_paused_and_resumed(page: Open, state: State) -> None
     app.text_input(key="campaign_pause_reason").input("wrong list")
     app = button(app, "Pause now")
     assert state.asked[-1][2] == {"scope": {"campaign": "spring"}, "reason": "wrong list"}
-    assert "! Paused] wrong list" in said(app)
+    assert "! Paused] by first operator: wrong list" in said(app)
     app = button(app, "Resume")
-    app.text_input(key="campaign_resume_reason").input("list mended")
-    assert "✓ Active" in said(button(app, "Resume now"))
+    app.text_input(key="resume_mail_reason").input("list mended")
+    app = button(app, "Resume campaign spring now")
+    assert state.asked[-1][1:3] == (
+        "/v1/campaigns/resume",
+        {"scope": {"campaign": "spring"}, "reason": "list mended"},
+    )
+    assert "✓ Active" in said(app)
 
 
 def test_optional_dns_records_go_with_the_order_and_are_changed_later(page: Open, state: State) -> None:

@@ -28,7 +28,7 @@ def test_all_mail_is_paused_and_resumed_from_every_page(page: Open, state: State
     state.add_ip("warming")
     state.add_warmup()
     app = button(page(file), "Pause All Campaigns")
-    assert "**0** campaigns, **1** sender and **1** IP" in said(app)
+    assert "This stops **1** sender and **1** IP, and all other mail" in said(app)
     app = button(filled(app), "Pause all campaigns now")
     assert state.asked[-1][:3] == (*PAUSE, {"scope": {"all": True}, "reason": "stolen login"})
     assert "by first operator: stolen login · since" in said(app)

@@ -59,6 +59,12 @@ class Pager:
         self._cursors.append(following)
 
 
+def part(items: list[dict[str, Any]], pager: Pager, size: int = 25) -> tuple[list[dict[str, Any]], str | None]:
+    """The page of a list that came as a whole, and the cursor of the next page."""
+    start = int(pager.cursor or 0)
+    return items[start : start + size], str(start + size) if start + size < len(items) else None
+
+
 def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int | None) -> Callable[[], str]:
     """A function that reads a whole list, page by page, and gives it as CSV.
 

@@ -92,12 +92,16 @@ def counted(number: int, noun: str) -> str:
     return f"**{words.number(number)}** {noun}{'' if number == 1 else 's'}"
 
 
-def reach(api: Api, scope: str, name: str) -> str:
-    """What a pause stops or its end lets go, in numbers: ``3 campaigns of 2 senders and 5 IPs``."""
-    found = api.get("/v1/campaigns/reach", scope=scope, name=name)
-    senders = counted(int(found.get("senders") or 0), "sender")
-    campaigns = counted(int(found.get("campaigns") or 0), "campaign")
-    return f"{campaigns}, {senders} and {counted(int(found.get('ips') or 0), 'IP')}"
+def reach(found: dict[str, Any]) -> str:
+    """What a pause stops or its end lets go, in numbers: ``3 campaigns, 2 senders and 5 IPs``."""
+    parts = [
+        counted(int(found[name]), noun)
+        for name, noun in (("campaigns", "campaign"), ("senders", "sender"), ("ips", "IP"))
+        if found.get(name)
+    ]
+    if not parts:
+        return "nothing that sends now"
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
 def _subject(api: Api) -> tuple[str, str]:
@@ -125,7 +129,7 @@ def _consequence(api: Api, scope: str, name: str) -> str:
     """What happens, in words and numbers."""
     if scope != "all" and not name:
         return ""
-    stops = reach(api, scope, name)
+    stops = reach(api.get("/v1/campaigns/reach", scope=scope, name=name))
     if scope == "all":
         return (
             f"This stops {stops}, and all other mail as well: at the gate, within a second. Mail waits in your mail "
@@ -205,9 +209,12 @@ def _resume(api: Api, scope: str, name: str) -> None:
     everything_ = scope == "all"
     what = "All Campaigns" if everything_ else named({scope: name})
     with asking.question(f"Resume {what}?"):
+        found = api.get("/v1/campaigns/reach", scope=scope, name=name)
+        kept = int(found.get("kept") or 0)
+        stays = "stays" if kept == 1 else "stay"
         st.markdown(
-            f"{reach(api, scope, name)} may send again, up to today's caps of the IPs; what waited in your mail "
-            "systems is tried again. What is paused by itself stays paused."
+            f"This lets {reach(found)} go on, up to today's caps of the IPs. What waited in your mail systems is tried "
+            "again." + (f" {counted(kept, 'campaign')} {stays} stopped for another reason." if kept else "")
         )
         reason = asking.reason("resume_mail", f"Resume {what} now")
         if reason is None:

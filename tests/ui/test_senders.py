@@ -1,0 +1,147 @@
+"""Senders, pools and campaigns, made and changed on the page Campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.double import State
+from tests.ui.test_pages import button, labelled, said
+from ui.pieces import places
+
+Open = Callable[..., AppTest]
+
+
+def shown(page: Open, view: str) -> AppTest:
+    """The page Campaigns with one of its lists."""
+    app = page(places.CAMPAIGNS)
+    return next(one for one in app.button_group if one.label == "Show").set_value(view).run()
+
+
+def test_a_sender_is_made_with_what_tells_its_mail(page: Open, state: State) -> None:
+    app = button(shown(page, "Senders"), "Make sender")
+    assert "✕ Enter a name." in said(app)
+    assert state.asked == []
+    app.text_input(key="sender_name").input("bank")
+    app.selectbox(key="sender_pool").select("bulk")
+    app.text_area(key="sender_matches").input("bank.example, smtp-17\n\n app@bank.example ")
+    app = button(app, "Make sender")
+    matches = ["bank.example", "smtp-17", "app@bank.example"]
+    assert state.asked[0][1:3] == ("/v1/senders", {"name": "bank", "pool": "bulk", "matches": matches})
+    assert "Sender bank is made; its mail leaves by pool bulk." in said(app)
+    assert "bank.example, smtp-17, app@bank.example" in said(app)
+    assert app.text_input(key="sender_name").value == ""
+
+
+def test_a_sender_is_changed_and_wants_a_reason(page: Open, state: State) -> None:
+    app = button(shown(page, "Senders"), "Edit")
+    assert app.text_area(key="sender_change_matches:acme").value == "acme.example"
+    app.selectbox(key="sender_change_pool:acme").select("bulk")
+    app = button(app, "Save sender")
+    assert "✕ Give a reason" in said(app)
+    assert state.asked == []
+    app.text_input(key="sender_change_reason").input("more room")
+    app = button(app, "Save sender")
+    body = {"pool": "bulk", "matches": ["acme.example"], "reason": "more room"}
+    assert state.asked[0][:3] == ("PATCH", "/v1/senders/acme", body)
+    assert "Sender acme is saved" in said(app)
+
+
+def test_a_refused_line_is_named_and_what_was_typed_stays(page: Open, state: State) -> None:
+    state.refuse["POST", "/v1/senders"] = (
+        422,
+        {"title": "Not accepted", "detail": "x", "errors": [{"field": "matches.1", "message": "no spaces"}]},
+    )
+    app = shown(page, "Senders")
+    app.text_input(key="sender_name").input("bank")
+    app.text_area(key="sender_matches").input("bank.example\ntwo words")
+    app = button(app, "Make sender")
+    assert "✕ Line 2 “two words”: no spaces" in said(app)
+    assert app.text_area(key="sender_matches").value == "bank.example\ntwo words"
+
+
+@pytest.mark.parametrize(("view", "form", "taken"), [("Senders", "sender", "acme"), ("Pools", "pool", "bulk")])
+def test_making_what_is_there_already_changes_nothing(
+    page: Open, state: State, view: str, form: str, taken: str
+) -> None:
+    app = shown(page, view)
+    app.text_input(key=f"{form}_name").input(taken)
+    app = button(app, f"Make {form}")
+    assert f"✕ {taken} is there already; press Edit." in said(app)
+    assert state.asked == []
+
+
+def test_a_pool_is_made_and_its_overflow_changed(page: Open, state: State) -> None:
+    app = shown(page, "Pools")
+    assert "△ No IP" in said(app)
+    assert "1 sender" in said(app)
+    app.text_input(key="pool_name").input("spare")
+    app.selectbox(key="pool_overflow").select("bulk")
+    app = button(app, "Make pool")
+    assert state.asked[0][1:3] == ("/v1/pools", {"name": "spare", "overflow": "bulk"})
+    assert "overflows to bulk" in said(app)
+    app = button(app, "Edit")
+    app.selectbox(key="pool_change_overflow:default").select("spare")
+    app.text_input(key="pool_change_reason").input("peak")
+    app = button(app, "Save pool")
+    assert state.asked[1][:3] == ("PATCH", "/v1/pools/default", {"overflow": "spare", "reason": "peak"})
+    assert "Pool default overflows to spare." in said(app)
+
+
+def test_a_circle_of_pools_is_said_at_its_field(page: Open, state: State) -> None:
+    said_ = "Pools would overflow in a circle: bulk -> default -> bulk."
+    state.refuse["PATCH", "/v1/pools/default"] = (
+        422,
+        {"title": "Not accepted", "detail": said_, "errors": [{"field": "overflow", "message": said_}]},
+    )
+    app = button(shown(page, "Pools"), "Edit")
+    app.text_input(key="pool_change_reason").input("peak")
+    app = button(app, "Save pool")
+    assert "✕ Pools would overflow in a circle" in said(app)
+
+
+def test_an_empty_installation_is_led_from_pool_to_sender_to_campaign(page: Open, state: State) -> None:
+    state.pools, state.senders = [], []
+    assert "There is none yet; make the first one below" in said(shown(page, "Pools"))
+    assert "Make a pool first" in labelled(shown(page, "Senders"), "Make sender").help
+    assert "Make a sender first" in labelled(page(places.CAMPAIGNS), "Make campaign").help
+
+
+@pytest.mark.parametrize(("view", "label"), [("Senders", "Make sender"), ("Senders", "Edit"), ("Pools", "Make pool"),
+                                             ("Pools", "Edit"), ("Campaigns", "Make campaign")])  # fmt: skip
+def test_a_viewer_changes_nothing_here(page: Open, state: State, view: str, label: str) -> None:
+    state.role = "viewer"
+    pressed = labelled(shown(page, view), label)
+    assert pressed.disabled
+    assert "this needs the role operator" in pressed.help
+
+
+def test_a_campaign_that_something_above_it_stops_says_so_and_offers_no_resume(page: Open, state: State) -> None:
+    state.campaigns = [
+        {"name": "spring", "sender": "acme", "paused": True, "reason": "sender acme is paused: wrong list",
+         "created_at": "2026-03-01T00:00:00Z"}
+    ]  # fmt: skip
+    state.pauses = [{"scope": {"sender": "acme"}, "reason": "wrong list", "since": "2026-03-01T00:00:00Z"}]
+    app = page(places.CAMPAIGNS)
+    assert "! Stopped], because sender acme is paused: wrong list" in said(app)
+    assert "‖ Sender acme**] by an operator: wrong list" in said(app)
+    app = button(app, "Resume")  # the sender's
+    app.text_input(key="resume_mail_reason").input("list mended")
+    button(app, "Resume sender acme now")
+    assert state.asked[-1][2]["scope"] == {"sender": "acme"}
+
+
+@pytest.mark.parametrize("view", ["Campaigns", "Senders", "Pools"])
+def test_every_list_is_exported_and_searched(page: Open, state: State, view: str) -> None:
+    for number in range(30):
+        state.campaigns.append({"name": f"c{number:02}", "sender": "acme", "created_at": "2026-03-01T00:00:00Z"})
+        state.senders.append({"name": f"c{number:02}", "pool": "default", "matches": []})
+        state.pools.append({"name": f"c{number:02}", "ips": 1})
+    app = shown(page, view)
+    assert "Export CSV" in [getattr(one, "label", "") for one in app.get("download_button")]
+    assert "**c29**" not in said(app)
+    assert "**c29**" in said(button(app, "Next"))
+    searched = next(one for one in app.text_input if one.label == "Search").input("c07").run()
+    assert [one.value for one in searched.markdown if str(one.value).startswith("**c")] == ["**c07**"]
