@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from datetime import timedelta
 
 import structlog
@@ -53,6 +54,8 @@ RUNNER = SandboxedWorkflowRunner(
 
 #: The SDK would hold a sign of life back for four fifths of its time-out, which leaves a busy machine little room.
 AT_MOST_HELD_BACK = timedelta(seconds=2)
+#: How long a server may take to come up beside the worker.
+SERVER_SECONDS = 30.0
 
 
 def build(client: Client, context: Context) -> list[Worker]:
@@ -81,21 +84,43 @@ def build(client: Client, context: Context) -> list[Worker]:
     return [main, vendors]
 
 
+async def connected(settings: configuration.Settings) -> Client:
+    """The client; a server that starts at the same time is waited for.
+
+    Raises:
+        RuntimeError: Temporal cannot be reached.
+    """
+    deadline = time.monotonic() + SERVER_SECONDS
+    while True:
+        try:
+            return await connect(settings)
+        except RuntimeError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("temporal does not answer", reason=str(error).splitlines()[0])
+            await asyncio.sleep(0.5)
+
+
 async def main() -> None:
     """Run until SIGTERM or SIGINT, then let running activities finish."""
     settings = configuration.load()
     logs.configure(settings)
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
     context = Context(settings, db, Secrets(db, keyring(settings)))
-    client = await connect(settings)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    waiting = asyncio.create_task(stop.wait())
+    reaching = asyncio.create_task(connected(settings))
+    await asyncio.wait([reaching, waiting], return_when=asyncio.FIRST_COMPLETED)
+    if not reaching.done():  # told to stop before there was a server
+        await db.close()
+        return
+    client = await reaching
     await ensure_schedules(client, settings)
     workers = build(client, context)
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("worker runs", queues=[worker.task_queue for worker in workers])
-    waiting = asyncio.create_task(stop.wait())
     # A worker that failed ends the process: a supervisor restarts it, a silent half would not be seen.
     await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*(worker.shutdown() for worker in workers))

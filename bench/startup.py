@@ -45,8 +45,10 @@ def _environment(var: Path) -> dict[str, str]:
         "GATE_SOCKETMAP", "GATE_HTTP", "REPORTS",
     )  # fmt: skip
     ports = {f"WARMPATH_{name}_PORT": str(port) for name, port in zip(names, free, strict=False)}
+    # As the Makefile does: without compiled packages a start measures Python's compiler.
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **outside,
         **ports,
         "WARMPATH_SANDBOX_DNS_PORT": str(_five_in_a_row()),
         "WARMPATH_VAR_DIR": str(var),

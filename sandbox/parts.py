@@ -7,16 +7,14 @@ import contextlib
 import sys
 import urllib.request
 from pathlib import Path
-
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
-from temporalio.service import RPCError
+from typing import TYPE_CHECKING
 
 from sandbox.environment import Ports
 from sandbox.process import Part, Probe
 from settings import Settings
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
 
 HOST = "127.0.0.1"
 SEARCH_ATTRIBUTES = ("IpAddress", "Stage", "Pool", "Sender")
@@ -55,6 +53,13 @@ def polls(settings: Settings, address: str) -> Probe:
     held: list[Client] = []
 
     async def probe() -> bool:
+        # Half a second of imports, which the parts need not wait for: they are at work by now.
+        from temporalio.api.enums.v1 import TaskQueueType
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+        from temporalio.client import Client
+        from temporalio.service import RPCError
+
         try:
             if not held:
                 held.append(await Client.connect(address, namespace=settings.temporal_namespace))
@@ -125,7 +130,7 @@ def neighbours(ports: Ports, var: Path) -> list[Part]:
 
 
 def product(ports: Ports, settings: Settings) -> list[Part]:
-    """Warmpath itself; needs the neighbours and a migrated database."""
+    """Warmpath itself; needs a migrated database, and waits for the neighbours."""
     console = (
         *_module("streamlit", "run", "ui/shell/app.py", "--server.headless", "true", "--server.address", HOST),
         *("--server.port", str(ports.console), "--browser.gatherUsageStats", "false"),
@@ -172,6 +177,6 @@ def product(ports: Ports, settings: Settings) -> list[Part]:
 
 
 def senders(ports: Ports) -> list[Part]:
-    """Mail that flows through the leases; needs the API."""
+    """Mail that flows through the leases; waits for the API."""
     where = f"http://{HOST}:{ports.senders} send what leases grant; trouble is switched there"
     return [Part("senders", _module("sandbox.senders"), listens(ports.senders), where)]

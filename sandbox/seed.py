@@ -23,6 +23,9 @@ FLEET = (
 )
 """Address, stage, host label, domain, pool."""
 
+SENDERS = (("news", "default", "news.test", ("weekly", "spring-offer")), ("receipts", "receipts", "receipts.test", ()))
+"""Sender, pool, domain of its mail, campaigns."""
+
 
 def seed(settings: Settings) -> list[str]:
     """Fill the sandbox; the answer lists what did not work, in words."""
@@ -44,6 +47,11 @@ def seed(settings: Settings) -> list[str]:
     ]
     if rows:
         api.post("/v1/ips/import", rows, "seed-import")
+    for sender, pool, domain, campaigns in SENDERS:
+        api.post("/v1/pools", {"name": pool}, f"seed-pool-{pool}")
+        api.post("/v1/senders", {"name": sender, "pool": pool, "matches": [domain]}, f"seed-sender-{sender}")
+        for campaign in campaigns:
+            api.post("/v1/campaigns", {"name": campaign, "sender": sender}, f"seed-campaign-{campaign}")
     domain = zones.AUTOMATIC_DOMAINS[3]
     try:
         order = tour.order(api, settings, domain, f"mta1.{domain}", "seed-order")

@@ -18,13 +18,14 @@ from pydantic import ValidationError
 from rich.console import Console, Group
 from rich.live import Live
 
-from sandbox import parts, preflight
+from sandbox import migrated, parts, preflight
 from sandbox.board import board
 from sandbox.environment import Ports, prepare
 from sandbox.process import DoesNotStart, Part, Process, State, die_with
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+MIGRATED = Path("sandbox") / "migrated"
 START_SECONDS = 90.0
 """A part that is not ready by then does not start; a cold disk and two busy cores are in it."""
 
@@ -89,11 +90,14 @@ class Supervisor:
 
     async def _rise(self) -> None:
         neighbours, product, senders = self._waves
-        migrated = asyncio.create_task(self._once("db", "upgrade"))
-        await asyncio.gather(self._start(neighbours), migrated)
-        await self._bootstrap_token()
-        await self._start(product)
-        await self._start(senders)
+        if self._is_migrated():
+            # The parts wait for each other by themselves: in turns, two cores would be idle half of the time.
+            await self._bootstrap_token()
+            await self._start([*neighbours, *product, *senders])
+        else:
+            await asyncio.gather(self._start(neighbours), self._migrate())
+            await self._bootstrap_token()
+            await self._start([*product, *senders])
         took = time.monotonic() - self._began
         self._headline = f"Warmpath is up ({took:.1f} s)."
         self._refresh()
@@ -136,6 +140,20 @@ class Supervisor:
             said = text.splitlines()[-1] if text else f"exit code {child.returncode}"
             raise DoesNotStart(said)
         return text
+
+    @property
+    def _database(self) -> Path | None:
+        """The SQLite file of this sandbox; None for a database that others may change."""
+        file = self._var / "warmpath.sqlite"
+        return file if self._environment["WARMPATH_DATABASE_URL"] == f"sqlite:///{file}" else None
+
+    def _is_migrated(self) -> bool:
+        return self._database is not None and migrated.is_done(self._var / MIGRATED, self._database)
+
+    async def _migrate(self) -> None:
+        await self._once("db", "upgrade")
+        if self._database is not None:
+            migrated.done(self._var / MIGRATED, self._database)
 
     async def _bootstrap_token(self) -> None:
         if not (self._var / "operator.token").exists():

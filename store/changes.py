@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-import psycopg
 import sqlalchemy as sa
 
 from store.database import Database
@@ -42,6 +41,8 @@ async def _look(db: Database) -> AsyncGenerator[None, None]:
 
 
 async def _listen(url: str) -> AsyncGenerator[None, None]:
+    import psycopg  # a tenth of a second that an installation on SQLite need not wait for
+
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(ANSWER_SECONDS):
         connection = await psycopg.AsyncConnection.connect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,7 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +25,10 @@ PARTS = {
 }
 SECONDS = 120.0
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+LISTS = ("ips", "orders", "reputation", "metrics", "pools", "senders", "campaigns", "audit")
+"""What the pages of the console list."""
+
+pytestmark = [pytest.mark.timeout(400)]
 
 
 def free_ports(count: int) -> list[int]:
@@ -98,25 +104,53 @@ def left_behind(var: str) -> list[str]:
     return found
 
 
-def test_it_comes_up_stops_clean_and_goes_on(surroundings: dict[str, str], tmp_path: Path) -> None:
+def asked(surroundings: dict[str, str], path: str) -> Any:
+    token = (Path(surroundings["WARMPATH_VAR_DIR"]) / "operator.token").read_text().strip()
+    url = f"http://127.0.0.1:{surroundings['WARMPATH_API_PORT']}/v1/{path}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def filled(surroundings: dict[str, str]) -> None:
+    """No page of the console has nothing to show."""
+    end = time.monotonic() + SECONDS
+    while empty := [one for one in LISTS if not asked(surroundings, one)["items"]]:
+        assert time.monotonic() < end, f"nothing to show: {empty}"
+        time.sleep(0.2)
+
+
+def test_it_comes_up_with_a_fleet_stops_clean_and_goes_on(surroundings: dict[str, str], tmp_path: Path) -> None:
     var = Path(surroundings["WARMPATH_VAR_DIR"])
-    tokens = []
+    stood: list[tuple[str, set[str], set[str]]] = []
     for turn, ending in enumerate((signal.SIGINT, signal.SIGTERM)):
         log = tmp_path / f"{turn}.log"
         process = start(surroundings, log)
         try:
             board = wait_for("Warmpath is up", log, process)
             assert all(re.search(rf"^{part}\s+running", board, re.MULTILINE) for part in PARTS), board
-            tokens.append((var / "operator.token").read_text())
+            links = set(re.findall(r"http://127\.0\.0\.1:\d+(?:/docs)?", board))
+            pages = {f"http://127.0.0.1:{surroundings[f'WARMPATH_{one}_PORT']}" for one in ("CONSOLE", "TEMPORAL_UI")}
+            assert links >= pages, board
+            for link in pages:
+                assert urllib.request.urlopen(link, timeout=10).status == 200
+            if turn == 0:
+                wait_for("with a small fleet", log, process)
+                filled(surroundings)
+            addresses = {one["address"] for one in asked(surroundings, "ips")["items"]}
+            orders = {one["id"] for one in asked(surroundings, "orders")["items"]}
+            stood.append(((var / "operator.token").read_text(), addresses, orders))
             process.send_signal(ending)
             assert process.wait(timeout=90) == 0, log.read_text()
         finally:
             process.kill()
             process.wait()
         assert left_behind(str(var)) == []
-    assert tokens[0] == tokens[1]
+    assert stood[0] == stood[1]
+    assert len(stood[0][1]) == 6
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_nothing(surroundings: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "up.log"
     process = start(surroundings, log)
