@@ -80,6 +80,7 @@ class Leases:
             alike.setdefault((one.ip, one.pool, one.sender, one.campaign, one.provider), []).append(place)
         answers: dict[int, leases.Lease | Exception] = {}
         async with self._db.write() as session:
+            await leases.one_at_a_time(session)
             for places in alike.values():
                 one = questions[places[0]]
                 try:

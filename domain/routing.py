@@ -1,6 +1,7 @@
 """Which IPs may send whose mail, in which order, and what stands in the way.
 
-Pure: a :class:`Routes` is one consistent reading of the store; the gate asks it for every mail.
+Pure: a :class:`Routes` is one consistent reading of the store. The one rule for every way to spend the ledger: both
+protocols of the gate and the leases over HTTP ask it.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 #: Characters of an address that a Postfix service name does not carry.
 _DASHES = str.maketrans(".:", "--")
+#: Reasons of single IPs in one answer, and its characters: an SMTP reply line has 512.
+REASONS, CHARACTERS = 3, 380
 
 
 def transport_name(address: str) -> str:
@@ -47,12 +50,16 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Whose mail it is. ``sender`` is None for mail known by the domain of an IP, or by nothing but a pool."""
+    """Whose mail it is. ``sender`` is None for mail known by the domain of an IP, or by nothing but a pool.
+
+    ``ip`` names the one IP that a lease asked for.
+    """
 
     sender: str | None = None
     domain: str | None = None
     pool: str | None = None
     campaign: str | None = None
+    ip: str | None = None
 
 
 def campaign_of(login: str, mail_from: str) -> str | None:
@@ -109,7 +116,16 @@ class Routes:
 
     @functools.cached_property
     def _by_domain(self) -> dict[str, list[Exit]]:
-        return _grouped((one.domain, one) for one in self.exits.values())
+        # An IP of a sender serves nobody else: mail of its domain is that sender's, or nobody's.
+        return _grouped((one.domain, one) for one in self.exits.values() if one.sender is None)
+
+    @functools.cached_property
+    def _senders_by_domain(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for one in self.exits.values():
+            if one.sender is not None and one.domain:
+                found.setdefault(one.domain, set()).add(one.sender)
+        return found
 
     @functools.cached_property
     def _by_pool(self) -> dict[str, list[Exit]]:
@@ -122,23 +138,39 @@ class Routes:
         for key in (login, plain(login), mail_from, plain(mail_from), domain):
             sender = self.matches.get(key) or (key if key in self.senders else None)
             if key and sender:
-                campaign = campaign_of(login, mail_from)
-                return Party(sender=sender, campaign=campaign if self.campaigns.get(campaign or "") == sender else None)
+                return self._of_sender(sender, login, mail_from)
         if domain in self._by_domain:
             return Party(domain=domain)
+        owners = self._senders_by_domain.get(domain, set())
+        if len(owners) == 1:
+            return self._of_sender(next(iter(owners)), login, mail_from)
         return Party(pool=self.default_pool) if self.default_pool else None
+
+    def _of_sender(self, sender: str, login: str, mail_from: str) -> Party:
+        campaign = campaign_of(login, mail_from)
+        return Party(sender=sender, campaign=campaign if self.campaigns.get(campaign or "") == sender else None)
 
     def stopped(self, party: Party) -> str:
         """Why nothing of this party may be sent; empty when it may."""
-        return party_paused(self.pauses, party.sender, party.campaign)
+        owner = self.exits.get(party.ip or "")
+        for scope, name in (
+            (Scope.ALL, ""),
+            # Whoever asks for a sender's own IP sends that sender's mail.
+            (Scope.SENDER, owner.sender if owner else party.sender),
+            (Scope.CAMPAIGN, party.campaign),
+        ):
+            if name is not None and (reason := self.pauses.get((scope, name))) is not None:
+                return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
+        return ""
 
     def closed(self, address: str) -> str:
         """Why nothing may leave by an IP; empty when it may."""
         found = self.exits.get(address)
         if found is None:
             return f"{address} is neither warming nor at full capacity"
-        if stopped := ip_paused(self.pauses, address, found.pool):
-            return stopped
+        for scope, name, said in ((Scope.IP, address, address), (Scope.POOL, found.pool, f"pool {found.pool}")):
+            if (reason := self.pauses.get((scope, name))) is not None:
+                return _paused(said, reason)
         if (reason := self.held.get(address)) is not None:
             return _paused(address, reason)
         return ""
@@ -150,6 +182,8 @@ class Routes:
         ones, as a group of their own. A circle of pools ends where it began.
         """
         found: list[tuple[str, ...]] = []
+        if party.ip is not None:
+            return ((party.ip,),)
         if party.sender is not None:
             own = self._by_sender.get(party.sender, [])
             first = self.senders.get(party.sender) or (own[0].pool if own else None)
@@ -160,34 +194,71 @@ class Routes:
         else:
             own, first = [], party.pool
         found.append(_addresses(own))
-        seen: set[str] = set()
-        step, spills = first, party.domain is not None
-        while step is not None and step not in seen:
-            seen.add(step)
-            shared = [one for one in self._by_pool.get(step, []) if one.sender is None and one not in own]
+        spills = party.domain is not None
+        for pool in spilling(self.overflow, first) if first is not None else ():
+            shared = [one for one in self._by_pool.get(pool, []) if one.sender is None and one not in own]
             if spills:
                 found.append(_addresses(one for one in shared if one.warm))
                 found.append(_addresses(one for one in shared if not one.warm))
             else:
                 found.append(_addresses(shared))
-            step, spills = self.overflow.get(step), True
+            spills = True
         return tuple(tier for tier in found if tier)
 
 
-def party_paused(pauses: Mapping[tuple[str, str], str], sender: str | None, campaign: str | None) -> str:
-    """Why a sender's or a campaign's mail may not go; empty when it may."""
-    for scope, name in ((Scope.ALL, ""), (Scope.SENDER, sender), (Scope.CAMPAIGN, campaign)):
-        if name is not None and (reason := pauses.get((scope, name))) is not None:
-            return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
-    return ""
+def spilling(overflow: Mapping[str, str | None], pool: str) -> tuple[str, ...]:
+    """A pool and those that take what it cannot, in their order; a circle ends where it began."""
+    found: dict[str, None] = {}
+    step: str | None = pool
+    while step is not None and step not in found:
+        found[step] = None
+        step = overflow.get(step)
+    return tuple(found)
 
 
-def ip_paused(pauses: Mapping[tuple[str, str], str], address: str, pool: str) -> str:
-    """Why an operator lets nothing leave by an IP; empty when he does."""
-    for scope, name, said in ((Scope.IP, address, address), (Scope.POOL, pool, f"pool {pool}")):
-        if (reason := pauses.get((scope, name))) is not None:
-            return _paused(said, reason)
-    return ""
+def circle(overflow: Mapping[str, str | None], pool: str, to: str | None) -> tuple[str, ...]:
+    """The circle that pools would run in if ``pool`` overflowed to ``to``, as a path; empty for none."""
+    path = (pool, *(spilling({**overflow, pool: None}, to) if to is not None else ()))
+    return path if pool in path[1:] else ()
+
+
+def ranked(tier: Iterable[str], shares: Mapping[str, float]) -> list[str]:
+    """The IPs of one group, the first to send first: the one with the largest part of its allowance left.
+
+    So all of a group reach their caps together, each at its own pace. Equals go by address.
+
+    Args:
+        shares: 0 to 1, see :class:`domain.allowance.Allowance`; an IP that is not named has all of it.
+    """
+    return sorted(tier, key=lambda one: (-shares.get(one, 1.0), one))
+
+
+def spread(count: int, rooms: Sequence[int]) -> list[int]:
+    """How many of ``count`` mails each IP of a group takes at once: an even part each, never more than its room.
+
+    What one cannot take falls to the others; where it does not come out even, the first ones take one more.
+    """
+    taken, left = [0] * len(rooms), count
+    while left > 0 and (able := [place for place, room in enumerate(rooms) if room > taken[place]]):
+        part, more = divmod(left, len(able))
+        for turn, place in enumerate(able):
+            got = min(part + (turn < more), rooms[place] - taken[place])
+            taken[place] += got
+            left -= got
+    return taken
+
+
+def refusal(party: Party, reasons: Iterable[str]) -> str:
+    """Why nothing more is granted, in one line.
+
+    Args:
+        reasons: of each IP that was tried, in the order of :meth:`Routes.tiers`.
+    """
+    said = list(dict.fromkeys(reasons))
+    if not said:
+        return f"no IP of {name_of(party)} is warming or at full capacity; start a warm-up or add one"
+    more = f"; and {len(said) - REASONS} more IPs" if len(said) > REASONS else ""
+    return "; ".join(said[:REASONS])[:CHARACTERS] + more
 
 
 def plain(address: str) -> str:
@@ -200,6 +271,8 @@ def name_of(party: Party) -> str:
     """A party as a reason names it."""
     if party.sender is not None:
         return f"sender {party.sender}"
+    if party.ip is not None:
+        return party.ip
     return f"domain {party.domain}" if party.domain is not None else f"pool {party.pool}"
 
 

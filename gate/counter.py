@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from domain.words import MailboxProvider
-from gate.desk import Allow, Defer, Desk, Line, Need
+from gate.desk import Allow, Defer, Desk, Line, Look, Need
 from gate.lessor import Lessor, StoreSilent
 from gate.providers import Providers
 
@@ -30,7 +30,7 @@ class Counter:
         if provider is None:
             return None
         answer = self.desk.decide(line, provider, instance, recipient)
-        return None if isinstance(answer, Need) else answer
+        return None if isinstance(answer, Need | Look) else answer
 
     async def ask(self, login: str, mail_from: str, recipient: str, instance: str) -> Allow | Defer:
         """The answer, in bounded time; without its store it is no."""
@@ -54,6 +54,9 @@ class Counter:
             if not isinstance(line, Line):
                 return line
             answer = self.desk.decide(line, provider, instance, recipient)
-            if not isinstance(answer, Need):
+            if isinstance(answer, Need):
+                await self._lessor.lease(answer)
+            elif isinstance(answer, Look):
+                await self._lessor.look(answer)
+            else:
                 return answer
-            await self._lessor.lease(answer)

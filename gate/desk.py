@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from domain.allowance import Allowance
 from domain.blocks import FIRST, PART, Block, next_pace, wanted
-from domain.routing import Exit, Party, Routes, name_of, transport_name
+from domain.routing import Exit, Party, Routes, ranked, refusal, transport_name
 from domain.words import MailboxProvider
 
 #: Seconds a refusal of the ledger is believed: another gate may give allowance back.
@@ -19,8 +20,6 @@ IDLE_SECONDS = 2.0
 FETCH_AHEAD = 16
 #: Known lines and remembered messages; the oldest half is forgotten past them.
 LINES, MESSAGES = 50_000, 200_000
-#: Reasons of single IPs in one answer, and its characters: an SMTP reply line has 512.
-REASONS, CHARACTERS = 3, 380
 
 Key = tuple[str, MailboxProvider]
 
@@ -45,6 +44,14 @@ class Need:
     """The answer takes a block that is not in memory."""
 
     exit: Exit
+    provider: MailboxProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The answer takes a choice between IPs, and what they have left is not known."""
+
+    addresses: tuple[str, ...]
     provider: MailboxProvider
 
 
@@ -92,7 +99,8 @@ class Desk:
         self._now_ms, self._monotonic = now_ms, monotonic
         self._refused: dict[Key, tuple[str, float]] = {}
         self._pace: dict[Key, int] = {}
-        self._room: dict[Key, tuple[int, float]] = {}
+        self._room: dict[Key, int] = {}
+        self._shares: dict[Key, tuple[float, int]] = {}
         self._closed: dict[str, str] = {}
         self._lines: dict[tuple[str, str], Line] = {}
         self._messages: dict[str, Message] = {}
@@ -107,6 +115,7 @@ class Desk:
         self._closed = {one: why for one in routes.exits if (why := routes.closed(one))}
         self._lines.clear()
         self._refused.clear()
+        self._shares.clear()
 
     def line(self, login: str, mail_from: str) -> Line | Defer:
         """What is known of a sender."""
@@ -138,7 +147,9 @@ class Desk:
 
     # Questions.
 
-    def decide(self, line: Line, provider: MailboxProvider, instance: str, recipient: str) -> Allow | Defer | Need:
+    def decide(
+        self, line: Line, provider: MailboxProvider, instance: str, recipient: str
+    ) -> Allow | Defer | Need | Look:
         """Grant one mail, say why not, or say what is missing."""
         if line.stopped:
             self.counts["paused"] += 1
@@ -179,12 +190,12 @@ class Desk:
 
     def _choose(
         self, tiers: tuple[tuple[str, ...], ...], provider: MailboxProvider, line: Line
-    ) -> Block | Need | Defer:
+    ) -> Block | Need | Look | Defer:
         """The block to spend: of the first group with any room, the IP with the largest part of its cap left."""
         now_ms, moment, reasons = self._now_ms(), self._monotonic(), []
         for tier in tiers:
-            best: Block | None = None
-            need, share = "", -1.0
+            held: dict[str, float] = {}
+            able: list[str] = []
             for address in tier:
                 if (closed := self._closed.get(address)) is not None:
                     reasons.append(closed)
@@ -192,30 +203,45 @@ class Desk:
                 key = (address, provider)
                 block = self.blocks.get(key)
                 if block is not None and block.left > 0 and now_ms < block.ends_ms:
-                    if best is None or block.share > best.share:
-                        best = block
+                    held[address] = block.share
                     continue
                 refused = self._refused.get(key)
                 if refused is not None and refused[1] > moment:
                     reasons.append(refused[0])
                     continue
-                known = self._room.get(key, (0, 1.0))[1]
-                if known > share:
-                    need, share = address, known
-            if best is not None:
-                return best
-            found = self.routes.exits.get(need) if need and self.routes else None
+                able.append(address)
+            if held:
+                return self.blocks[ranked(held, held)[0], provider]
+            found = self._first(able, provider, now_ms)
             if found is not None:
-                return Need(found, provider)
+                return found
         return self._deferred(line, reasons)
+
+    def _first(self, able: list[str], provider: MailboxProvider, now_ms: int) -> Need | Look | None:
+        """The IP of a group to lease from; none when it has none."""
+        shares: dict[str, float] = {}
+        if len(able) > 1:
+            # What was left yesterday, or before a cap was changed, says nothing about now.
+            known = {one: had for one in able if (had := self._shares.get((one, provider))) and now_ms < had[1]}
+            if len(known) < len(able):
+                return Look(tuple(able), provider)
+            shares = {one: share for one, (share, _) in known.items()}
+        exits = self.routes.exits if self.routes else {}
+        return next((Need(exits[one], provider) for one in ranked(able, shares) if one in exits), None)
+
+    def learn(self, look: Look, found: Mapping[str, tuple[Allowance, int]]) -> None:
+        """Take what the ledger says IPs have left, and until when that holds; of the others nothing is known."""
+        soon = self._now_ms() + int(REFUSED_SECONDS * 1000)
+        for address in look.addresses:
+            key = (address, look.provider)
+            had, until = found.get(address, (None, soon))
+            if had is not None:
+                self._room[key] = had.room
+            self._shares[key] = (had.share if had else 1.0, max(until, soon))
 
     def _deferred(self, line: Line, reasons: list[str]) -> Defer:
         self.counts["deferred"] += 1
-        said = list(dict.fromkeys(reasons))
-        if not said:
-            return Defer(f"no IP of {name_of(line.party)} is warming or at full capacity")
-        more = f"; and {len(said) - REASONS} more IPs" if len(said) > REASONS else ""
-        return Defer("; ".join(said[:REASONS])[:CHARACTERS] + more)
+        return Defer(refusal(line.party, reasons))
 
     def _allowed(self, address: str) -> Allow:
         found = self._allow.get(address)
@@ -243,13 +269,13 @@ class Desk:
             pace = next_pace(pace, used, self._monotonic() - block.taken_at, self._most)
             self._pace[key] = pace
         room = self._room.get(key)
-        return wanted(pace, room[0] if room else PART * FIRST, waiting, self._most)
+        return wanted(pace, PART * FIRST if room is None else room, waiting, self._most)
 
     def put(self, block: Block) -> Block | None:
         """Hold a leased block; answers the one it replaces when that has to be given back."""
         key = (block.address, block.provider)
         self._refused.pop(key, None)
-        self._room[key] = (block.room, block.share)
+        self._room[key], self._shares[key] = block.room, (block.share, block.ends_ms)
         old = self.blocks.get(key)
         self.counts["leased"] += block.size
         block.taken_at = block.seen_at = self._monotonic()
@@ -261,10 +287,10 @@ class Desk:
         self.blocks[key] = block
         return _taken_out(old) if old is not None and old.left > 0 else None
 
-    def refuse(self, key: Key, reason: str) -> None:
-        """The ledger granted nothing; believed for a moment."""
+    def refuse(self, key: Key, reason: str, until_ms: int) -> None:
+        """The ledger granted nothing; believed for a moment, and as what is left until ``until_ms``."""
         self._refused[key] = (reason, self._monotonic() + REFUSED_SECONDS)
-        self._room[key] = (0, 0.0)
+        self._room[key], self._shares[key] = 0, (0.0, until_ms)
 
     def unused(self, cut: set[str] | None = None) -> list[Block]:
         """Take out the blocks to give back: over, idle, of an IP that is closed or whose cap was cut."""

@@ -13,7 +13,7 @@ import structlog
 
 from domain.blocks import Block
 from domain.routing import Exit
-from gate.desk import Desk, Key, Need
+from gate.desk import Desk, Key, Look, Need
 from store import gate as repository
 from store.database import Database
 
@@ -48,6 +48,7 @@ class Lessor:
         self._db, self._desk, self._day_seconds = db, desk, day_seconds
         self._asks: dict[Key, Ask] = {}
         self._running: dict[Key, Ask] = {}
+        self._looks: dict[Look, asyncio.Task[str]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         # Counted here and not by the set: a task that saw nothing more to do is still in the set for a moment,
         # and an ask that came then would wait for ever.
@@ -79,6 +80,32 @@ class Lessor:
         await ask.done.wait()
         if ask.failed:
             raise StoreSilent(ask.failed)
+
+    async def look(self, look: Look) -> None:
+        """Return when the desk knows what these IPs have left; questions that need the same look together.
+
+        Raises:
+            StoreSilent: the store does not answer.
+        """
+        running = self._looks.get(look)
+        if running is None:
+            running = self._looks[look] = asyncio.create_task(self._read(look))
+            running.add_done_callback(lambda _: self._looks.pop(look, None))
+        if failed := await asyncio.shield(running):
+            raise StoreSilent(failed)
+
+    async def _read(self, look: Look) -> str:
+        if self._rests():
+            return self.silent
+        at_ms = int(time.time() * 1000)
+        try:
+            async with asyncio.timeout(STORE_SECONDS), self._db.read() as session:
+                found = await repository.allowances(session, look.addresses, look.provider, at_ms)
+        except Exception as error:  # noqa: BLE001 - whatever the driver says, nothing is known
+            self._silence(_said(error))
+            return self.silent
+        self._desk.learn(look, found)
+        return ""
 
     def _join(self, need: Need, waiting: int) -> Ask:
         key = (need.exit.address, need.provider)
@@ -118,18 +145,15 @@ class Lessor:
                     ask.done.set()
 
     async def _take(self, batch: dict[Key, Ask]) -> None:
-        if self.silent and time.monotonic() < self._rests_until:
-            # The rest is not prolonged: under load questions never pause, and the store would never be asked again.
+        if self._rests():
             self._answer(batch, self.silent)
             return
         try:
             async with asyncio.timeout(self._seconds):
                 taken = await self._book(batch)
-        except TimeoutError:
-            self._fail(batch, f"the store has not answered for {STORE_SECONDS:.0f} s")
-            return
         except Exception as error:  # noqa: BLE001 - whatever the driver says, nothing was granted to us
-            self._fail(batch, f"the store does not answer ({type(error).__name__})")
+            self._silence(_said(error))
+            self._answer(batch, self.silent)
             return
         if self.silent:
             log.info("gate.store_answers_again")
@@ -140,7 +164,7 @@ class Lessor:
                 if (old := self._desk.put(got)) is not None:
                     replaced.append(old)
             else:
-                self._desk.refuse(key, got.reason)
+                self._desk.refuse(key, got.reason, got.until_ms)
         if replaced:
             await self.give_back(replaced)
 
@@ -153,11 +177,14 @@ class Lessor:
                 taken[key] = await repository.take(session, batch[key].exit, key[1], count, at_ms, self._day_seconds)
         return taken
 
-    def _fail(self, batch: dict[Key, Ask], reason: str) -> None:
+    def _rests(self) -> bool:
+        """Whether the store is not asked now. A question in the rest does not prolong it: under load none would end."""
+        return bool(self.silent) and time.monotonic() < self._rests_until
+
+    def _silence(self, reason: str) -> None:
         if not self.silent:
             log.warning("gate.store_silent", reason=reason)
         self.silent, self._rests_until = reason, time.monotonic() + REST_SECONDS
-        self._answer(batch, reason)
 
     @staticmethod
     def _answer(batch: dict[Key, Ask], reason: str) -> None:
@@ -179,3 +206,9 @@ class Lessor:
             self._desk.counts["lost"] += count - returned
             if returned < count:
                 log.warning("gate.allowance_lost", mails=count - returned)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"the store has not answered for {STORE_SECONDS:.0f} s"
+    return f"the store does not answer ({type(error).__name__})"

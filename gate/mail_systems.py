@@ -56,7 +56,7 @@ class Follower:
             try:
                 async with contextlib.aclosing(changes.watch(self._db, self._settings.database_url)) as watched:
                     async for _ in watched:
-                        async with self._db.read() as session:
+                        async with self._db.snapshot() as session:
                             routes = await repository.routes(session, self._settings.gate_default_pool)
                         if routes != self._routes:
                             self._routes, self._changed_at = routes, time.time()

@@ -143,7 +143,7 @@ class Gate:
 
     async def _read(self) -> None:
         held = list(self.desk.blocks.values())
-        async with asyncio.timeout(READ_SECONDS), self._db.read() as session:
+        async with asyncio.timeout(READ_SECONDS), self._db.snapshot() as session:
             routes = await repository.routes(session, self._settings.gate_default_pool)
             outdated = await repository.outdated(session, held, int(time.time() * 1000))
         self.desk.install(routes)

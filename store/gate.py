@@ -2,85 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.allowance import Allowance
 from domain.blocks import Block
-from domain.routing import Exit, Routes
+from domain.routing import Exit, Party, Routes, spilling
 from domain.words import MailboxProvider, Stage
 from store import ledger
+from store.pauses import present
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
-from store.tables.senders import Campaign, MailPause, Pool, Sender, SenderMatch
+from store.tables.senders import Campaign, Pool, Sender, SenderMatch
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Nothing was taken; the reason in words."""
+    """Nothing was taken; the reason in words, and until when it may be believed."""
 
     reason: str
+    until_ms: int
 
 
 async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
-    """Inventory, assignments and pauses, as one transaction sees them."""
-    # Columns and not objects: a large fleet is read at every change.
-    ips = await (await session.connection()).execute(
-        sa.select(
-            col(Ip.address), col(Ip.pool), col(Ip.sender), col(Ip.domain), col(Ip.stage), col(Ip.safe_limit)
-        ).where(col(Ip.stage).in_(ledger.SENDING_STAGES))
-    )
-    held = await session.exec(
-        select(LedgerWindow.address, LedgerWindow.reason).where(
-            col(LedgerWindow.starts_ms) == ledger.MARK, col(LedgerWindow.paused)
-        )
-    )
-    pools = (await session.exec(select(Pool))).all()
-    senders = (await session.exec(select(Sender))).all()
+    """Inventory, assignments and pauses; of one instant in a :meth:`~store.database.Database.snapshot`."""
     matches = (await session.exec(select(SenderMatch))).all()
     campaigns = (await session.exec(select(Campaign))).all()
-    pauses = (await session.exec(select(MailPause))).all()
+    senders = (await session.exec(select(Sender))).all()
     return Routes(
-        exits={
-            address: Exit(address, pool, sender, domain.lower(), stage == Stage.FULL_CAPACITY, safe_limit)
-            for address, pool, sender, domain, stage, safe_limit in ips.all()
-        },
-        overflow={one.name: one.overflow for one in pools},
+        exits=await _exits(session, sa.true()),
+        overflow=await _overflow(session),
         senders={one.name: one.pool for one in senders},
         matches={one.match: one.sender for one in matches},
         campaigns={one.name: one.sender for one in campaigns},
-        pauses={(one.scope, one.name): one.reason for one in pauses},
-        held=dict(held.all()),
+        pauses=await present(session),
+        held=await _held(session, sa.true()),
         default_pool=default_pool,
     )
 
 
-def _warm(ip: Ip) -> bool:
-    """Whether an IP sends its safe limit; trouble that is not critical takes it from no such IP."""
-    return Stage.FULL_CAPACITY in (ip.stage, ip.stage_before)
+async def routes_for(session: AsyncSession, party: Party) -> Routes:
+    """As much of :func:`routes` as decides about one party: its sender and the pools that its mail may come to."""
+    overflow, senders = await _overflow(session), {}
+    belongs = col(Ip.address) == party.ip
+    pool = party.pool
+    if party.sender is not None:
+        known = await session.get(Sender, party.sender)
+        belongs = col(Ip.sender) == party.sender
+        if known is not None:
+            pool = senders[known.name] = known.pool
+        else:
+            first = select(Ip.pool).where(belongs, col(Ip.stage).in_(ledger.SENDING_STAGES)).order_by(col(Ip.address))
+            pool = (await session.exec(first.limit(1))).first()
+    if pool is not None:
+        belongs = sa.or_(belongs, col(Ip.pool).in_(spilling(overflow, pool)))
+    exits = await _exits(session, belongs)
+    return Routes(
+        exits=exits,
+        overflow=overflow,
+        senders=senders,
+        pauses=await present(session),
+        held=await _held(session, col(LedgerWindow.address).in_(exits)),
+    )
+
+
+async def _exits(session: AsyncSession, which: sa.ColumnElement[bool]) -> dict[str, Exit]:
+    # Columns and not objects: a large fleet is read at every change.
+    ips = await (await session.connection()).execute(
+        sa.select(
+            col(Ip.address), col(Ip.pool), col(Ip.sender), col(Ip.domain),
+            col(Ip.stage), col(Ip.stage_before), col(Ip.safe_limit),
+        ).where(col(Ip.stage).in_(ledger.SENDING_STAGES), which)
+    )  # fmt: skip
+    return {
+        # Trouble that is not critical takes its safe limit from no IP.
+        address: Exit(address, pool, sender, domain.lower(), Stage.FULL_CAPACITY in (stage, before), safe_limit)
+        for address, pool, sender, domain, stage, before, safe_limit in ips.all()
+    }
+
+
+async def _overflow(session: AsyncSession) -> dict[str, str | None]:
+    return dict((await session.exec(select(Pool.name, Pool.overflow))).all())
+
+
+async def _held(session: AsyncSession, which: sa.ColumnElement[bool]) -> dict[str, str]:
+    query = select(LedgerWindow.address, LedgerWindow.reason).where(
+        col(LedgerWindow.starts_ms) == ledger.MARK, col(LedgerWindow.paused), which
+    )
+    return dict((await session.exec(query)).all())
 
 
 async def outdated(session: AsyncSession, blocks: Iterable[Block], at_ms: int) -> set[str]:
     """Addresses whose blocks must go back: a new day has begun, or a cap was cut below what is granted."""
-    held = {one.address: one.starts_ms for one in blocks}
-    if not held:
-        return set()
-    query = (
-        select(LedgerWindow)
-        .where(
-            col(LedgerWindow.address).in_(held), col(LedgerWindow.starts_ms) <= at_ms, col(LedgerWindow.ends_ms) > at_ms
-        )
-        .order_by(col(LedgerWindow.starts_ms))
-        .execution_options(populate_existing=True)
-    )
-    newest = {row.address: row for row in (await session.exec(query)).all()}
+    held: dict[str, set[int]] = {}
+    for one in blocks:
+        held.setdefault(one.address, set()).add(one.starts_ms)
+    newest = await ledger.newest(session, held, at_ms)
     return {
         address
-        for address, starts_ms in held.items()
-        if (row := newest.get(address)) is None or row.starts_ms != starts_ms or row.paused or _over(row)
+        for address, starts in held.items()
+        if (row := newest.get(address)) is None or starts != {row.starts_ms} or row.paused or _over(row)
     }
 
 
@@ -100,13 +125,24 @@ async def take(
     booked = await ledger.book_opening(session, exit_.address, limit, provider, count, at_ms, day_seconds)
     if booked is None:
         row = await ledger.window(session, exit_.address, at_ms)
-        return Refusal(ledger.why(exit_.address, provider, row, at_ms))
+        until = ledger.part_ends(row, at_ms) if row else at_ms
+        return Refusal(ledger.why(exit_.address, provider, row, at_ms), until)
     part = max(1, (booked.ends_ms - booked.starts_ms) // ledger.HOURS)
     ends = min(booked.ends_ms, booked.starts_ms + (booked.hour + 1) * part)
     return Block(
         exit_.address, provider, booked.starts_ms, booked.hour, booked.count, booked.count, ends,
-        room=booked.room, share=booked.room / booked.cap if booked.cap else 0.0,
+        room=booked.left.room, share=booked.left.share,
     )  # fmt: skip
+
+
+async def allowances(
+    session: AsyncSession, addresses: Collection[str], provider: MailboxProvider, at_ms: int
+) -> dict[str, tuple[Allowance, int]]:
+    """What each IP has left for a provider, and until when that may be believed; without a window it is absent."""
+    rows = await ledger.newest(session, addresses, at_ms)
+    return {
+        address: (ledger.allowance(row, provider, at_ms), ledger.part_ends(row, at_ms)) for address, row in rows.items()
+    }
 
 
 async def give_back(session: AsyncSession, blocks: Iterable[Block]) -> int:

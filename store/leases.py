@@ -1,7 +1,11 @@
-"""Leases: allowance out of the ledger for whoever asks by IP, pool, sender or campaign."""
+"""Leases: allowance out of the ledger for whoever asks by IP, pool, sender or campaign.
+
+Which IPs, in which order, and what stands in the way is said by ``domain/routing.py``, as for the gate.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +15,15 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
-from domain.routing import ip_paused, party_paused
-from domain.words import MailboxProvider, Stage
-from store.ledger import SENDING_STAGES, book_opening, why, window
+from domain.routing import Exit, Party, Routes, ranked, refusal, spread
+from domain.words import MailboxProvider
+from store.gate import routes_for
+from store.ledger import Booking, allowance, book_opening, newest, why
 from store.tables.ips import Ip
-from store.tables.senders import Campaign, MailPause, Pool, Sender
+from store.tables.senders import Campaign
+
+#: Names the lock of :func:`one_at_a_time`.
+_LOCK = 0x77_61_72_6D
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,16 @@ class Lease:
     reason: str = ""
 
 
+async def one_at_a_time(session: AsyncSession) -> None:
+    """Wait until no other transaction leases: one that books several IPs could wait for another in a circle.
+
+    Until the end of the transaction. Gates book one IP a transaction on PostgreSQL and need not wait;
+    SQLite has one writer.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await (await session.connection()).execute(sa.text("SELECT pg_advisory_xact_lock(:name)"), {"name": _LOCK})
+
+
 async def lease(
     session: AsyncSession,
     *,
@@ -49,7 +67,7 @@ async def lease(
     campaign: str | None = None,
     day_seconds: float = 86_400.0,
 ) -> Lease:
-    """Allowance for ``count`` mails to a provider, spread over warm IPs, then over the overflow pool.
+    """Allowance for ``count`` mails to a provider, spread over the IPs of one group after the other.
 
     Exactly one of ``ip``, ``pool``, ``sender`` and ``campaign`` says whose. An IP at full capacity gets
     its day's window here, with its safe limit as cap, so that it costs no workflow anything. What an
@@ -58,69 +76,69 @@ async def lease(
     Raises:
         NotFound: there is no such IP, pool, sender or campaign.
     """
-    answer = Lease(deferred=count)
     if campaign is not None:
         sender = await _sender_of(session, campaign)
-    chain = await _chain(session, ip=ip, pool=pool, sender=sender)
-    pauses = {(one.scope, one.name): one.reason for one in (await session.exec(select(MailPause))).all()}
-    answer.reason = party_paused(pauses, sender, campaign)
-    if answer.reason:
-        return answer
-    reasons: list[str] = []
-    for tier in chain:
-        stopped = {one.address: ip_paused(pauses, one.address, one.pool) for one in tier} if pauses else {}
-        reasons += [why for why in stopped.values() if why]
-        members = [one for one in tier if not stopped.get(one.address)]
-        for position, member in enumerate(members):
-            # An even share each at first sight; what one cannot take falls to the ones after it.
-            share = -(-answer.deferred // (len(members) - position))
-            await _grant(session, answer, member, provider, share, at_ms, day_seconds, reasons)
-        for member in members:
-            if not answer.deferred:
-                return answer
-            await _grant(
-                session,
-                answer,
-                member,
-                provider,
-                answer.deferred,
-                at_ms,
-                day_seconds,
-                None,
-            )
-        if not answer.deferred:
-            return answer
-    answer.reason = "; ".join(dict.fromkeys(reasons)) or (
-        f"no IP of {ip or pool or campaign or sender} is warming or at full capacity; start a warm-up or add one"
-    )
+    party = Party(sender=sender, pool=pool, campaign=campaign, ip=ip)
+    routes = await routes_for(session, party)
+    await _known(session, party, routes)
+    if stopped := routes.stopped(party):
+        return Lease(deferred=count, reason=stopped)
+    asked = _Asked(session, provider, count, at_ms, day_seconds)
+    tiers = routes.tiers(party)
+    for tier in tiers:
+        if asked.left:
+            await asked.take([routes.exits[one] for one in tier if not routes.closed(one)])
+    grants = [Grant(one, got.count, f"lease_{secrets.token_hex(8)}", got.ends_ms) for one, got in asked.got.items()]
+    answer = Lease(grants, asked.left)
+    if asked.left:
+        tried = [one for tier in tiers for one in tier]
+        rows = await newest(session, [one for one in tried if not routes.closed(one)], at_ms)
+        answer.reason = refusal(
+            party, [routes.closed(one) or why(one, provider, rows.get(one), at_ms) for one in tried]
+        )
     return answer
 
 
-async def _grant(
-    session: AsyncSession,
-    answer: Lease,
-    member: Ip,
-    provider: MailboxProvider,
-    count: int,
-    at_ms: int,
-    day_seconds: float,
-    reasons: list[str] | None,
-) -> None:
-    limit = member.safe_limit if Stage.FULL_CAPACITY in (member.stage, member.stage_before) else None
-    booked = await book_opening(session, member.address, limit, provider, count, at_ms, day_seconds)
-    got, ends = (booked.count, booked.ends_ms) if booked else (0, 0)
-    if got:
-        answer.deferred -= got
-        answer.grants.append(Grant(member.address, got, f"lease_{secrets.token_hex(8)}", ends))
-    if got < count and reasons is not None:
-        reasons.append(
-            why(
-                member.address,
-                provider,
-                await window(session, member.address, at_ms),
-                at_ms,
-            )
+class _Asked:
+    """One request under way: what is left of it, and what each IP gave, in the order it was asked."""
+
+    def __init__(
+        self, session: AsyncSession, provider: MailboxProvider, count: int, at_ms: int, day_seconds: float
+    ) -> None:
+        self.left = count
+        self.got: dict[str, Booking] = {}
+        self._session, self._provider, self._at_ms, self._day_seconds = session, provider, at_ms, day_seconds
+
+    async def take(self, exits: Sequence[Exit]) -> None:
+        """Book what the IPs of one group can take."""
+        if len(exits) == 1:
+            await self._book(exits[0], self.left)
+            return
+        rows = await newest(self._session, [one.address for one in exits], self._at_ms)
+        known = {address: allowance(row, self._provider, self._at_ms) for address, row in rows.items()}
+        by_address = {one.address: one for one in exits}
+        order = [by_address[one] for one in ranked(by_address, {one: had.share for one, had in known.items()})]
+        # Without a window an IP at full capacity has its safe limit, and one that warms up has nothing.
+        rooms = [had.room if (had := known.get(one.address)) else one.safe_limit if one.warm else 0 for one in order]
+        for one, part in zip(order, spread(self.left, rooms), strict=True):
+            await self._book(one, part)
+        # Gates spend of the same rows meanwhile: what one IP could not give after all falls to the others.
+        for one, room in zip(order, rooms, strict=True):
+            if room:
+                await self._book(one, self.left)
+
+    async def _book(self, one: Exit, count: int) -> None:
+        if not count:
+            return
+        limit = one.safe_limit if one.warm else None
+        booked = await book_opening(
+            self._session, one.address, limit, self._provider, count, self._at_ms, self._day_seconds
         )
+        if booked is not None:
+            before = self.got.get(one.address)
+            self.left -= booked.count
+            count = booked.count + (before.count if before else 0)
+            self.got[one.address] = dataclasses.replace(booked, count=count)
 
 
 async def _sender_of(session: AsyncSession, campaign: str) -> str:
@@ -130,39 +148,17 @@ async def _sender_of(session: AsyncSession, campaign: str) -> str:
     return row.sender
 
 
-async def _chain(
-    session: AsyncSession, *, ip: str | None, pool: str | None, sender: str | None
-) -> Sequence[Sequence[Ip]]:
-    """The sending IPs to try, one list a pool, in the order of overflow; a cycle ends it."""
-    if ip is not None:
-        row = await session.get(Ip, ip)
-        if row is None:
-            raise NotFound(
-                f"{ip} is not one of this installation's IPs.",
-                field="ip",
-                code="unknown_ip",
-            )
-        return [[row] if row.stage in SENDING_STAGES else []]
-    own: list[Sequence[Ip]] = []
-    if sender is not None:
-        known = await session.get(Sender, sender)
-        own.append(await _members(session, col(Ip.sender) == sender))
-        if known is None and not own[0]:
-            raise NotFound(f"There is no sender {sender!r}.", field="sender", code="unknown_sender")
-        pool = known.pool if known else own[0][0].pool
-    seen: set[str] = set()
-    while pool is not None and pool not in seen:
-        seen.add(pool)
-        row_of_pool = await session.get(Pool, pool)
-        members = await _members(session, col(Ip.pool) == pool)
-        if row_of_pool is None and not members and not own:
-            raise NotFound(f"There is no pool {pool!r}.", field="pool", code="unknown_pool")
-        # Dedicated IPs of a sender serve nobody else.
-        own.append([row for row in members if row.sender is None])
-        pool = row_of_pool.overflow if row_of_pool else None
-    return own
-
-
-async def _members(session: AsyncSession, belongs: sa.ColumnElement[bool]) -> Sequence[Ip]:
-    query = select(Ip).where(belongs, col(Ip.stage).in_(SENDING_STAGES)).order_by(col(Ip.address))
-    return (await session.exec(query)).all()
+async def _known(session: AsyncSession, party: Party, routes: Routes) -> None:
+    """Refuse what no row names. IPs may name a pool or a sender that nobody has set up any further."""
+    if party.ip is not None:
+        if party.ip not in routes.exits and await session.get(Ip, party.ip) is None:
+            raise NotFound(f"{party.ip} is not one of this installation's IPs.", field="ip", code="unknown_ip")
+    elif party.sender is not None:
+        if not (routes.senders or routes.exits):
+            raise NotFound(f"There is no sender {party.sender!r}.", field="sender", code="unknown_sender")
+    elif (
+        party.pool is not None
+        and party.pool not in routes.overflow
+        and not (await session.exec(select(Ip.address).where(col(Ip.pool) == party.pool).limit(1))).first()
+    ):
+        raise NotFound(f"There is no pool {party.pool!r}.", field="pool", code="unknown_pool")

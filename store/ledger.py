@@ -7,7 +7,7 @@ judged and booked together, so concurrent spenders, in any number of processes, 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.allowance import Allowance, left
 from domain.words import MailboxProvider, Stage
 from store.database import upsert
 from store.tables.ledger import LedgerWindow
@@ -32,15 +33,14 @@ SENDING_STAGES = (Stage.WARMING, Stage.FULL_CAPACITY, Stage.AT_RISK)
 class Booking:
     """What one spend booked, and where: the window by its start, and the part of it that is counted.
 
-    ``room`` is what that part and provider have left after it, of the window's ``cap``.
+    ``left`` is what that part and provider have after it.
     """
 
     count: int
     ends_ms: int
     starts_ms: int
     hour: int
-    cap: int
-    room: int
+    left: Allowance
 
 
 def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
@@ -184,6 +184,23 @@ async def window(session: AsyncSession, address: str, at_ms: int) -> LedgerWindo
     return (await session.exec(query)).first()
 
 
+async def newest(session: AsyncSession, addresses: Collection[str], at_ms: int) -> dict[str, LedgerWindow]:
+    """:func:`window` of several addresses, in one query; those without one are absent."""
+    if not addresses:
+        return {}
+    query = (
+        select(LedgerWindow)
+        .where(
+            col(LedgerWindow.address).in_(addresses),
+            col(LedgerWindow.starts_ms) <= at_ms,
+            col(LedgerWindow.ends_ms) > at_ms,
+        )
+        .order_by(col(LedgerWindow.starts_ms))
+        .execution_options(populate_existing=True)
+    )
+    return {row.address: row for row in (await session.exec(query)).all()}
+
+
 async def windows(session: AsyncSession, addresses: Sequence[str], at_ms: int) -> dict[str, tuple[int, int]]:
     """Cap and what was granted of it, of each address that has a window at an instant, in one query."""
     query = (
@@ -212,14 +229,43 @@ async def book(
     if row is None:
         return None
     count, ends_ms, starts_ms, hour, cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour = row
-    rooms = [cap - granted]
-    if hourly_cap > 0:
-        rooms.append(hourly_cap - hour_granted)
-    if own_cap is not None:
-        rooms.append(own_cap - own_granted)
-        if hourly_cap > 0:
-            rooms.append(-(-own_cap * hourly_cap // max(1, cap)) - own_hour)
-    return Booking(int(count), int(ends_ms), int(starts_ms), int(hour), int(cap), max(0, int(min(rooms))))
+    rest = left(_limits(cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour))
+    return Booking(int(count), int(ends_ms), int(starts_ms), int(hour), rest)
+
+
+def _limits(
+    cap: int, granted: int, hourly: int, in_hour: int, own: int | None, own_granted: int, own_in_hour: int
+) -> Iterator[tuple[int, int]]:
+    """Each limit of an IP and provider, and what is spent of it; ``_spend_sql`` judges by the same."""
+    yield cap, granted
+    if hourly > 0:
+        yield hourly, in_hour
+    if own is not None:
+        yield own, own_granted
+        if hourly > 0:
+            yield _own_hourly(own, hourly, cap), own_in_hour
+
+
+def allowance(found: LedgerWindow, provider: MailboxProvider, at_ms: int) -> Allowance:
+    """What a window has left for a provider at an instant."""
+    if found.paused:
+        return Allowance(0, 0.0)
+    part = max(1, (found.ends_ms - found.starts_ms) // HOURS)
+    this_hour = max(found.hour, (at_ms - found.starts_ms) // part) == found.hour
+    return left(
+        _limits(
+            found.cap, found.granted, found.hourly_cap, found.hour_granted if this_hour else 0,
+            getattr(found, f"cap_{provider}"), getattr(found, f"granted_{provider}"),
+            getattr(found, f"hour_{provider}") if this_hour else 0,
+        )
+    )  # fmt: skip
+
+
+def part_ends(found: LedgerWindow, at_ms: int) -> int:
+    """Where the hour of a window that an instant lies in ends, epoch milliseconds; what is known holds no longer."""
+    part = max(1, (found.ends_ms - found.starts_ms) // HOURS)
+    hour = max(found.hour, (at_ms - found.starts_ms) // part)
+    return min(found.ends_ms, found.starts_ms + (hour + 1) * part)
 
 
 async def book_opening(
@@ -257,7 +303,11 @@ async def _last_end(session: AsyncSession, address: str, at_ms: int) -> int:
 def own_hourly_cap(found: LedgerWindow, provider: MailboxProvider) -> int | None:
     """What one hour may take for a provider that has a cap of its own: the part that an hour has of the day."""
     own = getattr(found, f"cap_{provider}")
-    return None if own is None or not found.hourly_cap else -(-own * found.hourly_cap // max(1, found.cap))
+    return None if own is None or not found.hourly_cap else _own_hourly(own, found.hourly_cap, found.cap)
+
+
+def _own_hourly(own: int, hourly: int, cap: int) -> int:
+    return -(-own * hourly // max(1, cap))
 
 
 def why(address: str, provider: MailboxProvider, found: LedgerWindow | None, at_ms: int) -> str:
@@ -276,8 +326,9 @@ def why(address: str, provider: MailboxProvider, found: LedgerWindow | None, at_
     if own_cap is not None and own >= own_cap:
         until = _clock(found.ends_ms)
         return f"daily cap of {address} for {provider} reached, {own} of {own_cap}; resumes {until}"
-    length = max(1, (found.ends_ms - found.starts_ms) // HOURS)
-    until = _clock(found.starts_ms + (found.hour + 1) * length)
+    if allowance(found, provider, at_ms).room:
+        return f"{address} had no allowance left a moment ago; try again"
+    until = _clock(part_ends(found, at_ms))
     most = own_hourly_cap(found, provider)
     if found.hour_granted < found.hourly_cap and most is not None:
         spent = getattr(found, f"hour_{provider}")

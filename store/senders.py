@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound, Refused
+from domain.routing import circle
 from domain.words import Stage
 from store.tables.ips import Ip
 from store.tables.senders import Campaign, Pool, Sender, SenderMatch
@@ -23,17 +24,11 @@ async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Po
         NotFound: there is no such overflow pool.
         Refused: pools would overflow in a circle.
     """
-    step, path = overflow, [name]
-    while step is not None:
-        path.append(step)
-        if step in path[:-1]:
-            circle = " -> ".join(path)
-            raise Refused(
-                f"Pools would overflow in a circle: {circle}.",
-                field="overflow",
-                code="cycle",
-            )
-        step = (await _pool(session, step, "overflow")).overflow
+    pools = dict((await session.exec(select(Pool.name, Pool.overflow))).all())
+    if path := circle(pools, name, overflow):
+        raise Refused(f"Pools would overflow in a circle: {' -> '.join(path)}.", field="overflow", code="cycle")
+    if overflow is not None and overflow not in pools:
+        await _pool(session, overflow, "overflow")
     row = await session.get(Pool, name) or Pool(name=name)
     row.overflow = overflow
     session.add(row)

@@ -13,7 +13,7 @@ from api import audit
 from api.deps import AppSettings, Operator, Store, Viewer
 from api.names import CampaignName, Name
 from domain.reach import reach
-from domain.routing import Scope, party_paused
+from domain.routing import Party, Routes, Scope
 from store import gate, pauses, senders
 from store.tables.senders import Campaign, MailPause
 
@@ -115,7 +115,7 @@ def _shown(row: MailPause) -> PauseOut:
 
 
 def _campaign(row: Campaign, paused: dict[tuple[str, str], str]) -> CampaignOut:
-    why = party_paused(paused, row.sender, row.name)
+    why = Routes(pauses=paused).stopped(Party(sender=row.sender, campaign=row.name))
     return CampaignOut(**row.model_dump(), paused=bool(why), reason=why)
 
 

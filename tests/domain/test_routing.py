@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.routing import Exit, Party, Routes, campaign_of, transport_name
+from domain.routing import Exit, Party, Routes, campaign_of, circle, ranked, refusal, spread, transport_name
 
 ROUTES = Routes(
     exits={
@@ -135,3 +135,76 @@ def test_what_closes_an_ip(pauses: dict[tuple[str, str], str], held: dict[str, s
 
 def test_an_ip_that_does_not_send_is_closed() -> None:
     assert ROUTES.closed("203.0.113.1") == "203.0.113.1 is neither warming nor at full capacity"
+
+
+@pytest.mark.parametrize(
+    ("pool", "to", "path"),
+    [
+        ("lost", "main", ()),  # main runs in a circle of its own; the walk ends all the same
+        ("new", "lost", ()),
+        ("lost", None, ()),
+        ("lost", "lost", ("lost", "lost")),
+        ("last", "main", ("last", "main", "spare", "last")),
+        ("spare", "nowhere", ()),
+    ],
+)
+def test_a_circle_of_pools_is_named(pool: str, to: str | None, path: tuple[str, ...]) -> None:
+    assert circle(ROUTES.overflow, pool, to) == path
+
+
+@pytest.mark.parametrize(
+    ("shares", "order"),
+    [
+        ({}, ["a", "b", "c"]),
+        ({"a": 0.5, "c": 0.75}, ["b", "c", "a"]),
+        ({"a": 0.0, "b": 0.0, "c": 0.01}, ["c", "a", "b"]),
+    ],
+)
+def test_the_ip_with_the_largest_part_left_goes_first(shares: dict[str, float], order: list[str]) -> None:
+    assert ranked(("c", "a", "b"), shares) == order
+
+
+@pytest.mark.parametrize(
+    ("count", "rooms", "parts"),
+    [
+        (10, [20, 20], [5, 5]),
+        (10, [3, 20, 20], [3, 4, 3]),
+        (1, [5, 5], [1, 0]),
+        (10, [2, 0, 3], [2, 0, 3]),
+        (7, [], []),
+        (0, [5], [0]),
+    ],
+)
+def test_mails_are_spread_evenly_and_never_past_a_room(count: int, rooms: list[int], parts: list[int]) -> None:
+    assert spread(count, rooms) == parts
+
+
+def test_an_ip_asked_for_by_itself_is_stopped_with_its_sender() -> None:
+    routes = Routes(exits=ROUTES.exits, pauses={("sender", "acme"): "x"})
+    assert routes.stopped(Party(ip="198.51.100.3")) == "sender acme is paused: x"
+    assert routes.stopped(Party(ip="198.51.100.1")) == ""
+    assert routes.tiers(Party(ip="198.51.100.3")) == (("198.51.100.3",),)
+
+
+def test_mail_of_a_domain_whose_ip_is_a_senders_is_that_senders() -> None:
+    own = Exit("198.51.100.9", sender="acme", domain="own.example")
+    assert Routes(exits={own.address: own}).party("", "news@own.example") == Party(sender="acme")
+    other = Exit("198.51.100.10", sender="other", domain="own.example")
+    # Of two senders it is nobody's, rather than the wrong one's.
+    assert Routes(exits={one.address: one for one in (own, other)}).party("", "news@own.example") is None
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ([], "no IP of sender acme is warming or at full capacity; start a warm-up or add one"),
+        (["a is paused", "a is paused"], "a is paused"),
+        (["a", "b", "c", "d", "e"], "a; b; c; and 2 more IPs"),
+    ],
+)
+def test_a_refusal_names_the_first_reasons(reasons: list[str], said: str) -> None:
+    assert refusal(Party(sender="acme"), reasons) == said
+
+
+def test_a_refusal_fits_an_smtp_reply() -> None:
+    assert len(refusal(Party(pool="main"), ["x" * 300, "y" * 300, "z", "w"])) < 420

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from api import leases as api_leases
 from domain.refusals import Refused
 from domain.words import MailboxProvider, Stage
-from store import leases, ledger, senders
+from store import gate, leases, ledger, senders
 from store.database import Database
 from store.tables.ips import Ip
 from tests.spending import spend
@@ -146,3 +147,52 @@ async def test_windows_do_not_overlap_and_what_a_later_one_granted_counts(db: Da
         await ledger.set_window(session, FIRST, START - DAY // 24, START + DAY * 23 // 24, 40, {}, 0)
         got = [(await spend(session, FIRST, GMAIL, 30, at))[0] for at in (NOON, START + DAY - 1)]
     assert got == [10, 0]
+
+
+async def test_trouble_that_is_not_critical_takes_the_safe_limit_from_no_ip(db: Database) -> None:
+    async with db.write() as session:
+        session.add(Ip(address=FIRST, stage=Stage.AT_RISK, stage_before=Stage.FULL_CAPACITY, safe_limit=30))
+        session.add(Ip(address=SECOND, stage=Stage.AT_RISK, stage_before=Stage.WARMING, safe_limit=30))
+    async with db.snapshot() as session:
+        routes = await gate.routes(session)
+    assert {address: one.warm for address, one in routes.exits.items()} == {FIRST: True, SECOND: False}
+
+
+async def test_the_ip_with_the_largest_part_of_its_cap_left_is_leased_first(db: Database) -> None:
+    for address, cap in ((FIRST, 20), (SECOND, 10)):
+        await _ip(db, address)
+        await _window(db, address, cap)
+    async with db.write() as session:
+        await spend(session, FIRST, GMAIL, 5, NOON)
+        await spend(session, SECOND, GMAIL, 2, NOON)
+    got = [(await _lease(db, 1, pool="default")).grants[0].ip for _ in range(4)]
+    # 15 of 20 and 8 of 10; then 7 of 10; then 14 of 20 and 7 of 10, where the address decides.
+    assert got == [SECOND, FIRST, FIRST, SECOND]
+    assert {one.ip: one.count for one in (await _lease(db, 100, pool="default")).grants} == {FIRST: 13, SECOND: 6}
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_two_apis_that_lease_several_ips_do_not_wait_for_each_other_in_a_circle(db: Database) -> None:
+    addresses = [f"198.51.100.{one}" for one in range(1, 7)]
+    for address in addresses:
+        await _ip(db, address)
+        await _window(db, address, 1000)
+
+    async def batch(order: list[str]) -> int:
+        questions = [api_leases.Question(GMAIL, 1, NOON, ip=one) for one in order]
+        answers = await asyncio.gather(*(api.ask(one) for api in [api_leases.Leases(db, 86_400)] for one in questions))
+        return sum(grant.count for one in answers for grant in one.grants)
+
+    for _ in range(10):
+        assert await asyncio.gather(batch(addresses), batch(addresses[::-1])) == [6, 6]
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_a_snapshot_sees_one_instant(db: Database) -> None:
+    await _ip(db, FIRST)
+    async with db.snapshot() as session:
+        assert (await session.get(Ip, FIRST)) is not None
+        await _ip(db, SECOND)
+        assert set((await gate.routes(session)).exits) == {FIRST}
+    async with db.snapshot() as session:
+        assert set((await gate.routes(session)).exits) == {FIRST, SECOND}
