@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.context import Context
 from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
+from domain import names
 from domain import purchase as rules
 from domain.addresses import neighbourhood
 from domain.refusals import Conflict, Refused
@@ -334,7 +335,7 @@ class PurchaseActivities:
                         pool=order.pool,
                         sender=order.sender,
                         domain=order.domain,
-                        hostname=rules.hostname_for(order.hostname, index),
+                        hostname=names.nth(order.hostname, index),
                         mx=order.mx,
                         smtp_secret=order.smtp_secret,
                         smtp_login=order.smtp_login,

@@ -20,6 +20,7 @@ from api.routes import (
     dns,
     gate,
     health,
+    importing,
     incidents,
     lifecycle,
     performance,
@@ -40,7 +41,7 @@ log = structlog.get_logger()
 
 # Routes are tried one after the other: the ones that are asked all day come first.
 ROUTES = (
-    gate, webhooks, health, lifecycle, performance, purchase, dns, warmup, reputation, incidents,
+    gate, webhooks, health, lifecycle, performance, purchase, importing, dns, warmup, reputation, incidents,
     pools, campaigns, account,
 )  # fmt: skip
 

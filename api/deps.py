@@ -11,6 +11,7 @@ from fastapi import Depends, Header, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from temporalio.client import Client
 
+from api import text
 from domain.words import Role
 from settings import Settings
 from store import accounts
@@ -86,6 +87,7 @@ async def principal(
 
     Raises:
         HTTPException: 401 without a known token, 429 past the rate limit.
+        Refused: the request holds text that no field may hold.
     """
     if bearer is None:
         raise HTTPException(401, "Send a token: `Authorization: Bearer ...`.", headers={"WWW-Authenticate": "Bearer"})
@@ -96,6 +98,7 @@ async def principal(
     limit: RateLimit = request.app.state.rate_limit
     if not limit.admit(token.id):
         raise HTTPException(429, "Too many requests for this token; wait a minute.", headers={"Retry-After": "60"})
+    await text.check(request)
     return Principal(token.id, token.name, Role(token.role))
 
 

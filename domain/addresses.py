@@ -6,9 +6,28 @@ import ipaddress
 
 from domain.refusals import Refused
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 DOCUMENTATION = tuple(
-    ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+    ipaddress.ip_network(net)
+    for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
 )
+#: Space that no mail leaves from in any profile, beyond what the standard library calls multicast or loopback:
+#: "this network", link-local with the cloud's metadata servers, future use and broadcast (IANA special-purpose
+#: registries); IPv6 outside of 2000::/3, and what wraps an IPv4 address or a tunnel (6to4, Teredo, NAT64).
+NEVER = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "0.0.0.0/8", "169.254.0.0/16", "192.88.99.0/24", "240.0.0.0/4",
+        "::/8", "64:ff9b::/32", "2001::/32", "2002::/16", "fe80::/9",
+    )
+)  # fmt: skip
+#: What IANA has given out for the internet (RFC 4291); ``is_global`` of the standard library says yes to more.
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+#: Characters of an IPv6 address that wraps an IPv4 address: a message repeats no more of what was typed.
+LONGEST = 45
 
 
 def parse(text: str, *, live: bool, field: str = "address") -> str:
@@ -22,27 +41,38 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
     Raises:
         Refused: names the field, what is wrong and the fix.
     """
+    shown = text.strip()[:LONGEST]
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError:
         raise Refused(
-            f"{text!r} is no IP address; give one IPv4 or IPv6 address, such as 203.0.113.9.",
+            f"{shown!r} is no IP address; give one IPv4 or IPv6 address, such as 203.0.113.9.",
             field=field,
             code="not_an_address",
         ) from None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    address = mapped or address
-    documentation = any(address in net for net in DOCUMENTATION if net.version == address.version)
-    usable = documentation if not live else address.is_global
-    if not live and not documentation:
-        usable = address.is_global or address.is_private
-    if address.is_multicast or address.is_unspecified or address.is_loopback or not usable:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise Refused(
+                f"{shown} names an interface of one machine; give the address without {'%' + address.scope_id!r}.",
+                field=field,
+                code="not_an_address",
+            )
+        address = address.ipv4_mapped or address
+    never = address.is_multicast or address.is_loopback or _within(address, NEVER)
+    documentation = _within(address, DOCUMENTATION)
+    public = address.is_global and not documentation and (address.version == 4 or address in GLOBAL_UNICAST)
+    # The sandbox sells documentation space, and an inventory behind NAT may be tried out with private space.
+    if never or not (public if live else public or documentation or address.is_private):
         raise Refused(
             f"{address} is private or reserved space and cannot send mail to the internet; give a public address.",
             field=field,
             code="reserved_address",
         )
     return str(address)
+
+
+def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in net for net in networks if net.version == address.version)
 
 
 def neighbourhood(address: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from domain import names
 from domain.addresses import parse
 from domain.lifecycle import check_importable
 from domain.refusals import Refused
@@ -19,21 +21,23 @@ from domain.words import IpType, Stage
 #: Safe limits a day where the line gives none (operator's IP guide; POLICY, Capacity).
 SAFE_LIMIT = {IpType.DEDICATED: 2_000, IpType.SHARED: 1_200}
 MOST_LINES = 10_000
+#: Columns that hold the name of a domain or host; each may be empty.
+NAMES = ("domain", "hostname", "mx")
 
 
-class OwnedIp(BaseModel):
+class OwnedIp(BaseModel, extra="forbid"):
     """One IP to import; ``stage`` is where its journey starts."""
 
     address: str
     type: IpType = IpType.DEDICATED
     stage: Stage = Stage.AWAITING_DNS
     pool: str = Field("default", min_length=1, max_length=60)
-    sender: str | None = None
+    sender: str | None = Field(None, max_length=120)
     domain: str = Field("", max_length=253)
     hostname: str = Field("", max_length=253)
     mx: str | None = Field(None, max_length=253)
-    bind_address: str | None = None
-    region: str = ""
+    bind_address: str | None = Field(None, max_length=60)
+    region: str = Field("", max_length=60)
     safe_limit: int = Field(2_000, gt=0, le=100_000_000)
 
 
@@ -53,6 +57,7 @@ def parse_csv(raw: bytes, *, live: bool) -> list[Line]:
     """
     try:
         reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")))
+        reader.fieldnames = _columns(reader.fieldnames or [])
         rows = [(f"line {reader.line_num}", row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"This is no CSV in UTF-8: {error}.", field="body", code="csv") from None
@@ -75,6 +80,24 @@ def parse_json(raw: bytes, *, live: bool) -> list[Line]:
     if not isinstance(items, list):
         raise Refused("Send a JSON list of IPs.", field="body", code="json")
     return _lines(((f"item {number}", item) for number, item in enumerate(items, start=1)), live=live)
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    """The columns of a CSV; a misspelt one would import its IPs with defaults."""
+    columns = [name.strip() for name in header]
+    known = ", ".join(OwnedIp.model_fields)
+    for name in columns:
+        if name not in OwnedIp.model_fields:
+            raise Refused(
+                f"line 1: there is no column {name[:40]!r}; correct its spelling, the columns are {known}.",
+                field="line 1",
+                code="column",
+            )
+        if columns.count(name) > 1:
+            raise Refused(f"line 1: the column {name!r} stands there twice.", field="line 1", code="column")
+    if columns and "address" not in columns:
+        raise Refused("line 1: the column 'address' is missing; name it in the header.", field="line 1", code="column")
+    return columns
 
 
 def _lines(items: Iterable[tuple[str, Any]], *, live: bool) -> list[Line]:
@@ -104,12 +127,33 @@ def _line(where: str, item: Any, *, live: bool) -> Line:  # noqa: ANN401
         row = OwnedIp.model_validate({**item, "address": address, "stage": stage})
         if "safe_limit" not in item:
             row.safe_limit = SAFE_LIMIT[row.type]
-        if row.domain == "" and row.stage is Stage.AWAITING_DNS:
-            raise Refused("a domain is needed for DNS set-up.", field="domain", code="no_domain")
+        for field in NAMES:
+            text = (getattr(row, field) or "").strip()
+            setattr(row, field, names.parse(text, field=field) if text else OwnedIp.model_fields[field].default)
+        if row.bind_address is not None:
+            row.bind_address = _bindable(row.bind_address)
+        for field in ("domain", "hostname"):
+            if row.stage is Stage.AWAITING_DNS and not getattr(row, field):
+                raise Refused(f"a {field} is needed for DNS set-up.", field=field, code=f"no_{field}")
     except Refused as refusal:
         raise Refused(f"{where}: {refusal.detail}", field=f"{where}.{refusal.field}", code=refusal.code) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{where}: {name}: {first['msg']}.", field=f"{where}.{name}", code="invalid") from None
+        said = first["msg"]
+        if first["type"] == "extra_forbidden":
+            said = f"there is no field of this name; the fields are {', '.join(OwnedIp.model_fields)}"
+        raise Refused(f"{where}: {name[:40]}: {said}.", field=f"{where}.{name}", code="invalid") from None
     return Line(where, row)
+
+
+def _bindable(text: str) -> str:
+    """An address of the mail system's own machine: private and loopback space is as good as any."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise Refused(
+            f"{text!r} is no IP address; give the one that the mail system binds to, or leave it out.",
+            field="bind_address",
+            code="not_an_address",
+        ) from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import BaseModel, Field, SecretStr
 
+from domain import names
 from domain.addresses import neighbourhood
 from domain.dns_options import DnsOptions, checked
 from domain.refusals import Refused
@@ -19,7 +19,6 @@ CURRENCY = "USD"
 MOST_AT_ONCE = 50
 
 ENDED = (OrderStatus.PURCHASED, OrderStatus.FAILED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
-_HOST = re.compile(r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$")
 
 
 class Money(BaseModel):
@@ -79,12 +78,11 @@ def check_order(order: OrderInput, vendors: Sequence[str], regions: Sequence[str
             field="region",
             code="region",
         )
-    names = {field: (getattr(order, field) or "").strip().rstrip(".").lower() for field in ("domain", "hostname", "mx")}
-    for field, name in names.items():
-        if not (_HOST.match(name) or (field == "mx" and not name)):
-            raise Refused(f"{name!r} is no domain name; give one such as mail.example.com.", field=field, code="name")
+    domain, hostname = names.parse(order.domain, field="domain"), names.parse(order.hostname, field="hostname")
+    names.check_host(hostname, domain, order.count)
+    mx = names.parse(order.mx, field="mx") if order.mx and order.mx.strip() else None
     wishes = checked(order.dns, "dns") if order.dns is not None else None
-    return order.model_copy(update={**names, "mx": names["mx"] or None, "region": region, "dns": wishes})
+    return order.model_copy(update={"domain": domain, "hostname": hostname, "mx": mx, "region": region, "dns": wishes})
 
 
 def waiting_for(status: OrderStatus, vendor: str) -> str:
@@ -95,14 +93,6 @@ def waiting_for(status: OrderStatus, vendor: str) -> str:
         OrderStatus.QUOTED: "an operator to complete the purchase",
         OrderStatus.PURCHASING: "the purchase to run",
     }.get(status, "")
-
-
-def hostname_for(hostname: str, index: int) -> str:
-    """The name of the nth IP of an order: each needs its own, since PTR and HELO are one to one."""
-    if index == 0:
-        return hostname
-    first, _, rest = hostname.partition(".")
-    return f"{first}-{index + 1}.{rest}"
 
 
 class Prices(BaseModel):

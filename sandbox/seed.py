@@ -46,6 +46,9 @@ def seed(settings: Settings) -> list[str]:
         if address not in known
     ]
     if rows:
+        made = {one["name"] for one in api.get("/v1/pools")["items"]}
+        for pool in dict.fromkeys(row["pool"] for row in rows if row["pool"] not in made):
+            api.post("/v1/pools", {"name": pool}, f"seed-pool-{pool}")
         api.post("/v1/ips/import", rows, "seed-import")
     for sender, pool, domain, campaigns in SENDERS:
         api.post("/v1/pools", {"name": pool}, f"seed-pool-{pool}")

@@ -25,8 +25,8 @@ def sync_url(url: str) -> str:
     return async_url(url).replace("sqlite+aiosqlite", "sqlite", 1)
 
 
-def upgrade(url: str) -> None:
-    """Apply every migration that is missing.
+def upgrade(url: str, revision: str = "head") -> None:
+    """Apply every migration that is missing, up to a revision.
 
     Raises:
         NewerDatabase: the database holds a revision that this code does not know.
@@ -47,7 +47,9 @@ def upgrade(url: str) -> None:
             "The database belongs to a newer Warmpath; start that version, or name another database in "
             "WARMPATH_DATABASE_URL."
         )
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
+    if revision != "head":
+        return
     engine = sa.create_engine(target)
     with engine.begin() as connection:
         for statement in statements(connection.dialect.name):

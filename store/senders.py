@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,6 +16,9 @@ from domain.routing import circle
 from domain.words import Stage
 from store.tables.ips import Ip
 from store.tables.senders import Campaign, Pool, Sender, SenderMatch
+
+#: Names that a refusal lists.
+MOST_NAMED = 10
 
 
 async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Pool:
@@ -61,6 +65,33 @@ async def _pool(session: AsyncSession, name: str, field: str) -> Pool:
         session.add(row)
         await session.flush()
     return row
+
+
+async def check_known(session: AsyncSession, *, pool: str | None = None, sender: str | None = None) -> None:
+    """Whether a pool and a sender were made: a misspelt one would be a place that no mail ever leaves from.
+
+    Raises:
+        Refused: names the field, and what there is.
+    """
+    if pool is not None and await session.get(Pool, pool) is None:
+        raise Refused(
+            f"There is no pool {pool[:60]!r}; choose from {await _some(session, col(Pool.name))}, or make it first "
+            "on the page Campaigns or with POST /v1/pools.",
+            field="pool",
+            code="unknown_pool",
+        )
+    if sender is not None and await session.get(Sender, sender) is None:
+        raise Refused(
+            f"There is no sender {sender[:60]!r}; choose from {await _some(session, col(Sender.name))}, or make it "
+            "first on the page Campaigns or with POST /v1/senders.",
+            field="sender",
+            code="unknown_sender",
+        )
+
+
+async def _some(session: AsyncSession, names: Mapped[str]) -> str:
+    found = (await session.exec(select(names).order_by(names).limit(MOST_NAMED + 1))).all()
+    return ", ".join(found[:MOST_NAMED]) + (" and others" if len(found) > MOST_NAMED else "") or "none yet"
 
 
 async def add_sender(session: AsyncSession, name: str, pool: str, matches: Sequence[str] | None = None) -> Sender:

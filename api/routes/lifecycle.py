@@ -17,7 +17,7 @@ from domain.lifecycle import Reassign, Retire
 from domain.words import Actor, Severity, Stage
 from settings import Profile, Settings
 from store import attention as waiting
-from store import ips, ledger
+from store import ips, ledger, senders
 from store.instants import now
 from store.ordering import Order
 from store.tables.ips import Ip
@@ -179,8 +179,10 @@ async def assign(
     settings: AppSettings,
     key: Keyed = None,
 ) -> IpOut:
-    """Move an IP to another pool or sender."""
+    """Move an IP to another pool or sender, both of which are there."""
     address = _canonical(address, settings)
+    async with db.read() as session:
+        await senders.check_known(session, pool=body.pool, sender=body.sender)
     await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
     await audit.record(db, who, "ip.assign", address, body.reason, after=body.model_dump())
     return await get_ip(address, who, db, settings)

@@ -1,51 +1,44 @@
-"""Orders, vendors, import of owned IPs, and the SMTP credentials of an IP."""
+"""Orders, vendors, and the SMTP credentials of an IP."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import json
 import secrets as random
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from api import audit
+from api import audit, domains
 from api.deps import AppSettings, Keyed, Operator, Secrets, Store, Temporal, Viewer
 from api.journeys import command, link
 from domain import purchase as rules
 from domain.addresses import parse
-from domain.importing import parse_csv, parse_json
-from domain.lifecycle import LifecycleInput, imported
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import IpType, OrderStatus, Stage
-from providers.dns.observer import Observer, ZoneNotFound
-from providers.ip_vendors.port import VendorError
+from providers.ip_vendors.port import IpVendor, VendorError
 from providers.ip_vendors.registry import vendors
 from providers.senders import smtp
 from settings import Profile, Settings
-from store import ips, outbox
+from store import ips, outbox, senders
 from store import purchase as orders
 from store.database import Database
-from store.tables.ips import Ip
 from store.tables.purchase import Order
 from workflows import search_attributes
-from workflows.ids import ip_id, purchase_id
+from workflows.ids import purchase_id
 from workflows.purchase import Purchase
 
 router = APIRouter(prefix="/v1", tags=["purchase"])
 
 #: Seconds that a new order waits for its candidates before it answers ``quoting``.
 QUOTE_PATIENCE = 15.0
-#: Seconds that DNS has to say that a domain does not exist; silence proves nothing.
-DNS_SECONDS = 5.0
 
 
 class OrderOut(BaseModel):
@@ -104,13 +97,6 @@ class VendorPage(BaseModel):
     """Every vendor of this installation."""
 
     items: list[VendorOut]
-    next: str | None = None
-
-
-class Imported(BaseModel):
-    """What an import added."""
-
-    items: list[str]
     next: str | None = None
 
 
@@ -186,11 +172,19 @@ async def _quoted(db: Database, order_id: str) -> Order:
     return row
 
 
+def _vendors(settings: Settings) -> dict[str, IpVendor]:
+    """The vendors of this installation; one that is set up wrongly is for its administrator to mend."""
+    try:
+        return vendors(settings)
+    except (ValueError, OSError) as error:
+        raise HTTPException(503, f"The vendors cannot be used as they are set up: {error}") from error
+
+
 @router.get("/vendors")
 async def list_vendors(settings: AppSettings, _: Viewer) -> VendorPage:
     """Vendors with regions and prices."""
     items: list[VendorOut] = []
-    for name, vendor in vendors(settings).items():
+    for name, vendor in _vendors(settings).items():
         try:
             regions = [
                 RegionOut(
@@ -223,6 +217,8 @@ async def create(
             before = await orders.by_key(session, key)
         if before is not None:
             return _out(await _quoted(db, before.id), settings)
+    async with db.read() as session:
+        await senders.check_known(session, pool=body.pool, sender=body.sender)
     checked = await _checked(body, settings)
     ref, login = await _kept(checked.smtp, secrets, settings)
     row = Order(
@@ -254,7 +250,7 @@ async def create(
 
 
 async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInput:
-    known = vendors(settings)
+    known = _vendors(settings)
     regions: list[str] = []
     if body.vendor in known:
         try:
@@ -262,19 +258,8 @@ async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInp
         except VendorError as error:
             raise HTTPException(503, f"{body.vendor} does not answer; try again. {error.detail}") from error
     checked = rules.check_order(body, list(known), regions)
-    await _exists(checked.domain, settings)
+    await domains.check(checked.domain, settings)
     return checked
-
-
-async def _exists(domain: str, settings: Settings) -> None:
-    """Nobody pays for a domain that is not there; servers that do not answer now prove nothing.
-
-    Raises:
-        Refused: DNS says that the domain does not exist.
-    """
-    with contextlib.suppress(ZoneNotFound, TimeoutError):
-        async with asyncio.timeout(DNS_SECONDS):
-            await Observer.from_settings(settings).zone(domain)
 
 
 async def _kept(given: rules.SmtpInput | None, secrets: Secrets, settings: Settings) -> tuple[str | None, str | None]:
@@ -364,55 +349,6 @@ async def cancel(
     await command(client, purchase_id(order_id), Purchase.cancel, wanted, key)
     await audit.record(db, principal, "order.cancel", order_id, wanted.reason, {"status": row.status}, None)
     return _out(await _get(db, order_id), settings)
-
-
-@router.post(
-    "/ips/import",
-    status_code=201,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
-                "text/csv": {"schema": {"type": "string"}},
-            },
-        }
-    },
-)
-async def import_owned(
-    request: Request, db: Store, client: Temporal, settings: AppSettings, principal: Operator
-) -> Imported:
-    """Add IPs already owned, each at its stage: all of them, or none when a line is wrong."""
-    raw = await request.body()
-    live = settings.profile is Profile.LIVE
-    as_json = "json" in request.headers.get("content-type", "json")
-    owned = parse_json(raw, live=live) if as_json else parse_csv(raw, live=live)
-    queued: list[tuple[int, LifecycleInput]] = []
-    async with db.write() as session:
-        for one in owned:
-            try:
-                waits = imported(one.row.stage)
-                await ips.insert(session, Ip(**{**one.row.model_dump(), **waits.model_dump()}, vendor="inventory"))
-            except Conflict as refusal:
-                raise Conflict(
-                    f"{one.where}: {refusal.detail}", field=f"{one.where}.address", code="duplicate"
-                ) from None
-            life = LifecycleInput(
-                address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
-                stage=one.row.stage, safe_limit=one.row.safe_limit, day_seconds=settings.day_seconds,
-                vendor_queue=settings.vendor_task_queue,
-            )  # fmt: skip
-            queued.append(
-                (
-                    await outbox.put(
-                        session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json")
-                    ),
-                    life,
-                )
-            )
-    addresses = [life.address for _, life in queued]
-    await audit.record(db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)})
-    return Imported(items=addresses)
 
 
 @router.put("/ips/{address}/smtp")

@@ -9,6 +9,8 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
+from domain.addresses import parse
+from domain.refusals import Refused
 from providers.ip_vendors.port import Offer, Region, VendorError, VendorFault
 
 #: A /64 holds more addresses than anybody can list; this many of a block are looked at.
@@ -21,19 +23,30 @@ class InventoryVendor:
 
     name = "inventory"
 
-    def __init__(self, cidrs: Sequence[str], file: Path | None = None, monthly: Decimal = Decimal("0.00")) -> None:
-        """Read the holdings; ``monthly`` is what one costs, USD.
+    def __init__(
+        self,
+        cidrs: Sequence[str],
+        file: Path | None = None,
+        monthly: Decimal = Decimal("0.00"),
+        *,
+        live: bool = False,
+    ) -> None:
+        """Read the holdings; ``monthly`` is what one costs, USD. ``live`` refuses space that sends no real mail.
 
         Raises:
             ValueError: a block or a line is wrong; names it.
         """
         self._monthly = monthly
+        self._live = live
         self._held: dict[str, str] = {}
         for cidr in cidrs:
             try:
                 network = ipaddress.ip_network(cidr)
-            except ValueError as error:
-                raise ValueError(f"WARMPATH_INVENTORY_CIDRS: {error}") from None
+                # A block of one registry entry: its ends tell what it is.
+                for end in (network[0], network[-1]) if live else ():
+                    parse(str(end), live=True)
+            except (ValueError, Refused) as error:
+                raise ValueError(f"WARMPATH_INVENTORY_CIDRS: {cidr}: {error}") from None
             hosts = network.hosts() if network.num_addresses > 1 else iter((network.network_address,))
             self._held.update((str(host), DEFAULT_REGION) for host in islice(hosts, LARGEST_BLOCK))
         if file is not None:
@@ -43,8 +56,8 @@ class InventoryVendor:
         with file.open(newline="") as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
-                    address = str(ipaddress.ip_address((row.get("address") or "").strip()))
-                except ValueError as error:
+                    address = parse(row.get("address") or "", live=self._live)
+                except Refused as error:
                     raise ValueError(f"{file}, line {number}: {error}") from None
                 self._held[address] = (row.get("region") or DEFAULT_REGION).strip()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from providers.ip_vendors.inventory import InventoryVendor
 from providers.ip_vendors.port import IpVendor
 from providers.ip_vendors.sandbox import SandboxVendor
-from settings import Settings
+from settings import Profile, Settings
 
 
 def _aws(settings: Settings) -> IpVendor:
@@ -20,7 +20,10 @@ def _aws(settings: Settings) -> IpVendor:
 MAKERS: dict[str, Callable[[Settings], IpVendor]] = {
     "sandbox": lambda settings: SandboxVendor(settings.sandbox_vendor_url),
     "inventory": lambda settings: InventoryVendor(
-        settings.inventory_cidrs, settings.inventory_file, settings.inventory_monthly_cost
+        settings.inventory_cidrs,
+        settings.inventory_file,
+        settings.inventory_monthly_cost,
+        live=settings.profile is Profile.LIVE,
     ),
     "aws": _aws,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from store.instants import UtcDateTime, now
@@ -17,6 +18,15 @@ class Pool(SQLModel, table=True):
     name: str = Field(primary_key=True)
     overflow: str | None = Field(default=None, description="Pool that takes what this one cannot.")
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+#: The pool of every IP that names none; it is there from the start.
+DEFAULT_POOL = "default"
+
+
+@sa.event.listens_for(SQLModel.metadata.tables["pool"], "after_create")
+def _make_default(table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    connection.execute(table.insert().values(name=DEFAULT_POOL, created_at=now()))
 
 
 class Sender(SQLModel, table=True):

@@ -12,7 +12,7 @@ from providers.dns.observer import Endpoint, Observer
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
 from settings import Settings
-from tests.providers.blocklist_knot import BlocklistKnot, lists_knot  # noqa: F401 - the fixture
+from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
 from tests.workflows.test_purchase import serving
 
 ORDER = {
@@ -77,9 +77,38 @@ async def test_nobody_pays_for_a_domain_that_does_not_exist(
 ) -> None:
     # A real name server that holds other zones than the order's.
     observer = Observer(servers=[Endpoint("127.0.0.1", lists_knot.port)], resolvers=[])
-    monkeypatch.setattr(route.Observer, "from_settings", lambda _: observer)
+    monkeypatch.setattr(Observer, "from_settings", lambda _: observer)
     answer = await api.post("/v1/orders", json=ORDER)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "domain"
     assert "does not exist in DNS" in answer.json()["detail"]
     assert (await api.get("/v1/orders")).json()["items"] == []
+
+
+async def test_an_import_names_the_line_whose_domain_does_not_exist(
+    api: httpx.AsyncClient,
+    lists_knot: BlocklistKnot,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = Endpoint("127.0.0.1", lists_knot.port)
+    monkeypatch.setattr(Observer, "from_settings", lambda _: Observer(servers=[known], resolvers=[]))
+    there = SUFFIX
+    rows = [
+        {"address": "203.0.113.20", "stage": "active", "domain": there},
+        {"address": "203.0.113.21", "stage": "active"},
+        {"address": "203.0.113.22", "stage": "full_capacity", "domain": "Example-Mail.test."},
+    ]
+    text = "address,stage,domain\n" + "".join(f"{r['address']},{r['stage']},{r.get('domain', '')}\n" for r in rows)
+    said = "example-mail.test does not exist in DNS; register it or correct the spelling."
+    for sent, where in (
+        ({"json": rows}, "item 3"),
+        ({"content": text, "headers": {"Content-Type": "text/csv"}}, "line 4"),
+    ):
+        answer = await api.post("/v1/ips/import", **sent)  # type: ignore[arg-type]
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"] == [
+            {"field": f"{where}.domain", "message": f"{where}: {said}", "code": "no_domain"}
+        ]
+    assert (await api.get("/v1/ips")).json()["items"] == [], "nothing is imported"
+    made = await api.post("/v1/ips/import", json=rows[:2])
+    assert made.status_code == 201, made.text

@@ -89,9 +89,19 @@ async def refused(http: httpx.AsyncClient, db: Database, status: int, *said: str
         ({"count": 51}, ("count",)),
         ({"type": "rented"}, ("type",)),
         ({"pool": ""}, ("pool",)),
+        ({"domain": "münchen.test"}, ("domain", "is not in ASCII; give the name in the form that starts with xn--")),
+        ({"domain": "d\x00.test"}, ("domain", "there is a control character (U+0000)")),
+        ({"domain": "x" * 10_000}, ("domain", "at most 253")),
+        ({"hostname": "mail.other.test"}, ("hostname", "is no name in d.test; give one such as mail.d.test")),
+        ({"hostname": "maild.test"}, ("hostname", "is no name in d.test")),
+        ({"hostname": "d.test", "count": 2}, ("hostname", "2 IPs need names of their own")),
+        ({"hostname": "m" * 62 + ".d.test", "count": 2}, ("hostname", "leaves no room to number 2 names")),
+        ({"pool": "defualt"}, ("pool", "There is no pool 'defualt'; choose from default, or make it first")),
+        ({"pool": "a\x00b"}, ("pool", "control character")),
+        ({"sender": "acme"}, ("sender", "There is no sender 'acme'; choose from none yet, or make it first")),
         ({"regon": "us-east"}, ("regon", "There is no field of this name")),
     ],
-    ids=lambda one: "-".join(f"{k}={v}" for k, v in one.items()) if isinstance(one, dict) else "",
+    ids=lambda one: "-".join(f"{k}={v}" for k, v in one.items())[:40] if isinstance(one, dict) else "",
 )
 async def test_a_wrong_order(http: httpx.AsyncClient, db: Database, change: dict[str, Any], said: tuple[str]) -> None:
     await refused(http, db, 422, *said, path="/v1/orders", json={**ORDER, **change})
@@ -107,17 +117,40 @@ async def test_a_wrong_order(http: httpx.AsyncClient, db: Database, change: dict
         ({"address": OWNED, "stage": "active"}, 409, ("item 2.address", "is already in the inventory")),
         ({"address": "203.0.113.22", "stage": "failed_over"}, 422, ("item 2.stage", "choose one of awaiting_dns")),
         ({"address": "203.0.113.22", "stage": "awaiting_dns"}, 422, ("item 2.domain", "a domain is needed")),
+        ({"address": "203.0.113.22", "stage": "awaiting_dns", "domain": "d.test"}, 422, ("item 2.hostname",)),
         ({"address": "203.0.113.22", "stage": "active", "safe_limit": 0}, 422, ("item 2.safe_limit",)),
+        ({"address": "203.0.113.22", "stage": "active", "domain": "no domain"}, 422, ("item 2.domain", "domain name")),
+        ({"address": "203.0.113.22", "stage": "active", "pool": "nwes"}, 422, ("item 2.pool", "no pool 'nwes'")),
+        ({"address": "203.0.113.22", "stage": "active", "sender": "who"}, 422, ("item 2.sender", "no sender 'who'")),
+        ({"address": "203.0.113.22", "stage": "active", "bind_address": "eth0"}, 422, ("item 2.bind_address",)),
     ],
-    ids=["no address", "empty", "loopback", "twice", "present", "stage", "no domain", "limit"],
+    ids=[
+        "no address",
+        "empty",
+        "loopback",
+        "twice",
+        "present",
+        "stage",
+        "no domain",
+        "no hostname",
+        "limit",
+        "domain",
+        "pool",
+        "sender",
+        "bind address",
+    ],
 )
 async def test_a_wrong_import(
     http: httpx.AsyncClient, db: Database, row: dict[str, Any], status: int, said: tuple[str, ...]
 ) -> None:
     body = [{"address": "203.0.113.21", "stage": "active"}, row]
     await refused(http, db, status, *said, path="/v1/ips/import", json=body)
-    columns = ("address", "stage", "domain", "safe_limit")
-    lines = [",".join(columns), *(",".join(str(one.get(name, "")) for name in columns) for one in body)]
+    columns = tuple(dict.fromkeys(["address", "stage", "domain", "safe_limit", *row]))
+    columns = columns if "pool" in row else (*columns, "pool")
+    lines = [
+        ",".join(columns),
+        *(",".join(str(one.get(name, "default" if name == "pool" else "")) for name in columns) for one in body),
+    ]
     in_csv = [words.replace("item 2", "line 3").replace("item 1", "line 2") for words in said]
     await refused(http, db, status, *in_csv, path="/v1/ips/import", content="\n".join(lines), headers=CSV)
 
@@ -128,15 +161,18 @@ async def test_a_wrong_import(
         ("address,stage\n203.0.113.21,active\n203.0.113.22\n", "line 3: it has not as many cells as the header"),
         (b"address\n\xff\xfe\n", "This is no CSV in UTF-8"),
         ("", "Send 1 to"),
+        ("address,satge\n203.0.113.21,active\n", "line 1: there is no column 'satge'; correct its spelling"),
+        ("address,stage,stage\n203.0.113.21,active,active\n", "line 1: the column 'stage' stands there twice"),
+        ("stage\nactive\n", "line 1: the column 'address' is missing"),
     ],
-    ids=["short line", "not UTF-8", "empty"],
+    ids=["short line", "not UTF-8", "empty", "unknown column", "column twice", "no address"],
 )
 async def test_a_broken_csv(http: httpx.AsyncClient, db: Database, content: str | bytes, said: str) -> None:
     await refused(http, db, 422, said, path="/v1/ips/import", content=content, headers=CSV)
 
 
 @pytest.mark.parametrize("http", [Profile.LIVE], indirect=True)
-@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.9", "100.64.0.1", "203.0.113.9", "fd00::1", "2001:db8::1"])
+@pytest.mark.parametrize("address", ["10.1.2.3", "203.0.113.9", "fd00::1", "::ffff:10.1.2.3", "2002:a01:203::1"])
 async def test_private_and_reserved_space_sends_nothing_in_live(
     http: httpx.AsyncClient, db: Database, address: str
 ) -> None:

@@ -63,3 +63,14 @@ def test_a_wrong_block_or_line_is_named(tmp_path: Path) -> None:
     file.write_text("address,region\n198.51.100.1,fra\nnot-an-address,fra\n")
     with pytest.raises(ValueError, match="line 3"):
         InventoryVendor([], file)
+
+
+@pytest.mark.parametrize("block", ["10.0.0.0/24", "203.0.113.0/28", "fd00::/64", "2001:db8::/64"])
+def test_live_holds_no_space_that_sends_no_mail(tmp_path: Path, block: str) -> None:
+    with pytest.raises(ValueError, match=f"WARMPATH_INVENTORY_CIDRS: {block}.*private or reserved space"):
+        InventoryVendor([block], live=True)
+    file = tmp_path / "held.csv"
+    file.write_text(f"address,region\n8.8.8.8,fra\n{block.partition('/')[0].replace('::', '::9')},fra\n")
+    with pytest.raises(ValueError, match="line 3: .*private or reserved space"):
+        InventoryVendor([], file, live=True)
+    assert InventoryVendor([block, "8.8.8.0/29"], live=False)

@@ -45,3 +45,20 @@ def test_a_database_of_a_newer_version_is_refused_in_one_sentence(url: str) -> N
     engine.dispose()
     with pytest.raises(migrating.NewerDatabase, match="newer Warmpath"):
         migrating.upgrade(url)
+
+
+def test_pools_that_senders_use_are_made_and_so_is_the_default_one(url: str) -> None:
+    migrating.upgrade(url, "0007")
+    engine = sa.create_engine(migrating.sync_url(url))
+    with engine.begin() as connection:
+        for name, pool in (("acme", "old"), ("other", "kept")):
+            connection.execute(
+                sa.text("INSERT INTO sender (name, pool, created_at) VALUES (:name, :pool, CURRENT_TIMESTAMP)"),
+                {"name": name, "pool": pool},
+            )
+        connection.execute(sa.text("INSERT INTO pool VALUES ('kept', 'spare', CURRENT_TIMESTAMP)"))
+    migrating.upgrade(url)
+    with engine.connect() as connection:
+        made = dict(tuple(row) for row in connection.execute(sa.text("SELECT name, overflow FROM pool")))
+    engine.dispose()
+    assert made == {"default": None, "old": None, "kept": "spare"}
