@@ -409,6 +409,10 @@ class Settings(BaseSettings):
     )
     postfix_config: Path = Field(Path("/etc/postfix"), description="Folder of Postfix's `main.cf`, from / on.")
     postfix_gate_host: str = Field("127.0.0.1", description="Where Postfix finds the gate.")
+    postfix_source_header: bool = Field(
+        True,
+        description="Whether Postfix writes `X-Warmpath-Source: IP` into a mail as it leaves; reports quote it.",
+    )
 
     ses_configuration_sets: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

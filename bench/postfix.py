@@ -108,6 +108,7 @@ class Sink:
     def __init__(self) -> None:
         self.came: list[tuple[str, str]] = []
         self.at: list[float] = []
+        self.texts: dict[str, bytes] = {}
         self.defers: set[str] = set()
         self.seconds = 0.0
         self.port = 0
@@ -141,6 +142,7 @@ class Sink:
         await asyncio.sleep(self.seconds)
         self.came += [(session.peer[0], one) for one in envelope.rcpt_tos]
         self.at.append(time.monotonic())
+        self.texts.update(dict.fromkeys(envelope.rcpt_tos, envelope.original_content))
         return "250 OK"
 
 
@@ -166,15 +168,19 @@ class Mailer:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def send(self, recipient: str, sender: str = "news@acme.example") -> str:
-        """Hand over one mail; answers the reply to its recipient."""
+    async def send(self, recipient: str, sender: str = "news@acme.example", headers: str = "") -> str:
+        """Hand over one mail; answers the reply to its recipient.
+
+        Args:
+            headers: more of them, each with its line end.
+        """
         await self._say(f"MAIL FROM:<{sender}>")
         said = await self._say(f"RCPT TO:<{recipient}>")
         if not said.startswith("250"):
             await self._say("RSET")
             return said
         await self._say("DATA")
-        done = await self._say(f"From: {sender}\r\nTo: {recipient}\r\nSubject: test\r\n\r\nHello\r\n.")
+        done = await self._say(f"From: {sender}\r\n{headers}To: {recipient}\r\nSubject: test\r\n\r\nHello\r\n.")
         assert done.startswith("250"), done
         return said
 

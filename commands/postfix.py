@@ -29,7 +29,8 @@ def render(
     host = "127.0.0.1" if chosen.gate_host in ("0.0.0.0", "::") else chosen.gate_host
     main = postfix.main_cf(host, chosen.gate_policy_port, chosen.gate_socketmap_port)
     try:
-        master = postfix.master_cf(asyncio.run(read_sources(chosen, round(time.time() * 1000))))
+        sources = asyncio.run(read_sources(chosen, round(time.time() * 1000)))
+        master = postfix.master_cf(sources, source_header=chosen.postfix_source_header)
     except Refused as refusal:
         typer.echo(refusal.detail, err=True)
         raise typer.Exit(1) from refusal

@@ -14,21 +14,26 @@ from domain.refusals import Refused
 from domain.routing import transport_name
 from domain.sources import Source
 
+#: The header that names the IP a mail left by, so that a report that quotes it can be booked.
+SOURCE_HEADER = "X-Warmpath-Source"
 #: What a HELO name may be made of; the fragment is read by Postfix as root.
 _HOST = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$")
 
 
-def master_cf(transports: Iterable[Source]) -> str:
+def master_cf(transports: Iterable[Source], *, source_header: bool = True) -> str:
     """The fragment for ``master.cf``, by address.
+
+    Args:
+        source_header: write :data:`SOURCE_HEADER` into each mail as it leaves.
 
     Raises:
         Refused: an address or a HELO name that would not be safe in the file.
     """
-    parts = [_service(one) for one in sorted(transports, key=lambda one: one.address)]
+    parts = [_service(one, source_header) for one in sorted(transports, key=lambda one: one.address)]
     return "# Transports of Warmpath, one an IP; made by `warmpath postfix render`.\n" + "".join(parts)
 
 
-def _service(one: Source) -> str:
+def _service(one: Source, source_header: bool) -> str:
     try:
         bound = ipaddress.ip_address(one.bind_address)
     except ValueError:
@@ -50,7 +55,19 @@ def _service(one: Source) -> str:
         ("smtp_helo_name", one.hostname),
         ("syslog_name", f"postfix/{name}"),
     ]
-    return f"{name} unix - - n - - smtp\n" + "".join(f"    -o {key}={value}\n" for key, value in options)
+    lines = [f"    -o {key}={value}\n" for key, value in options]
+    if source_header:
+        lines.append(f"    -o {{smtp_header_checks={_naming(one.address)}}}\n")
+    return f"{name} unix - - n - - smtp\n" + "".join(lines)
+
+
+def _naming(address: str) -> str:
+    """A table (header_checks(5), within the parameter: Postfix 3.7) for mail on its way out of one transport.
+
+    It is looked up in the delivery agent, so that a mail that waited and was moved names the IP that it really left by.
+    What the mail brought along under that name goes. It hangs on ``From:``, which a mail has once.
+    """
+    return f"regexp:{{{{/^{SOURCE_HEADER}:/ IGNORE}} {{/^From:/ PREPEND {SOURCE_HEADER}: {address}}}}}"
 
 
 def main_cf(host: str, policy_port: int, socketmap_port: int) -> str:

@@ -24,7 +24,9 @@ def _kumomta(settings: Settings) -> MailSystem:
 
 MAKERS: dict[str, Callable[[Settings], MailSystem]] = {
     "postfix": lambda settings: Postfix(
-        settings.postfix_config, f"{settings.postfix_gate_host}:{settings.gate_socketmap_port}"
+        settings.postfix_config,
+        f"{settings.postfix_gate_host}:{settings.gate_socketmap_port}",
+        source_header=settings.postfix_source_header,
     ),
     "ses": _ses,
     "kumomta": _kumomta,

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import os
 import shutil
+import smtplib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+from sqlmodel import select
 
+from api.mail import listener
+from api.mail.taking import Taker
 from bench.postfix import Mailer, Postfix, Sink
 from domain.routing import Scope
 from domain.sources import Source
 from domain.words import Stage
 from gate.service import Gate
-from providers.senders.postfix import main_cf, master_cf
+from providers.senders.postfix import SOURCE_HEADER, main_cf, master_cf
 from settings import Settings
 from store import ips, ledger, pauses, senders
 from store.database import Database
+from store.keys import new_key
+from store.tables.events import MailEvent
 from tests.gate.conftest import DAY, granted, inventory, until
 from tests.gate.processes import free_port
 
@@ -160,6 +168,70 @@ async def test_a_pause_stops_mail_and_a_switch_moves_new_and_queued_mail_within_
     assert set(mail.sink.sources) == {"127.0.0.3"}
     assert len(mail.sink.came) >= 11
     print(f"queued mail left by the other address {mail.sink.at[-1] - switched:.2f} s after the switch")  # noqa: T201
+
+
+async def test_a_mail_names_the_ip_it_left_by_and_a_report_that_quotes_it_is_booked_there(
+    db: Database, mail: Mail
+) -> None:
+    await _acme(db, {FIRST: 1000})
+    async with db.write() as session:
+        await senders.put_pool(session, "spare", None)
+    await inventory(db, {SECOND: 1000}, pool="spare")
+    await until(lambda: all(gate.desk.routes and len(gate.desk.routes.exits) == 2 for gate in mail.gates))
+    mailer = await Mailer.to(mail.postfix.port)
+    # What a mail brings along under that name says nothing.
+    await mailer.send("ada@gmail.com", headers="x-warmpath-source: 203.0.113.66\r\n")
+    async with db.write() as session:
+        await pauses.pause(session, Scope.IP, FIRST, "moved")
+        (await ips.get(session, SECOND)).pool = "main"
+    await until(lambda: all(gate.desk.routes and gate.desk.routes.closed(FIRST) for gate in mail.gates))
+    await mailer.send("bob@gmail.com")
+    await until(lambda: len(mail.sink.came) == 2, 30)
+    named = {one: _named(text) for one, text in mail.sink.texts.items()}
+    assert named == {"ada@gmail.com": [FIRST], "bob@gmail.com": [SECOND]}
+    # The far side took them, and sends both back later.
+    settings = Settings(reports_trusted=True, secret_keys=(SecretStr(new_key("test")),))
+    taker = Taker(db, settings)
+    port = free_port()
+    server = await listener.listen(taker, "127.0.0.1", port, "smtp")
+    for recipient, text in mail.sink.texts.items():
+        await asyncio.to_thread(_hand_in, port, _returned(recipient, text))
+    server.close()
+    await taker.close()
+    async with db.read() as session:
+        found = (await session.exec(select(MailEvent.address, MailEvent.recipient, MailEvent.kind))).all()
+    assert sorted(found) == [(FIRST, "ada@gmail.com", "bounced"), (SECOND, "bob@gmail.com", "bounced")]
+
+
+def _hand_in(port: int, report: bytes) -> None:
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.sendmail("", ["news@acme.example"], report)
+
+
+def _named(text: bytes) -> list[str]:
+    return email.message_from_bytes(text).get_all(SOURCE_HEADER, [])
+
+
+def _returned(recipient: str, text: bytes) -> bytes:
+    """A delivery report of the far side about a mail as it came there."""
+    head = text.partition(b"\r\n\r\n")[0].replace(b"\r\n", b"\n")
+    return (
+        (
+            f"From: MAILER-DAEMON@mx.example\nTo: news@acme.example\nMessage-ID: <{recipient}.report@mx.example>\n"
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+            "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+            f"Final-Recipient: rfc822; {recipient}\nAction: failed\nStatus: 5.1.1\n"
+            "Diagnostic-Code: smtp; 550 5.1.1 no such user\n\n--b\nContent-Type: text/rfc822-headers\n\n"
+        ).encode()
+        + head
+        + b"\n\n--b--\n"
+    )
+
+
+def test_the_header_can_be_left_out() -> None:
+    source = Source(FIRST, FIRST, "a.example", "main")
+    assert f"PREPEND {SOURCE_HEADER}: {FIRST}" in master_cf([source])
+    assert SOURCE_HEADER not in master_cf([source], source_header=False)
 
 
 def test_the_fragments_name_what_the_gate_answers(tmp_path: Path) -> None:

@@ -28,14 +28,15 @@ class Postfix:
     Args:
         config: folder of ``main.cf``.
         socketmap: HOST:PORT of the gate's socketmap service.
+        source_header: write into each mail which IP it left by.
     """
 
     name = "postfix"
 
-    def __init__(self, config: Path, socketmap: str) -> None:
+    def __init__(self, config: Path, socketmap: str, *, source_header: bool = True) -> None:
         if not config.is_absolute():
             raise MailSystemError(f"WARMPATH_POSTFIX_CONFIG: {config} is relative; name the folder from / on.")
-        self._config, self._socketmap = config, socketmap
+        self._config, self._socketmap, self._source_header = config, socketmap, source_header
         self._folder: Path | None = None
 
     async def apply(self, sources: Sequence[Source]) -> list[str]:
@@ -45,7 +46,7 @@ class Postfix:
         """
         present = await self._services()
         try:
-            wanted = _by_name(resolver(self._socketmap) + master_cf(sources))
+            wanted = _by_name(resolver(self._socketmap) + master_cf(sources, source_header=self._source_header))
         except Refused as refusal:
             raise MailSystemError(refusal.detail) from refusal
         changed = [name for name, text in wanted.items() if present.get(name) != text]
