@@ -158,6 +158,11 @@ class Stage:
         ):
             self.api.post(f"/v1/{path}", body)
 
+    def paused(self, verb: str, *scopes: Json) -> None:
+        """Mail of these scopes is paused, or resumed."""
+        for scope in scopes:
+            self.api.post(f"/v1/campaigns/{verb}", {"scope": scope, "reason": "a login was stolen; see ticket 4711"})
+
     def quoted(self) -> str:
         """An order that waits for its payment."""
         return str(tour.order(self.api, self.settings, "news.test", "mta8.news.test", "quoted")["id"])
@@ -263,8 +268,7 @@ def trouble(camera: Camera, stage: Stage) -> None:
     page.get_by_label("Type PAUSE to confirm").wait_for()
     camera.take(page, "pause-all-campaigns-question")
     page.close()
-    for scope in ({"pool": "default"}, {"all": True}):
-        stage.api.post("/v1/campaigns/pause", {"scope": scope, "reason": "a login was stolen; see ticket 4711"})
+    stage.paused("pause", {"pool": "default"}, {"all": True})
     camera.shoot("paused-campaigns", "/campaigns")
     camera.shoot("paused-one-ip", "/?ip=198.51.100.66")
     page = camera.open("/warmup-dashboard?ip=198.51.100.30")
@@ -272,6 +276,7 @@ def trouble(camera: Camera, stage: Stage) -> None:
     page.get_by_label("Reason", exact=True).wait_for()
     camera.take(page, "paused-question")
     page.close()
+    stage.paused("resume", {"pool": "default"}, {"all": True})
 
 
 def viewer(camera: Camera, stage: Stage) -> None:
@@ -285,6 +290,9 @@ def viewer(camera: Camera, stage: Stage) -> None:
         seen.all_pages("198.51.100.12")
         quoted = next(one for one in stage.api.get("/v1/orders")["items"] if one["status"] == "quoted")
         seen.shoot("one-order", f"/payment-gateway?order={quoted['id']}")
+        stage.paused("pause", {"all": True})
+        seen.shoot("paused", "/reputation-dashboard?ip=198.51.100.12")
+        stage.paused("resume", {"all": True})
 
 
 def api(camera: Camera, stage: Stage) -> None:
