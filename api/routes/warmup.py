@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,7 +20,7 @@ from domain.refusals import NotFound
 from domain.warmup import MAX_DAYS, Adjust, Complete, Pause, Restart, Resume, WarmupPlan
 from domain.words import MailboxProvider
 from settings import Settings
-from store import ips, warmup
+from store import ips, ledger, warmup
 from workflows.ids import ip_id, warmup_id
 
 router = APIRouter(tags=["warmup"])
@@ -92,6 +93,7 @@ class WarmupOut(BaseModel):
     steps: int
     cap: int
     by_provider: dict[MailboxProvider, int]
+    sent_by_provider: dict[MailboxProvider, int] = Field(description="Granted of today's caps; empty before any day.")
     decision: str
     reason: str
     paused: bool
@@ -206,7 +208,7 @@ async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) 
     from workflows.warmup import Warmup
 
     now = await temporal.get_workflow_handle(warmup_id(address)).query(Warmup.state)
-    return _out(address, now, [], settings)
+    return _out(address, now, [], settings, {})
 
 
 async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa: ANN401
@@ -214,15 +216,20 @@ async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa:
         await ips.get(session, address)
         found = await warmup.get(session, address)
         rows = await warmup.history(session, address, limit=400)
+        today = await ledger.window(session, address, int(time.time() * 1000))
     if found is None:
         raise NotFound(f"{address} has had no warm-up yet.", field="address", code="no_warmup")
-    return _out(address, found[0], list(rows), settings)
+    spent = {one: int(getattr(today, f"granted_{one}")) for one in MailboxProvider} if today else {}
+    return _out(address, found[0], list(rows), settings, spent)
 
 
-def _out(address: str, now: Any, rows: list[Any], settings: Settings) -> WarmupOut:  # noqa: ANN401
+def _out(
+    address: str, now: Any, rows: list[Any], settings: Settings, spent: dict[MailboxProvider, int]  # noqa: ANN401
+) -> WarmupOut:  # fmt: skip
     return WarmupOut(
         address=address, state=now.state, plan=now.plan, day=now.day + 1, step=now.step,
         steps=len(now.plan.ladder()), cap=now.cap, by_provider=now.plan.by_provider(now.step, now.behind),
+        sent_by_provider=spent,
         decision=now.decision, reason=now.reason, paused=now.state in ("paused", "stopped"),
         forecast=forecast(now.plan, now.started, now),
         history=[

@@ -64,6 +64,11 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
     begun = (await api.get(path)).json()
     assert (begun["state"], begun["cap"], begun["steps"]) == ("warming", 50, 12)
 
+    wanted = {"ip": path.split("/")[3], "provider": "gmail", "count": 3}
+    assert (await api.post("/v1/gate/lease", json=wanted)).json()["deferred"] == 0
+    spent = (await api.get(path)).json()["sent_by_provider"]
+    assert {name: count for name, count in spent.items() if count} == {"gmail": 3}
+
     await refused(409, "not paused", "/resume")
     paused = await _do(api, f"{path}/pause", reason="the sender moves house")
     assert (paused["state"], paused["paused"], paused["reason"]) == ("paused", True, "the sender moves house")

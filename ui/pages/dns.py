@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
-from ui.pieces import asking, charts, journey, picking, places, session, words
+from ui.pieces import asking, charts, journey, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 
@@ -126,6 +126,7 @@ def state(api: Api, address: str) -> None:
     rows, servers = cells(records)
     if rows:
         st.altair_chart(charts.dns_grid(rows, servers), width="stretch", key=f"grid:{address}")
+        paging.export([{words.spoken(name): part for name, part in row.items()} for row in rows], f"dns-{address}.csv")
     elif records:
         st.caption("No server has been asked yet; the grid appears with the first look.")
     _checks(dns.get("checks") or [])

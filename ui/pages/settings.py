@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import JsonValue
-from ui.pieces import session
+from ui.pieces import paging, session
 from ui.pieces.guard import guarded
 
 
@@ -38,6 +38,7 @@ def main() -> None:
         st.info("No setting has this in its name.")
         return
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 423))
+    paging.export(rows, "settings.csv")
 
 
 with guarded():

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import asking, session, words
+from ui.pieces import asking, paging, session, words
 from ui.pieces.guard import guarded, trouble
 
 MAY = {
@@ -82,6 +82,17 @@ def listed(api: Api) -> None:
                 asking.button("Revoke", "revoke", identity, why, key=f"revoke:{identity}", width="stretch")
         if asking.is_open("revoke", identity):
             _revoke(api, identity, str(one.get("name")))
+    paging.export([_row(one) for one in items], "tokens.csv")
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    made, revoked = words.exact(one.get("created_at")), one.get("revoked_at")
+    return {
+        "Name": one.get("name"),
+        "Role": words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))),
+        "Made (UTC)": made.removesuffix(" UTC"),
+        "Revoked (UTC)": words.exact(revoked).removesuffix(" UTC") if revoked else "",
+    }
 
 
 def _revoke(api: Api, identity: str, name: str) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
-from ui.pieces import asking, charts, journey, picking, places, session, words
+from ui.pieces import asking, charts, journey, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -208,10 +208,12 @@ def watch(api: Api, address: str) -> None:
     caps = warmup.get("by_provider") or {}
     if caps:
         st.markdown("**Mailbox providers today**")
-        st.altair_chart(charts.by_provider(caps), key="warmup_providers")
+        st.altair_chart(charts.by_provider(caps, warmup.get("sent_by_provider")), key="warmup_providers")
     if history:
         st.markdown("**Decisions**")
-        st.dataframe(pd.DataFrame([_row(day) for day in reversed(history)]), hide_index=True, width="stretch")
+        rows = [_row(day) for day in reversed(history)]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        paging.export(rows, f"warmup-{address}.csv")
     journey.workflow_link(warmup if warmup.get("workflow") else ip)
 
 

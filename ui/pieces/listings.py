@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import session, words
+from ui.pieces import paging, session, words
 from ui.pieces.guard import trouble
 
 
@@ -56,6 +56,8 @@ def tables(found: dict[str, Any]) -> None:
         st.dataframe(pd.DataFrame([_row(one) for one in present]), hide_index=True, width="stretch")
     else:
         st.caption("On no blocklist that was asked.")
+    if present or ended:
+        paging.export([_row(one) for one in [*present, *ended]], f"listings-{found.get('address')}.csv")
     if ended:
         with st.expander(f"{len(ended)} ended"):
             st.dataframe(pd.DataFrame([_row(one) for one in ended]), hide_index=True, width="stretch")

@@ -65,6 +65,14 @@ def part(items: list[dict[str, Any]], pager: Pager, size: int = 25) -> tuple[lis
     return items[start : start + size], str(start + size) if start + size < len(items) else None
 
 
+def export(rows: list[dict[str, Any]], file_name: str) -> None:
+    """**Export CSV** of a table that is shown as a whole."""
+    st.download_button(
+        "Export CSV", lambda: pd.DataFrame(rows).to_csv(index=False), file_name, "text/csv", on_click="ignore",
+        key=f"export:{file_name}",
+    )  # fmt: skip
+
+
 def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int | None) -> Callable[[], str]:
     """A function that reads a whole list, page by page, and gives it as CSV.
 
