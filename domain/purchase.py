@@ -183,7 +183,8 @@ def vet(evidence: Evidence, *, tolerated: int) -> tuple[Verdict, list[str]]:
         tolerated: listed neighbours of the sample that are put down to bad luck.
     """
     around = evidence.neighbours
-    said = f"{len(around.listed)} of {len(around.asked)} neighbours asked in {around.network} are listed"
+    is_ = "is" if len(around.listed) == 1 else "are"
+    said = f"{len(around.listed)} of {len(around.asked)} neighbours asked in {around.network} {is_} listed"
     named = f"{said}: {', '.join(around.listed)}"
     against = [f"listed on {one.zone}: {one.reason}" for one in evidence.listings if one.against]
     if len(around.listed) > tolerated:

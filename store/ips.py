@@ -62,6 +62,8 @@ async def insert(session: AsyncSession, ip: Ip) -> bool:
         await session.delete(present)
         await session.flush()
         session.expunge(present)
+    if ip.waiting_for and ip.waiting_since is None:
+        ip.waiting_since = now()
     session.add(ip)
     session.add(JourneyStep(address=ip.address, stage=ip.stage, note=ip.waiting_for))
     await session.flush()

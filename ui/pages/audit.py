@@ -19,6 +19,8 @@ SPOKEN = {
     "dns.support": "Send DNS to support",
     "reputation.check": "Check reputation",
     "pool.put": "Set up pool",
+    "mail.pause": "Pause mail",
+    "mail.resume": "Resume mail",
 }
 
 
@@ -32,13 +34,18 @@ def _brief(value: JsonValue) -> str:
         except ValueError:
             return str(value)
     if isinstance(value, dict):
-        return (
-            ", ".join(
-                f"{words.spoken(name).lower()} {part}" for name, part in value.items() if part not in ([], {}, None, "")
-            )
-            or "–"
-        )
+        return ", ".join(_said(name, part) for name, part in value.items() if part not in ([], {}, None, "")) or "–"
     return str(value)
+
+
+def _said(name: str, part: JsonValue) -> str:
+    """One thing and its value: ``cap 50``, ``not paused``, ``matches a.example b.example``."""
+    spoken = words.spoken(name).lower()
+    if isinstance(part, bool):
+        return spoken if part else f"not {spoken}"
+    if isinstance(part, list):
+        return f"{spoken} {' '.join(str(one) for one in part)}"
+    return f"{spoken} {part}"
 
 
 def _what(value: JsonValue) -> str:
@@ -59,12 +66,12 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "When (UTC)": words.exact(one.get("at")).removesuffix(" UTC"),
         "Who": one.get("who"),
-        "Role": words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))),
         "What": _what(one.get("what")),
         "On": _targets(one.get("target")),
         "Why": one.get("why") or "–",
         "Before": _brief(one.get("before")),
         "After": _brief(one.get("after")),
+        "Role": words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))),
     }
 
 
@@ -86,7 +93,13 @@ def entries(api: Api, target: str) -> None:
     rows = [_row(one) for one in items]
     for row in rows:
         row["On"] = f"order for {orders[row['On']]}" if row["On"] in orders else row["On"]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 600))
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(rows), 600),
+        column_config={"Why": st.column_config.TextColumn(width=240)},
+    )
     pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
 
 

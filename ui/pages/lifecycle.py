@@ -102,6 +102,7 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
             "Last days": st.column_config.BarChartColumn(
                 f"Sent, {SPARK_DAYS} days", help="Mails granted a day, oldest first.", width=110
             ),
+            "Now": st.column_config.TextColumn(width=270),
             "Sent today": st.column_config.NumberColumn(format="localized"),
             "Daily cap": st.column_config.NumberColumn(format="localized"),
         },

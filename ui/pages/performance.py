@@ -68,7 +68,7 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
     )
     for column, (name, (label, meaning)) in zip(columns, RATES.items(), strict=True):
         column.metric(label, words.rate((total.get("rates") or {}).get(name)), border=True, help=meaning)
-    points = found.get("points") or []
+    points = _whole_steps(found)
     if len(points) > 1:
         left, right = st.columns(2, gap="large")
         with left:
@@ -92,6 +92,15 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
     st.download_button("Export CSV", frame.to_csv(index=False), f"metrics-by-{by}.csv", "text/csv", on_click="ignore")
     if by == "ip":
         _caps(api, [str(one["name"]) for one in items[:MOST_IPS] if one.get("name")])
+
+
+def _whole_steps(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Points without the step that is not over yet: it would look as if mail had just stopped."""
+    points: list[dict[str, Any]] = found.get("points") or []
+    last, until = (words.moment(points[-1].get("at")) if points else None), words.moment(found.get("until"))
+    if last is None or until is None or len(points) < 3:
+        return points
+    return points[:-1] if last + timedelta(seconds=float(found.get("step_seconds") or 0)) > until else points
 
 
 def _caps(api: Api, addresses: list[str]) -> None:

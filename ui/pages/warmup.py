@@ -197,7 +197,7 @@ def watch(api: Api, address: str) -> None:
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}
-    likely = words.ago(finish["p50"]) if isinstance(finish.get("p50"), str) else _end(finish.get("p50"))
+    likely = _likely(api, warmup.get("forecast") or {}, finish.get("p50"))
     reached = ip.get("stage") == "full_capacity"
     figures[3].metric("Full capacity", "reached" if reached else likely, border=True)
     if history:
@@ -215,6 +215,16 @@ def watch(api: Api, address: str) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
         paging.export(rows, f"warmup-{address}.csv")
     journey.workflow_link(warmup if warmup.get("workflow") else ip)
+
+
+def _likely(api: Api, ahead: dict[str, Any], p50: JsonValue) -> str:
+    """When full capacity is most likely: in days from now; in an installation with short days, the day of the plan."""
+    short = float((api.find("/v1/fleet") or {}).get("day_seconds") or 86_400) < 3_600
+    days = ahead.get("days") or []
+    number = charts.day_number(p50, days)
+    if short and number is not None and days:
+        return f"day {number + int(days[0].get('day') or 1) - 1}"
+    return words.ago(p50) if isinstance(p50, str) else _end(p50)
 
 
 def _row(day: dict[str, Any]) -> dict[str, Any]:

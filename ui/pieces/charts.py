@@ -108,7 +108,7 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
         y=alt.Y("Cap:Q", title="Mails a day"), tooltip=["Day", "Date", alt.Tooltip("Cap:Q", format=",")]
     )
     layers: list[Any] = [area, line]
-    ends = {name: _day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
+    ends = {name: day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
     if ends["p10"] and ends["p90"]:
         span = pd.DataFrame([{"from": ends["p10"], "to": ends["p90"]}])
         layers.insert(0, alt.Chart(span).mark_rect(opacity=0.15, color="#2e9d5b").encode(x="from:Q", x2="to:Q"))
@@ -118,7 +118,7 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
     return alt.layer(*layers).properties(height=260)
 
 
-def _day_number(value: JsonValue, days: list[dict[str, Any]]) -> int | None:
+def day_number(value: JsonValue, days: list[dict[str, Any]]) -> int | None:
     """The API names a finish by day number or by date; the chart needs the number."""
     if isinstance(value, dict):
         value = value.get("day") or value.get("date")
@@ -302,7 +302,7 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
             "server:N",
             sort=servers,
             title=None,
-            axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=140, labelOverlap=False),
+            axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=220, labelOverlap=False),
         ),
         y=alt.Y("record:N", sort=None, title=None, axis=alt.Axis(labelLimit=330)),
         tooltip=[
@@ -334,8 +334,8 @@ _WRONG = {"bounced": "#d1453b", "blocked": "#7b2d8b", "deferred": "#d9a406", "co
 def _time(points: list[dict[str, Any]]) -> alt.X:
     """A time axis in UTC; days are named where the points span more than one."""
     known = sorted(at for at in (words.moment(one.get("at")) for one in points) if at is not None)
-    long = bool(known) and (known[-1] - known[0]).total_seconds() > 86_400
-    form = "%m-%d %H:%M" if long else "%H:%M"
+    span = (known[-1] - known[0]).total_seconds() if known else 0.0
+    form = "%m-%d %H:%M" if span > 86_400 else "%H:%M" if span > 1_200 else "%H:%M:%S"
     return alt.X(
         "At:T",
         title="UTC",

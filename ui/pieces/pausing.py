@@ -31,7 +31,7 @@ def button(api: Api) -> None:
             paused = None  # the strip says that the API does not answer, and so does the disabled button
         st.session_state["all_paused"] = paused is not None
         why = "All campaigns are paused already. Resume them in the banner on top of the page." if paused else None
-        asking.button("Pause All Campaigns", "pause-mail", "", why, icon=":material/pause_circle:", width="stretch")
+        asking.button("Pause All Campaigns", "pause-mail", "", why, icon=":material/pause_circle:")
 
 
 def question(api: Api) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from ui.client import Api, Problem
@@ -27,16 +29,25 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 </style>"""
 
 
-def _installation(api: Api) -> None:
-    """Which installation this is, and the way out of it; the page itself says when the API does not answer."""
+def _fleet(api: Api) -> dict[str, Any] | None:
+    """What the API says of this installation; None when it does not answer, which the page itself says."""
     try:
-        fleet = api.find("/v1/fleet") or {}
+        return api.find("/v1/fleet") or {}
     except Problem:
+        return None
+
+
+def _installation(fleet: dict[str, Any] | None) -> None:
+    """Which installation this is, in sight on every page."""
+    if fleet is None:
         st.badge("? API does not answer", color="gray")
-        fleet = {}
     else:
         st.badge(str(fleet.get("installation") or "SANDBOX"), color="violet")
-    if fleet.get("temporal_ui_url"):
+
+
+def _ways_out(fleet: dict[str, Any] | None) -> None:
+    """To the Temporal UI, and out of the console."""
+    if fleet and fleet.get("temporal_ui_url"):
         st.link_button("Temporal UI", fleet["temporal_ui_url"])
     if st.session_state.get("token"):
         st.button("Sign out", on_click=session.sign_out)
@@ -65,15 +76,18 @@ def main() -> None:
                 for group, pages in GROUPS.items()
             }
         )
+        fleet = _fleet(api)
         with st.sidebar:
-            _installation(api)
-            pausing.button(api)
+            _ways_out(fleet)
             st.caption("Warmpath console")
         pausing.banner(api)
         attention.strip(api)
         pausing.question(api)
         session.show_said()
-        st.title(page.title)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.title(page.title, width="stretch")
+            _installation(fleet)
+            pausing.button(api)
         page.run()
 
 
