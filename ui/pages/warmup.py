@@ -191,7 +191,8 @@ def watch(api: Api, address: str) -> None:
         )
     elif state == "stopped":
         st.error(f"! Stopped. {warmup.get('reason') or ''}")
-    journey.waits(ip)
+    else:
+        journey.waits(ip)
     figures = st.columns(4)
     figures[0].metric("Step", words.number(warmup.get("step")), border=True)
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)

@@ -93,14 +93,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def reach(found: dict[str, Any]) -> str:
-    """What a pause stops or its end lets go, in numbers: ``3 campaigns, 2 senders and 5 IPs``."""
+    """What a pause stops or its end lets go, in numbers: ``3 campaigns, 2 senders and 5 IPs``; empty for none."""
     parts = [
         counted(int(found[name]), noun)
         for name, noun in (("campaigns", "campaign"), ("senders", "sender"), ("ips", "IP"))
         if found.get(name)
     ]
     if not parts:
-        return "nothing that sends now"
+        return ""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
@@ -132,11 +132,15 @@ def _consequence(api: Api, scope: str, name: str) -> str:
     stops = reach(api.get("/v1/campaigns/reach", scope=scope, name=name))
     if scope == "all":
         return (
-            f"This stops {stops}, and all other mail as well: at the gate, within a second. Mail waits in your mail "
-            "systems, and nothing sends until somebody presses **Resume All Campaigns**. Warm-ups stand still."
+            f"This stops {stops or 'no campaign, no sender and no IP that sends now'}, and all other mail as well: at "
+            "the gate, within a second. Mail waits in your mail systems until somebody presses **Resume All "
+            "Campaigns**. Warm-ups stand still."
         )
     elsewhere = " Mail that another pool takes over goes on from there." if scope in ("ip", "pool") else ""
-    return f"This stops {stops} at the gate, within a second.{elsewhere} It lasts until somebody presses Resume."
+    return (
+        f"This stops {stops or 'nothing that sends now'}: at the gate, within a second.{elsewhere} It lasts until "
+        "somebody presses Resume."
+    )
 
 
 def _pause(api: Api) -> None:
@@ -213,8 +217,13 @@ def _resume(api: Api, scope: str, name: str) -> None:
         kept = int(found.get("kept") or 0)
         stays = "stays" if kept == 1 else "stay"
         st.markdown(
-            f"This lets {reach(found)} go on, up to today's caps of the IPs. What waited in your mail systems is tried "
-            "again." + (f" {counted(kept, 'campaign')} {stays} stopped for another reason." if kept else "")
+            (
+                f"This lets {stops} go on, up to today's caps of the IPs. What waited in your mail systems is tried "
+                "again."
+                if (stops := reach(found))
+                else "Nothing would send at once: other pauses hold it, or no IP is warming or at full capacity."
+            )
+            + (f" {counted(kept, 'campaign')} {stays} stopped for another reason." if kept else "")
         )
         reason = asking.reason("resume_mail", f"Resume {what} now")
         if reason is None:
