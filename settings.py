@@ -229,7 +229,10 @@ class Settings(BaseSettings):
     event_days: int = Field(
         14,
         ge=1,
-        description="Days that single events are kept: for the explorer of replies, and to find whose mail it was.",
+        description="Days that single events are kept: to look them up, and to find whose mail it was.",
+    )
+    reply_days: int = Field(
+        30, ge=1, description="Days that counts of replies are kept, by IP, provider, sender and campaign."
     )
     event_duplicate_days: int = Field(
         35, ge=3, description="Days that the same event is known again and refused; not under `event_days`."

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.context import Context
 from settings import Settings
-from store import events_retention
+from store import events_retention, replies
 from store.database import Database
 
 DAY_SECONDS = 86_400
@@ -23,6 +23,7 @@ class Kept(BaseModel):
     slices: int = Field(0, description="Slices of figures that became part of a day.")
     events: int = 0
     keys: int = 0
+    replies: int = Field(0, description="Counts of replies.")
 
 
 class FiguresActivities:
@@ -35,7 +36,12 @@ class FiguresActivities:
     @activity.defn(name="sweep_figures")
     async def sweep(self) -> Kept:
         """Roll up, drop; each in short transactions, so that nobody waits for it."""
-        return Kept(slices=await self._roll_up(), events=await self._drop_events(), keys=await self._drop_keys())
+        return Kept(
+            slices=await self._roll_up(),
+            events=await self._drop_events(),
+            keys=await self._drop_keys(),
+            replies=await self._drop_replies(),
+        )
 
     async def _roll_up(self) -> int:
         day_ms = max(1, round(self._settings.day_seconds * 1000))
@@ -49,6 +55,13 @@ class FiguresActivities:
     async def _drop_events(self) -> int:
         day, gone = int(time.time()) // DAY_SECONDS - self._settings.event_days, 0
         while part := await events_retention.drop_events(self._db, before_day=day):
+            gone += part
+            activity.heartbeat(gone)
+        return gone
+
+    async def _drop_replies(self) -> int:
+        day, gone = int(time.time()) // DAY_SECONDS - self._settings.reply_days, 0
+        while part := await replies.drop(self._db, before_day=day):
             gone += part
             activity.heartbeat(gone)
         return gone

@@ -30,6 +30,7 @@ from api.routes import (
     warmup,
     webhooks,
 )
+from api.routes import replies as replies_seen
 from api.webhooks import intake
 from domain import replies
 from settings import Settings
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 # Routes are tried one after the other: the ones that are asked all day come first.
 ROUTES = (
     gate, webhooks, health, lifecycle, performance, purchase, importing, dns, warmup, reputation, incidents,
-    pools, campaigns, account,
+    pools, campaigns, replies_seen, account,
 )  # fmt: skip
 
 

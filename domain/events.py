@@ -48,6 +48,9 @@ COUNTED = {
 #: Kinds that may stop mail.
 ACTING = frozenset({Kind.BLOCKED, Kind.ALERT})
 
+#: Kinds whose words are a mail server's reply.
+REPLIES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED, Kind.DEFERRED})
+
 #: What went well needs no reply kept: these are nearly all of the mail.
 WITHOUT_DETAIL = frozenset({Kind.SENT, Kind.DELIVERED, Kind.OPENED, Kind.CLICKED})
 

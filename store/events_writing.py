@@ -8,6 +8,7 @@ another thread parses the next batch.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from domain.events import COUNTED, WITHOUT_DETAIL, Kind, MailEvent, storable
 from domain.figures import Figures
+from store import replies_writing
 
 #: Sums kept, in the order of their columns.
 COUNTS = tuple(Figures.model_fields)
@@ -26,7 +28,7 @@ _EVENT = (
 )  # fmt: skip
 _FIGURE = ("address", "slice_ms", "provider", "sender", "campaign", *COUNTS)
 _KEY = ("source", "event_id", "received_us")
-_NUMBERS = frozenset({"at_ms", "received_day", "received_us", "slice_ms", *COUNTS})
+_NUMBERS = frozenset({"at_ms", "received_day", "received_us", "slice_ms", *COUNTS, *replies_writing.NUMBERS})
 #: Rows of one statement on SQLite: 13 columns of them stay far below its 32,766 variables, and the
 #: statement for a full one is compiled once.
 _ROWS = 100
@@ -84,6 +86,8 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
         rows = _event_rows(new, received_us // 86_400_000_000)
         _put(cursor, dialect, "mail_event", _EVENT, rows)
         _add(cursor, dialect, rows, [event for _, event in new], slice_ms)
+        put = functools.partial(_put, cursor, dialect)
+        replies_writing.count(put, dialect, (event for _, event in new), received_us // 86_400_000_000)
     return [event for _, event in new]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.replies.reading import Parts, take_apart, template
+from domain.replies.reading import Parts, masked, take_apart, template
 from domain.replies.rules import BadRules, Rules, files
 from domain.replies.words import (
     CURABLE,
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 #: Seconds between looks for changed rule files.
 LOOK_SECONDS = 5.0
 
-__all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "template", "use"]
+__all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "masked", "template", "use"]
 
 
 class Reply(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -57,7 +58,14 @@ _QUERY = re.compile(r"(https?://[^\s<>\"?]{1,200})\?(?!p=)[^\s<>\"]*", re.IGNORE
 #: Brackets stand for groups in phrases and carry no meaning in replies.
 _PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
 _URL = re.compile(r"https?://([^\s<>\"')\]]+)")
-_ADDRESS = re.compile(r"<?[^\s<>@,;:\"'()\[\]]{1,64}@[a-z0-9.-]{1,255}(?<![.-])>?|\[email[ \xa0]protected\]")
+#: Begins where a word begins, so that it is linear in the text; a local part may be quoted, a domain be an IP.
+_ADDRESS = re.compile(
+    r"<?(?:\"[^\"<>@]{1,64}\"|(?<![^\s<>@,;:\"'()\[\]])[^\s<>@,;:\"'()\[\]]++)"
+    r"@(?:[\w.-]{1,255}(?<![.-])|\[[^\]\s]{1,60}\])>?|\[email[ \xa0]protected\]",
+    re.IGNORECASE,
+)
+#: An address inside a link.
+_QUOTED_ADDRESS = re.compile(r"[^\s<>\"'?&=/%]{1,64}%40[^\s<>\"'?&/%]{0,255}")
 _DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4})", re.IGNORECASE)
 _IP = re.compile(
     r"\[?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
@@ -68,6 +76,8 @@ _IP6 = re.compile(
 )
 
 
+# The same reply is taken apart when it is judged, when it is counted, and when its rate is looked at.
+@functools.lru_cache(maxsize=1_024)
 def take_apart(text: str) -> Parts:
     """Code, enhanced code and words of a reply in any of the shapes that logs and reports give it.
 
@@ -121,17 +131,63 @@ def words(text: str, code: str = "") -> str:
     return _SPACE.sub(" ", text.translate(_PLAIN)).strip()
 
 
-_NUMBER = re.compile(r"(?<![.\d])\d+(?![.\d]*\d)")
-_TOKEN = re.compile(r"(?=[a-z0-9._-]*\d)[a-z0-9][a-z0-9._-]{11,}")
+#: Local parts that are plain words of replies as well: without them a reply could not be read, and nobody is named.
+_ROLES = frozenset(
+    {
+        *("abuse", "account", "address", "admin", "billing", "blocked", "bounce", "bounces", "contact", "customer"),
+        *("daemon", "email", "error", "hello", "help", "host", "info", "list", "mail", "mailbox", "mailer", "message"),
+        *("marketing", "news", "newsletter", "no-reply", "noreply", "office", "policy", "postmaster", "recipient"),
+        *("reply", "root", "sales", "security", "sender", "server", "service", "spam", "support", "team", "test"),
+        *("unknown", "user", "users", "webmaster"),
+    }
+)  # fmt: skip
+#: Shorter local parts than this could be a part of any sentence.
+_SHORTEST = 3
 
 
+def masked(text: str, recipient: str = "") -> str:
+    """A reply on one line without whom it was about: it reads as the reply itself does.
+
+    Mail addresses become ``<addr>``, as does the local part of the recipient where it stands alone.
+    """
+    text = text[:LONGEST].replace("\0", "")
+    if "@" in text or "[email" in text:
+        text = _ADDRESS.sub("<addr>", text)
+    if "%40" in text:
+        text = _QUOTED_ADDRESS.sub("<addr>", text)
+    return _SPACE.sub(" ", _without_local_part(text, recipient)).strip()
+
+
+def _without_local_part(text: str, recipient: str) -> str:
+    local, at, _ = recipient.rpartition("@")
+    if not at or len(local) < _SHORTEST or local.lower() in _ROLES or local.lower() not in text.lower():
+        return text
+    return re.sub(rf"<?(?<![\w.+-]){re.escape(local)}(?![\w+-])>?", "<addr>", text, flags=re.IGNORECASE)
+
+
+def _without_domain(text: str, recipient: str) -> str:
+    """Names of hosts and the domain of the recipient, which differ from mail to mail, as ``<domain>``."""
+    domain = recipient.rpartition("@")[2].strip(".").lower()
+    if "." not in domain or domain not in text:
+        return text
+    return re.sub(rf"(?<![\w.-])(?:[\w-]{{1,63}}\.){{0,8}}{re.escape(domain)}(?![\w-])", "<domain>", text)
+
+
+#: Codes of one provider's own, such as Yahoo's TS03: replies that differ in them differ in meaning.
+_NUMBER = re.compile(r"(?<![\w.-])([a-z]{1,4}\d{1,4})(?![\w-])|(?<![.\d])\d+(?![.\d]*\d)")
+_TOKEN = re.compile(r"(?<![a-z0-9])(?=[a-z0-9._-]*\d)[a-z0-9][a-z0-9._-]{11,}")
 _HEAD = re.compile(r"^[^a-z0-9]*\d{3}\b[ -]*(?:#?\d\.\d{1,3}\.\d{1,3}[ :-]*)?")
 
 
-def template(text: str) -> str:
-    """The words of a reply with ids and numbers taken out, so that replies of one kind group together."""
+def template(text: str, recipient: str = "") -> str:
+    """The words of a reply with ids and numbers taken out, so that replies of one kind group together.
+
+    Args:
+        recipient: whom the mail was for; the address and its parts are taken out as well.
+    """
     parts = take_apart(text)
-    masked = _TOKEN.sub("#", _URL.sub(lambda found: found[1].split("?")[0], parts.words))
+    said = _without_domain(_without_local_part(parts.words, recipient), recipient)
+    said = _TOKEN.sub("#", _URL.sub(lambda found: found[1].split("?")[0], said))
     head = " ".join(filter(None, (parts.code, ".".join(map(str, parts.status)) if parts.status else "")))
-    body = _HEAD.sub("", masked, count=1)
-    return f"{head} {_SPACE.sub(' ', _NUMBER.sub('#', body)).strip()}".strip()[:300]
+    body = _NUMBER.sub(lambda found: found[1] or "#", _HEAD.sub("", said, count=1))
+    return f"{head} {_SPACE.sub(' ', body).strip()}".strip()[:300]

@@ -23,7 +23,7 @@ class EventKey(SQLModel, table=True):
 
 
 class MailEvent(SQLModel, table=True):
-    """One event, kept for some days for look-ups and the explorer of replies."""
+    """One event, kept for some days for look-ups."""
 
     __tablename__ = "mail_event"
     __table_args__ = (
@@ -84,3 +84,34 @@ class Figure(SQLModel, table=True):
     limited: int = 0
     opened: int = 0
     replied: int = 0
+
+
+class ReplyText(SQLModel, table=True):
+    """A reply without what differs from mail to mail, and one of those that it stands for."""
+
+    __tablename__ = "reply_text"
+
+    id: str = Field(primary_key=True, description="Digest of the template.")
+    template: str
+    example: str = Field(
+        description="The first one seen, its mail addresses taken out: a template is too short to judge."
+    )
+    first_ms: int = Field(sa_type=sa.BigInteger, description="When the first one came, whatever is still counted.")
+    last_day: int = Field(index=True, description="Days since 1970 of the last one seen.")
+
+
+class ReplyCount(SQLModel, table=True):
+    """How often a reply came on a day, by IP, provider, sender and campaign; it outlives the events."""
+
+    __tablename__ = "reply_count"
+    __table_args__ = (sa.Index("ix_reply_count_day", "day"), {"sqlite_with_rowid": False})
+
+    reply: str = Field(primary_key=True, description="Id of the text.")
+    day: int = Field(primary_key=True, description="Days since 1970.")
+    address: str = Field(default="", primary_key=True)
+    provider: str = Field(primary_key=True)
+    sender: str = Field(default="", primary_key=True)
+    campaign: str = Field(default="", primary_key=True)
+    count: int
+    first_ms: int = Field(sa_type=sa.BigInteger)
+    last_ms: int = Field(sa_type=sa.BigInteger)

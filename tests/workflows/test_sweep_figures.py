@@ -26,8 +26,15 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
         MailEvent(source="generic", event_id=f"e{at}", kind=Kind.DELIVERED, address="198.51.100.7", at_ms=at)
         for at in (old + 3_600_000, old + 7_200_000, now)
     ]
+    forgotten = (now // DAY - context.settings.reply_days - 1) * DAY
+    said = [
+        MailEvent(
+            source="generic", event_id=f"r{at}", kind=Kind.FAILED, address="198.51.100.7", at_ms=at, detail="552 full"
+        )
+        for at in (forgotten, forgotten + DAY)
+    ]  # fmt: skip
     async with context.db.write() as session:
-        await events.record(session, batch)
+        await events.record(session, batch + said)
     queue = f"figures-{uuid.uuid4().hex}"
     async with Worker(
         temporal,
@@ -38,6 +45,6 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
     ):
         kept = await temporal.execute_workflow(FiguresSweep.run, id=queue, task_queue=queue)
     # Events are kept by the day they came, which is today.
-    assert kept == Kept(slices=2, events=0, keys=0)
+    assert kept == Kept(slices=2, events=0, keys=0, replies=1)
     async with context.db.write() as session:
         assert await events.record(session, batch) == []
