@@ -23,6 +23,8 @@ NEVER = tuple(
         "::/8", "64:ff9b::/32", "2001::/32", "2002::/16", "fe80::/9",
     )
 )  # fmt: skip
+#: AWS answers for its metadata here too, in space that is otherwise as good as any private one.
+METADATA = (ipaddress.ip_network("fd00:ec2::/32"),)
 #: What IANA has given out for the internet (RFC 4291); ``is_global`` of the standard library says yes to more.
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
@@ -69,6 +71,20 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
             code="reserved_address",
         )
     return str(address)
+
+
+def reachable(address: str) -> bool:
+    """Whether a server that an operator names may be asked at an address.
+
+    Loopback and private space may be. Link-local space may not: the metadata servers of clouds, which give keys to
+    whoever asks, answer there; nor what is no address of one machine.
+    """
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if parsed.is_loopback:
+        return True
+    return not (parsed.is_multicast or _within(parsed, (*NEVER, *METADATA)))
 
 
 def _within(address: Address, networks: tuple[Network, ...]) -> bool:

@@ -30,8 +30,12 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def known(name: str) -> Source:
-    """The source of a name.
+#: Ways in that bring no events of mail, and so have a route of their own.
+BESIDE = ("stripe",)
+
+
+def known(name: str, beside: tuple[str, ...] = ()) -> Source:
+    """The source of a name; ``beside`` are names that the refusal lists too.
 
     Raises:
         Rejected: there is none.
@@ -39,7 +43,7 @@ def known(name: str) -> Source:
     source = SOURCES.get(name)
     if source is None:
         raise Rejected(
-            f"There is no webhook {name[:40]!r}; post to {', '.join(sorted(SOURCES))}.",
+            f"There is no webhook {name[:40]!r}; choose from {', '.join(sorted([*SOURCES, *beside]))}.",
             status=404,
             code="unknown_source",
         )
@@ -52,7 +56,7 @@ def opened(name: str, settings: Settings) -> Source:
     Raises:
         Rejected: there is none, or it has no key yet; to whoever asks from outside both are the same 404.
     """
-    source = known(name)
+    source = known(name, BESIDE)
     if not getattr(settings, source.SETTING):
         raise Rejected(
             f"The webhook {name} is not there yet: it has no key. Set WARMPATH_{source.SETTING.upper()}.",

@@ -237,7 +237,7 @@ async def test_credentials_are_replaced_only_by_ones_that_the_server_takes(
         await refused(http, db, 422, "smtp.password", "refuses user", method="PUT", path=path, json=wrong)
     finally:
         await server.stop()
-    await refused(http, db, 422, "smtp.port", "cannot be reached", method="PUT", path=path, json=given)
+    await refused(http, db, 422, "smtp.port", "Nothing listens", method="PUT", path=path, json=given)
     async with db.read() as session:
         row = await ips.get(session, OWNED)
     assert row.smtp_secret == ref, "the old ones stay"

@@ -143,6 +143,15 @@ async def test_a_source_without_its_secret_is_not_there(db: Database, source: st
     assert f"WARMPATH_WEBHOOK_{source.upper()}" in answer.json()["detail"]
 
 
+async def test_an_unknown_source_is_told_every_known_one(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/webhooks/sengrid", json=[])
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == (
+        "There is no webhook 'sengrid'; choose from alertmanager, generic, grafana, kumomta, mailgun, postmark, "
+        "sendgrid, ses, sparkpost, stripe."
+    )
+
+
 async def test_grafanas_own_signature_is_checked(client: httpx.AsyncClient) -> None:
     body, stamp = json.dumps(ALERTS).encode(), str(int(time.time()))
 
