@@ -227,6 +227,10 @@ class StopSignal(BaseModel):
     reason: str
     source: str = "alert"
 
+    def told(self) -> str:
+        """The reason with who raised it, named once."""
+        return self.reason if self.source in self.reason else f"{self.reason} (from {self.source})"
+
 
 class Pause(BaseModel):
     """Rest; the level stays and decays after 30 days."""

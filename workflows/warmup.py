@@ -151,7 +151,7 @@ class Warmup:
         if self._now.state in _DONE:
             return
         self._now.state = WarmupState.STOPPED
-        self._now.decision, self._now.reason = "stop", f"{alarm.reason} (from {alarm.source})"
+        self._now.decision, self._now.reason = "stop", alarm.told()
         # Who resumes has judged this day: its figures do not stop the ramp a second time.
         self._now.fresh_from = self._now.judged_until = self._now.day + 1
         self._asked += 1

@@ -11,7 +11,7 @@ import pytest
 
 from domain.presets import PRESETS
 from domain.refusals import Refused
-from domain.warmup import JITTER, MAX_DAYS, WarmupPlan, jitter_seconds
+from domain.warmup import JITTER, MAX_DAYS, StopSignal, WarmupPlan, jitter_seconds
 from domain.words import MailboxProvider
 
 START = dt.datetime(2026, 1, 5, 9, 30, tzinfo=dt.UTC)  # a Monday
@@ -130,3 +130,14 @@ def test_ticks_of_a_fleet_are_spread_and_each_is_the_same_every_day() -> None:
     assert all(0 <= one <= JITTER * 86_400 for one in spread)
     assert len(set(spread)) == 250
     assert jitter_seconds("198.51.100.7", 86_400) == spread[7]
+
+
+@pytest.mark.parametrize(
+    ("reason", "source", "told"),
+    [
+        ("alert from grafana: bounces", "grafana", "alert from grafana: bounces"),
+        ("listed on zen.example", "sweep", "listed on zen.example (from sweep)"),
+    ],
+)
+def test_an_alarm_names_who_raised_it_once(reason: str, source: str, told: str) -> None:
+    assert StopSignal(reason=reason, source=source).told() == told

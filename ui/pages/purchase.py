@@ -71,7 +71,12 @@ def form(api: Api) -> None:
             region = _text("Region", "region")
         count = st.number_input("Count", 1, 100, 1, key="purchase_count")
         _fault("count")
-        pool = _text("Pool", "pool", placeholder="default", help="IPs that a sender's mail may leave from.")
+        pools = [str(one["name"]) for one in (api.find("/v1/pools") or {}).get("items") or []]
+        pool = st.selectbox(
+            "Pool", pools, index=pools.index("default") if "default" in pools else 0, key="purchase_pool",
+            help="The IPs that a sender's mail may leave from. New ones are made on the page Campaigns.",
+        )  # fmt: skip
+        _fault("pool")
     with rest, st.form("ip_configuration", border=False, enter_to_submit=False):
         dns, smtp = st.columns(2, gap="medium")
         with dns:

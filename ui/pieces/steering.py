@@ -64,7 +64,12 @@ def _assign(api: Api, ip: dict[str, Any]) -> None:
         )
         known = [str(one.get("name")) for one in (api.find("/v1/pools") or {}).get("items") or []]
         pool = st.selectbox(
-            "Pool", known, index=None, accept_new_options=True, placeholder="Name of the pool", key="assign_pool"
+            "Pool",
+            known,
+            index=None,
+            placeholder="Name of the pool",
+            key="assign_pool",
+            help="New pools are made on the page Campaigns.",
         )
         fault(refused, "pool")
         reason = asking.reason("assign", "Move now", problem=refused)
