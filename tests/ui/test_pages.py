@@ -402,3 +402,10 @@ def test_the_first_page_that_a_fresh_console_opens_stands_whole(state: State) ->
     app = AppTest.from_file(str(APP), default_timeout=20).switch_page(places.file_of(places.AUDIT)).run()
     assert [one.value for one in app.title] == ["Audit"]
     assert "Pause All Campaigns" in [one.label for one in app.button]
+
+
+def test_what_no_blocklist_was_asked_about_is_not_called_clean(page: Open, state: State) -> None:
+    state.add_ip("active")
+    text = said(page(places.REPUTATION, ip=ADDRESS))
+    assert "No blocklist was asked yet" in text
+    assert "On no blocklist" not in text

@@ -11,6 +11,9 @@ from ui.client import Api, Problem, path_of
 from ui.pieces import paging, session, words
 from ui.pieces.guard import trouble
 
+#: Not the same as being on none.
+NOT_ASKED = "No blocklist was asked yet, so it is unknown whether the IP is on one."
+
 
 def look_again(api: Api, address: str) -> None:
     """Button **Look again now**: asks every blocklist without waiting for the sweep."""
@@ -41,8 +44,10 @@ def brief(found: dict[str, Any]) -> None:
     if present:
         names = ", ".join(f"{one.get('zone')} ({one.get('state')})" for one in present)
         st.markdown(f":red[**! Listed**] on {names}")
-    else:
+    elif found.get("lists"):
         st.markdown(":green[✓] On no blocklist that was asked.")
+    else:
+        st.caption(NOT_ASKED)
     ended = found.get("past_listings") or []
     if ended:
         st.caption(f"Was listed before: {', '.join(sorted({str(one.get('zone')) for one in ended}))}.")
@@ -55,7 +60,7 @@ def tables(found: dict[str, Any]) -> None:
     if present:
         st.dataframe(pd.DataFrame([_row(one) for one in present]), hide_index=True, width="stretch")
     else:
-        st.caption("On no blocklist that was asked.")
+        st.caption("On no blocklist that was asked." if found.get("lists") else NOT_ASKED)
     if present or ended:
         paging.export([_row(one) for one in [*present, *ended]], f"listings-{found.get('address')}.csv")
     if ended:

@@ -151,7 +151,7 @@ def _incidents(api: Api, address: str) -> None:
         )
         causes = [str(cause["reason"]) for cause in one.get("causes") or [] if cause.get("reason")]
         for said in dict.fromkeys(causes) or [one.get("detail")]:
-            if said:
+            if said and str(said).rstrip(".") != str(one.get("title")).rstrip("."):
                 line.caption(str(said))
         if not ended and one.get("id"):
             with press:
