@@ -44,6 +44,7 @@ class State:
         self.warmups: dict[str, dict[str, Any]] = {}
         self.attention: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, dict[str, Any], str | None]] = []
+        self.read: list[tuple[str, dict[str, str]]] = []
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
         self.garble: set[str] = set()
         self.profile = "sandbox"
@@ -53,6 +54,10 @@ class State:
         self.down = False
         self.campaigns: list[dict[str, Any]] = []
         self.pauses: list[dict[str, Any]] = []
+        self.audit: list[dict[str, Any]] = [
+            {"id": 1, "at": "2026-03-01T00:00:00Z", "who": "ada", "role": "operator", "what": "order.purchase",
+             "target": "order-1", "why": "", "before": None, "after": None}
+        ]  # fmt: skip
         self.pools: list[dict[str, Any]] = [{"name": "default", "ips": 1}, {"name": "bulk", "ips": 0}]
         self.senders: list[dict[str, Any]] = [{"name": "acme", "pool": "default", "matches": ["acme.example"]}]
         self.tokens: list[dict[str, Any]] = [
@@ -186,7 +191,9 @@ class Double(BaseHTTPRequestHandler):
             csv = self.headers.get("Content-Type", "").startswith("text/csv")
             body = {"csv": raw.decode()} if csv else json.loads(raw)
         state = self.state
-        if method != "GET":
+        if method == "GET":
+            state.read.append((url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))
+        else:
             state.asked.append((method, url.path, body, self.headers.get("Idempotency-Key")))
         if state.down:
             self._answer(503, {"title": "Unavailable", "status": 503, "detail": "The API restarts."})
@@ -390,25 +397,7 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "settings"):
                 self._answer(200, {"day_seconds": 1.5, "secret_key": "set", "smtp_tls": True, "region": None})
             case ("GET", "audit"):
-                self._answer(
-                    200,
-                    {
-                        "items": [
-                            {
-                                "id": 1,
-                                "at": "2026-03-01T00:00:00Z",
-                                "who": "ada",
-                                "role": "operator",
-                                "what": "order.purchase",
-                                "target": "order-1",
-                                "why": "",
-                                "before": None,
-                                "after": None,
-                            }
-                        ],
-                        "next": None,
-                    },
-                )
+                self._answer(200, {"items": state.audit, "next": None})
             case _:
                 self._answer(404, {"title": "Not found", "status": 404, "detail": "There is no such thing."})
 

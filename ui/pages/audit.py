@@ -98,7 +98,7 @@ def entries(api: Api, target: str) -> None:
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(rows), 600),
-        column_config={"Why": st.column_config.TextColumn(width=240)},
+        column_config={"Why": st.column_config.TextColumn(width=170)},
     )
     pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
 

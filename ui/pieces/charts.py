@@ -161,6 +161,10 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt
     return chart
 
 
+#: Below the scores, where no line runs: listings and incidents stand there.
+_BELOW = -25
+
+
 def score_over_time(
     trend: list[dict[str, Any]], listed: list[dict[str, Any]], incidents: list[dict[str, Any]]
 ) -> Picture:
@@ -180,35 +184,38 @@ def score_over_time(
         ]
     )
     known = [at for at, _ in points if at is not None]
-    lines = pd.DataFrame([{"Score": 80, "Line": "healthy above 80"}, {"Score": 60, "Line": "act below 60"}])
     x = _time(trend)
-    rules = (
-        alt.Chart(lines)
-        .mark_rule(strokeDash=[4, 4])
-        .encode(
-            y="Score:Q",
-            color=alt.Color(
-                "Line:N",
-                scale=alt.Scale(domain=list(lines["Line"]), range=["#2e9d5b", "#d1453b"]),
-                legend=alt.Legend(orient="top", title=None),
-            ),
-        )
-    )
     score = (
         alt.Chart(frame)
-        .mark_line(point=True, color="#4c8fd6")
+        .mark_line(point=alt.OverlayMarkDef(size=50), color="#4c8fd6")
         .encode(
             x=x,
-            y=alt.Y("Score:Q", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y(
+                "Score:Q",
+                title="Score",
+                scale=alt.Scale(domain=[_BELOW, 100]),
+                axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
+            ),
             tooltip=["When", "Score"],
         )
     )
-    layers: list[Any] = [rules, score]
+    layers: list[Any] = [*_line_at(80, "healthy above 80", "#2e9d5b"), *_line_at(60, "act below 60", "#d1453b"), score]
     marks = _marks(listed, incidents, min(known, default=None))
     if marks:
         layers += _mark_layers(pd.DataFrame(marks), x)
     picture: alt.LayerChart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
     return picture.properties(height=240)
+
+
+def _line_at(height: int, said: str, colour: str) -> list[Any]:
+    """A line that is acted on, with its words on it: a legend of all would not fit half a page."""
+    base = alt.Chart(pd.DataFrame([{"Score": height, "Says": said}])).encode(y="Score:Q")
+    return [
+        base.mark_rule(strokeDash=[4, 4], color=colour),
+        base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=colour).encode(
+            x=alt.value(0), text="Says:N"
+        ),
+    ]
 
 
 def _marks(
@@ -217,9 +224,11 @@ def _marks(
     """Listings and incidents as marks; one that began before the chart stands at its left edge."""
     marks = []
     for one in listed:
-        marks.append(("Listing", f"listed on {one.get('zone')}", one.get("first_seen"), one.get("cleared_at"), 8))
+        marks.append(
+            ("Listing", f"listed on {one.get('zone')}", one.get("first_seen"), one.get("cleared_at"), _BELOW * 0.4)
+        )
     for one in incidents:
-        marks.append(("Incident", str(one.get("title")), one.get("opened_at"), one.get("closed_at"), 16))
+        marks.append(("Incident", str(one.get("title")), one.get("opened_at"), one.get("closed_at"), _BELOW * 0.8))
     now = datetime.now(UTC)
     return [
         {
