@@ -33,6 +33,8 @@ from settings import Settings
 TIMEOUT = 2.0
 #: Delegations followed from the servers that the settings name down to a zone.
 MOST_REFERRALS = 10
+#: Aliases followed from one name, each into another zone.
+MOST_ALIASES = 5
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,28 @@ class Observer:
         return Zone(apex, servers, parent == own, tuple(sorted(parent)), tuple(sorted(own)))
 
     async def authoritative(self, record: rules.Record, zone: Zone) -> list[rules.Answer]:
-        """What every address of every authoritative server says, without recursion."""
-        return list(await asyncio.gather(*(self._authoritative(s, record, zone.apex) for s in zone.servers)))
+        """What every address of every authoritative server says, without recursion.
+
+        Where a server answers with an alias into another zone, as reverse zones smaller than a /24 do (RFC 2317),
+        the servers of that zone answer in its place.
+        """
+        return await self._through_aliases(record, zone, MOST_ALIASES)
+
+    async def _through_aliases(self, record: rules.Record, zone: Zone, left: int) -> list[rules.Answer]:
+        asked = await asyncio.gather(*(self._authoritative(s, record, zone.apex) for s in zone.servers))
+        answers = [answer for answer, alias in asked if alias is None]
+        for alias in dict.fromkeys(alias for _, alias in asked if alias is not None):
+            behind: list[rules.Answer] = []
+            with contextlib.suppress(Refused, ZoneNotFound):
+                there = await self.zone(alias) if left else None
+                # The serial that is waited for is of the zone that was written, not of the one behind.
+                aliased = record.model_copy(update={"name": alias, "serial": None})
+                behind = await self._through_aliases(aliased, there, left - 1) if there else []
+            if not behind:
+                pointing = [answer for answer, pointed in asked if pointed == alias]
+                answers += [one.model_copy(update={"outcome": rules.Outcome.SERVER_FAILURE}) for one in pointing]
+            answers += behind
+        return answers
 
     async def values(self, name: str, rdtype: str, zone: Zone) -> list[str]:
         """The values at a name from the first authoritative server that answers.
@@ -135,9 +157,10 @@ class Observer:
         """
         record = rules.Record(key="", name=name, type=rdtype, expected=[], zone_hint=zone.apex)
         for server in zone.servers:
-            answer = await self._authoritative(server, record, zone.apex)
-            if answer.outcome in ("answer", "nodata", "nxdomain"):
-                return answer.values
+            one = Zone(zone.apex, (server,))
+            for answer in await self.authoritative(record, one):
+                if answer.outcome in ("answer", "nodata", "nxdomain"):
+                    return answer.values
         raise ZoneNotFound(f"no authoritative server of {zone.apex} answers for {name}")
 
     async def recursive(self, record: rules.Record) -> list[rules.Answer]:
@@ -309,7 +332,8 @@ class Observer:
                     return seen
         return None
 
-    async def _authoritative(self, server: Server, record: rules.Record, apex: str) -> rules.Answer:
+    async def _authoritative(self, server: Server, record: rules.Record, apex: str) -> tuple[rules.Answer, str | None]:
+        """What a server says, and the name in another zone that it points to instead of saying it."""
         reply, soa = await asyncio.gather(
             self._ask(server.endpoint, record.name, record.type, recurse=False),
             self._ask(server.endpoint, apex, "SOA", recurse=False),
@@ -322,7 +346,7 @@ class Observer:
             answer.outcome = rules.Outcome.LAME if pointed else rules.Outcome.NO_AUTHORITY
         if soa is not None:
             answer.serial = next((int(r[0].serial) for r in soa.answer if r.rdtype == dns.rdatatype.SOA), None)
-        return answer
+        return answer, _alias(reply, record.name) if reply is not None and not answer.values else None
 
     async def _recursive(self, endpoint: Endpoint, record: rules.Record) -> rules.Answer:
         return _answer(str(endpoint), record, await self._ask(endpoint, record.name, record.type, recurse=True))
@@ -382,6 +406,23 @@ def _referral(reply: dns.message.Message, name: str) -> Delegation | None:
             )
             return Delegation(names, glue)
     return None
+
+
+def _alias(reply: dns.message.Message, name: str) -> str | None:
+    """Where the aliases of an authoritative answer lead, when that is out of the zone or below a delegation."""
+    seen = start = dns.name.from_text(name)
+    for _ in range(MOST_ALIASES):
+        following = next(
+            (r[0].target for r in reply.answer if r.rdtype == dns.rdatatype.CNAME and r.name == seen), None
+        )
+        if following is None:
+            break
+        seen = following
+    if seen == start or not reply.flags & dns.flags.AA:
+        return None
+    # With the zone's own SOA beside it the server has said that there is nothing at the end of the alias.
+    told = any(r.rdtype == dns.rdatatype.SOA and seen.is_subdomain(r.name) for r in reply.authority)
+    return None if told else seen.to_text(omit_final_dot=True).lower()
 
 
 def _values(reply: dns.message.Message, name: str, rdtype: str) -> list[str]:

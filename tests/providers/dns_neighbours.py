@@ -65,6 +65,10 @@ class Neighbours:
         self.parent: Endpoint | None = None
         #: Lines that the zone of the domain has beside SOA, NS and :data:`GLUE`.
         self.zone_lines = ""
+        #: Lines that the reverse zone has beside SOA and NS.
+        self.reverse_lines = ""
+        #: A zone of somebody else on 127.0.0.6, as (name, lines); the resolvers know where it is.
+        self.customer: tuple[str, str] | None = None
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -73,6 +77,9 @@ class Neighbours:
         self._wait(self.primary)
         self._knot("secondary", self.secondary, self._zones_secondary())
         self._wait(self.secondary)
+        if self.customer is not None:
+            zone, lines = self.customer
+            self._alone("customer", Endpoint("127.0.0.6", self.port), zone, lines)
         for number, endpoint in enumerate(self.resolvers):
             self._unbound(f"resolver{number}", endpoint)
         for endpoint in self.resolvers:
@@ -84,20 +91,22 @@ class Neighbours:
         Args:
             delegation: lines of the zone ``test.``, such as ``shop NS ns1.shop``.
         """
-        endpoint = Endpoint("127.0.0.5", self.port)
-        home = self.folder / "parent"
-        home.mkdir()
+        self.parent = Endpoint("127.0.0.5", self.port)
         soa = f"$TTL {NEGATIVE}\n@ SOA ns hostmaster 1 60 60 3600 {NEGATIVE}\n@ NS ns\nns A 127.0.0.5\n"
-        (home / "test.zone").write_text(soa + delegation)
+        self._alone("parent", self.parent, "test", soa + delegation)
+        return self.parent
+
+    def _alone(self, name: str, endpoint: Endpoint, zone: str, lines: str) -> None:
+        home = self.folder / name
+        home.mkdir()
+        (home / "zone").write_text(lines)
         (home / "knot.conf").write_text(
-            f"server:\n  rundir: {home}\n  listen: 127.0.0.5@{self.port}\n  udp-workers: 1\n  tcp-workers: 1\n"
-            f"  background-workers: 1\ndatabase:\n  storage: {home}\nzone:\n  - domain: test\n"
-            f"    storage: {home}\n    file: test.zone\n"
+            f"server:\n  rundir: {home}\n  listen: {endpoint}\n  udp-workers: 1\n  tcp-workers: 1\n"
+            f"  background-workers: 1\ndatabase:\n  storage: {home}\nzone:\n  - domain: {zone}\n"
+            f"    storage: {home}\n    file: zone\n"
         )
-        self.parent = endpoint
-        self._spawn("parent", [shutil.which("knotd") or "/usr/sbin/knotd", "-c", str(home / "knot.conf")])
-        self._wait(endpoint, name="test")
-        return endpoint
+        self._spawn(name, [shutil.which("knotd") or "/usr/sbin/knotd", "-c", str(home / "knot.conf")])
+        self._wait(endpoint, name=zone)
 
     def start_cache(self) -> Endpoint:
         """Start a resolver on 127.0.0.6 that also tells what it holds, without authority, when not asked to recurse."""
@@ -152,7 +161,7 @@ class Neighbours:
     def _knot(self, name: str, endpoint: Endpoint, zones: str) -> None:
         home = self.folder / name
         home.mkdir()
-        for zone, extra in ((DOMAIN, GLUE + self.zone_lines), (REVERSE, "")):
+        for zone, extra in ((DOMAIN, GLUE + self.zone_lines), (REVERSE, self.reverse_lines)):
             (home / f"{zone}.zone").write_text(ZONE.format(ttl=NEGATIVE) + extra)
         other = self.secondary if name == "primary" else self.primary
         config = home / "knot.conf"
@@ -200,6 +209,8 @@ zone:{zones}
             f"stub-zone:\n  name: {zone}\n  stub-addr: {self.primary.address}@{self.port}\n"
             for zone in (DOMAIN, REVERSE)
         )
+        if self.customer is not None:
+            stubs += f"stub-zone:\n  name: {self.customer[0]}\n  stub-addr: 127.0.0.6@{self.port}\n"
         if self.parent is not None:
             stubs += f"stub-zone:\n  name: test\n  stub-addr: {self.parent.address}@{self.port}\n"
         config = home / "unbound.conf"
