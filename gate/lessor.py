@@ -16,6 +16,7 @@ from domain.routing import Exit
 from gate.desk import Desk, Key, Look, Need
 from store import gate as repository
 from store.database import Database
+from store.file_writer import FileWriter
 
 log = structlog.get_logger()
 
@@ -25,6 +26,10 @@ STORE_SECONDS = 2.0
 AT_ONCE = 8
 #: Seconds in which the store is not asked again after it failed.
 REST_SECONDS = 0.2
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class StoreSilent(Exception):
@@ -58,6 +63,7 @@ class Lessor:
         # A file does not fall silent, its lock is only busy: what is booked late is still ours.
         self._seconds = STORE_SECONDS if postgresql else None
         self._rests_until = 0.0
+        self._file = None if postgresql else FileWriter(db)
         self.silent = ""
 
     def ahead(self, need: Need) -> None:
@@ -69,6 +75,8 @@ class Lessor:
         self._asks.clear()
         self._most = 0
         await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._file is not None:
+            await asyncio.to_thread(self._file.close)
 
     async def lease(self, need: Need) -> None:
         """Return when the desk holds a block, or a refusal, for what is missing.
@@ -170,12 +178,29 @@ class Lessor:
 
     async def _book(self, batch: dict[Key, Ask]) -> dict[Key, Block | repository.Refusal]:
         taken: dict[Key, Block | repository.Refusal] = {}
-        async with self._db.write() as session:
-            at_ms = int(time.time() * 1000)
-            for key in sorted(batch):
-                count = self._desk.size(key, batch[key].waiting)
-                taken[key] = await repository.take(session, batch[key].exit, key[1], count, at_ms, self._day_seconds)
+        sizes = {key: self._desk.size(key, batch[key].waiting) for key in sorted(batch)}
+        if self._file is not None:
+            taken.update(await self._file.transaction(lambda cursor: repository.take_on_file(cursor, sizes, _now_ms())))
+            if len(taken) == len(batch):
+                return taken
+        try:
+            taken.update(await self._book_rest(batch, {key: sizes[key] for key in sizes if key not in taken}))
+        except Exception:
+            if not taken:
+                raise
+            # What is booked is used; who still waits asks again and hears of the trouble.
         return taken
+
+    async def _book_rest(self, batch: dict[Key, Ask], sizes: dict[Key, int]) -> dict[Key, Block | repository.Refusal]:
+        """Blocks that take more than a booking: a window to open, a refusal to put into words."""
+        async with self._db.write() as session:
+            at_ms = _now_ms()
+            return {
+                (address, provider): await repository.take(
+                    session, batch[address, provider].exit, provider, count, at_ms, self._day_seconds
+                )
+                for (address, provider), count in sizes.items()
+            }
 
     def _rests(self) -> bool:
         """Whether the store is not asked now. A question in the rest does not prolong it: under load none would end."""

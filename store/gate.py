@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from sqlite3 import Cursor
 
 import sqlalchemy as sa
 from sqlmodel import col, select
@@ -127,10 +128,26 @@ async def take(
         row = await ledger.window(session, exit_.address, at_ms)
         until = ledger.part_ends(row, at_ms) if row else at_ms
         return Refusal(ledger.why(exit_.address, provider, row, at_ms), until)
+    return _block(exit_.address, provider, booked)
+
+
+def take_on_file(
+    cursor: Cursor, wanted: Mapping[tuple[str, MailboxProvider], int], at_ms: int
+) -> dict[tuple[str, MailboxProvider], Block]:
+    """Blocks of an SQLite file, as :func:`take`; whoever is absent from the answer has to ask there."""
+    found = {}
+    for (address, provider), count in wanted.items():
+        booked = ledger.book_on_file(cursor, address, provider, count, at_ms)
+        if booked is not None:
+            found[address, provider] = _block(address, provider, booked)
+    return found
+
+
+def _block(address: str, provider: MailboxProvider, booked: ledger.Booking) -> Block:
     part = max(1, (booked.ends_ms - booked.starts_ms) // ledger.HOURS)
     ends = min(booked.ends_ms, booked.starts_ms + (booked.hour + 1) * part)
     return Block(
-        exit_.address, provider, booked.starts_ms, booked.hour, booked.count, booked.count, ends,
+        address, provider, booked.starts_ms, booked.hour, booked.count, booked.count, ends,
         room=booked.left.room, share=booked.left.share,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from sqlite3 import Cursor
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,6 +85,10 @@ _SPEND = {
     for dialect in ("sqlite", "postgresql")
     for provider in MailboxProvider
 }
+
+
+#: The same words for SQLite's own driver, which knows parameters by name as well.
+_ON_FILE = {provider: _SPEND["sqlite", provider].text for provider in MailboxProvider}
 
 
 async def set_window(
@@ -226,6 +231,16 @@ async def book(
             _SPEND[dialect, provider], {"address": address, "count": count, "at": at_ms}
         )
     ).first()
+    return _booking(row)
+
+
+def book_on_file(cursor: Cursor, address: str, provider: MailboxProvider, count: int, at_ms: int) -> Booking | None:
+    """:func:`book` on a cursor of SQLite's own driver, in the caller's transaction."""
+    cursor.execute(_ON_FILE[provider], {"address": address, "count": count, "at": at_ms})
+    return _booking(cursor.fetchone())
+
+
+def _booking(row: Sequence[Any] | None) -> Booking | None:
     if row is None:
         return None
     count, ends_ms, starts_ms, hour, cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour = row
