@@ -54,6 +54,7 @@ PAGES = {
     "warmup-dashboard": "/warmup-dashboard",
     "campaigns": "/campaigns",
     "performance-metrics": "/performance-metrics",
+    "reply-explorer": "/reply-explorer",
     "reputation-dashboard": "/reputation-dashboard",
     "audit": "/audit",
     "tokens": "/tokens",

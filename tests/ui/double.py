@@ -259,6 +259,8 @@ class Double(BaseHTTPRequestHandler):
                 ]  # fmt: skip
                 asked = [address for address in [query["ip"]] if address in state.warmups]
                 self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
+            case ("GET", "replies"):
+                self._answer(200, {"items": [], "next": None})
             case ("GET", "senders"):
                 self._answer(200, {"items": state.senders, "next": None})
             case ("GET", "campaigns", "pauses"):

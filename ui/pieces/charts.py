@@ -413,3 +413,24 @@ def caps(today: list[dict[str, Any]]) -> Picture:
     bars = base.mark_bar(color="#4c8fd6", height=14).encode(x=alt.X("Sent:Q", title="Mails a day"))
     marks = base.mark_tick(color="#d1453b", thickness=3, size=20).encode(x="Cap:Q")
     return alt.layer(bars, marks).properties(height=alt.Step(26))
+
+
+def by_day(days: list[dict[str, Any]]) -> Picture:
+    """A bar a day of how often something came; days without any stay empty."""
+    frame = pd.DataFrame([{"Day": str(one["date"]), "Mails": int(one["count"])} for one in days])
+    # Days are dates of UTC, drawn as what they are: nobody's time zone moves them.
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar(color="#4c8fd6", width={"band": 0.8})
+        .encode(
+            x=alt.X(
+                "utcyearmonthdate(Day):T",
+                title=None,
+                scale=alt.Scale(type="utc"),
+                axis=alt.Axis(format="%m-%d", labelOverlap=True, tickCount="day"),
+            ),
+            y=alt.Y("Mails:Q", title="Mails", axis=alt.Axis(tickMinStep=1)),
+            tooltip=["Day", alt.Tooltip("Mails:Q", format=",")],
+        )
+    )
+    return alt.layer(chart).properties(height=190)

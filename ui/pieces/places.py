@@ -12,6 +12,7 @@ DNS = "pages/dns.py"
 WARMUP = "pages/warmup.py"
 CAMPAIGNS = "pages/campaigns.py"
 PERFORMANCE = "pages/performance.py"
+REPLIES = "pages/replies.py"
 REPUTATION = "pages/reputation.py"
 AUDIT = "pages/audit.py"
 TOKENS = "pages/tokens.py"
@@ -26,6 +27,7 @@ NAMES = {
     WARMUP: "Warmup Dashboard",
     CAMPAIGNS: "Campaigns",
     PERFORMANCE: "Performance Metrics",
+    REPLIES: "Reply Explorer",
     REPUTATION: "Reputation Dashboard",
     AUDIT: "Audit",
     TOKENS: "Tokens",

@@ -13,7 +13,7 @@ from ui.pieces.guard import guarded
 GROUPS: dict[str, tuple[str, ...]] = {
     "Fleet": (places.FLEET,),
     "Set up": (places.ACQUIRE, places.PAYMENT, places.RECORDS, places.DNS),
-    "Send": (places.WARMUP, places.CAMPAIGNS, places.PERFORMANCE),
+    "Send": (places.WARMUP, places.CAMPAIGNS, places.PERFORMANCE, places.REPLIES),
     "Protect": (places.REPUTATION,),
     "Account": (places.AUDIT, places.TOKENS, places.SETTINGS),
 }

@@ -1,0 +1,291 @@
+"""The Reply Explorer as an operator meets it, against the real API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import streamlit as st
+import uvicorn
+from pydantic import SecretStr
+from streamlit.testing.v1 import AppTest
+from temporalio.client import Client
+
+from api.app import create
+from api.webhooks import generic
+from domain.replies import Class, Object, Retry
+from domain.words import Role
+from settings import Settings
+from store import accounts
+from store.database import Database
+from store.keys import new_key
+from tests.ui.conftest import APP
+from tests.ui.test_pages import button, said
+from ui.client import Api
+from ui.pieces import paging, places, reading
+
+SECRET = "whsec_" + base64.b64encode(b"explorer").decode()
+IP, OTHER_IP = "198.51.100.7", "198.51.100.8"
+BLOCKED = "550 5.7.1 [{}] Our system has detected an unusual rate of unsolicited mail originating from your IP"
+FULL = "452 4.2.2 The email account that you tried to reach is over quota"
+
+Open = Callable[..., AppTest]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A real API of its own."""
+
+    url: str
+    token: str
+
+    def tell(self, *events: dict[str, Any]) -> None:
+        """Events of a mail system, signed as it signs them."""
+        body = json.dumps([{"at": time.time(), "ip": IP} | one for one in events]).encode()
+        name, stamp = f"explorer-{time.time_ns()}", str(int(time.time()))
+        signed = {
+            "webhook-id": name,
+            "webhook-timestamp": stamp,
+            "webhook-signature": generic.sign(SECRET, name, stamp, body),
+            "content-type": "application/json",
+        }
+        answer = httpx.post(f"{self.url}/v1/webhooks/generic", content=body, headers=signed)
+        assert answer.json()["new"] == len(events), answer.text
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The API over HTTP in a thread, on a store of its own; for replies it needs no Temporal."""
+    folder = tmp_path_factory.mktemp("explorer")
+    chosen = Settings(
+        var_dir=folder,
+        database_url=f"sqlite:///{folder / 'warmpath.sqlite'}",
+        secret_keys=(SecretStr(new_key("test")),),
+        webhook_generic_secret=SecretStr(SECRET),
+        rate_limit_per_minute=1_000_000,
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        started: Future[tuple[uvicorn.Server, str]] = Future()
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(chosen, listener, started)))
+        thread.start()
+        server, token = started.result(60)
+        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", token)
+        server.should_exit = True
+        thread.join(20)
+
+
+async def _serve(chosen: Settings, listener: socket.socket, started: Future[tuple[uvicorn.Server, str]]) -> None:
+    try:
+        db = Database.open(chosen.database_url, synchronous="normal")
+        await db.create_all()
+        async with db.write() as session:
+            token = await accounts.create_token(session, "first operator", Role.ADMIN)
+        app = create(chosen, db, await Client.connect("127.0.0.1:1", lazy=True))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        # Requests that come before it accepts wait in the listener's queue.
+        started.set_result((server, token))
+        await server.serve(sockets=[listener])
+        await db.close()
+    except BaseException as error:
+        if not started.done():
+            started.set_exception(error)
+        raise
+
+
+@pytest.fixture
+def explorer(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
+    """Opens the page on the real API, as whoever holds a token."""
+    st.cache_resource.clear()
+    monkeypatch.setenv("WARMPATH_API_URL", running.url)
+    monkeypatch.setenv("WARMPATH_VAR_DIR", str(tmp_path))
+
+    def opened(token: str = running.token, **query: str) -> AppTest:
+        monkeypatch.setenv("WARMPATH_TOKEN", token)
+        # Pages are known once the console has been drawn.
+        app = AppTest.from_file(str(APP), default_timeout=20).run().switch_page(places.file_of(places.REPLIES))
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def told(running: Running) -> Running:
+    """Three blocks on two IPs, two full mailboxes, one dead address."""
+    common = {"kind": "blocked", "provider": "gmail"}
+    running.tell(
+        *({"id": f"b{n}", **common, "ip": ip, "detail": BLOCKED.format(ip)} for n, ip in enumerate((IP, IP, OTHER_IP))),
+        {"id": "f1", "kind": "deferred", "provider": "gmail", "detail": FULL, "sender": "acme"},
+        {"id": "f2", "kind": "deferred", "provider": "gmail", "detail": FULL, "campaign": "spring"},
+        {
+            "id": "n", "kind": "bounced", "provider": "yahoo", "recipient": "Ada.Lovelace@Example.Org",
+            "detail": "550 5.1.1 <Ada.Lovelace@Example.Org>: Recipient address rejected: User unknown",
+        },
+    )  # fmt: skip
+    return running
+
+
+def table(app: AppTest) -> list[tuple[int, str]]:
+    """Mails and meaning of each row."""
+    frame = app.dataframe[0].value
+    return list(zip(frame["Mails"], frame["What we make of it"], strict=True))
+
+
+def test_before_any_reply_the_page_says_what_it_is_for(explorer: Open) -> None:
+    app = explorer()
+    assert not app.exception
+    assert not app.error
+    assert "No mail server refused or deferred a mail" in said(app)
+    assert not app.dataframe
+
+
+def test_replies_are_listed_with_what_is_made_of_them(explorer: Open, told: Running) -> None:
+    app = explorer()
+    assert not app.exception
+    assert table(app) == [(3, "✕ IP blocked"), (2, "… Mailbox full"), (1, "– Unknown user")]
+    first = app.dataframe[0].value.iloc[0]
+    assert (first["Code"], first["Provider"], first["IPs"]) == ("550 5.7.1", "Gmail", f"{IP} and 1 more")
+    assert "lovelace" not in app.dataframe[0].value.to_csv().lower()
+
+
+FILTERS = (
+    ("selectbox", "replies_provider", "yahoo", [1]),
+    ("selectbox", "replies_class", "mailbox_full", [2]),
+    ("selectbox", "replies_event", "true", [3]),
+    ("selectbox", "replies_event", "false", [2, 1]),
+    ("text_input", "replies_ip", OTHER_IP, [1]),
+    ("text_input", "replies_sender", "acme", [1]),
+    ("text_input", "replies_campaign", "spring", [1]),
+    ("text_input", "replies_q", "QUOTA", [2]),
+)
+
+
+def test_filters_are_those_of_the_api(explorer: Open, told: Running) -> None:
+    app = explorer()
+    for kind, key, value, counts in FILTERS:
+        app = getattr(app, kind)(key=key).set_value(value).run()
+        assert [count for count, _ in table(app)] == counts, key
+        getattr(app, kind)(key=key).set_value(None if kind == "selectbox" else "")
+    assert len(table(app.selectbox(key="replies_days").set_value("Today").run())) == 3
+
+
+def test_a_filter_that_nothing_passes_says_so(explorer: Open, told: Running) -> None:
+    app = explorer().text_input(key="replies_sender").set_value("nobody").run()
+    assert "No reply matches" in said(app)
+
+
+def test_a_link_opens_the_page_about_one_ip(explorer: Open, told: Running) -> None:
+    assert table(explorer(ip=OTHER_IP)) == [(1, "✕ IP blocked")]
+
+
+def test_one_reply_is_taken_apart_and_closed(explorer: Open, told: Running) -> None:
+    name = Api(told.url, told.token).get("/v1/replies")["items"][0]["id"]
+    app = explorer(reply=name)
+    assert not app.exception
+    text = said(app)
+    assert "✕ IP blocked" in text
+    assert "Mail of the IP stops at once. It is about the IP" in text
+    assert "Counts against the IP:] Yes" in text
+    assert BLOCKED.format(IP) in [one.value for one in app.code]
+    assert list(app.dataframe[1].value["IP"]) == [IP, OTHER_IP]
+    assert list(app.dataframe[1].value["Mails"]) == [2, 1]
+    assert app.get("vega_lite_chart")
+    app = button(app, "Close")
+    assert not app.code
+    assert "reply" not in app.query_params
+
+
+def test_a_reply_that_is_filtered_away_says_so(explorer: Open, told: Running) -> None:
+    name = Api(told.url, told.token).get("/v1/replies")["items"][0]["id"]
+    app = explorer(reply=name).selectbox(key="replies_provider").set_value("yahoo").run()
+    assert "did not come in these days" in said(app)
+
+
+def test_the_export_holds_class_rule_and_shares_of_every_reply(explorer: Open, told: Running) -> None:
+    app = explorer()
+    assert not app.exception
+    module: dict[str, Any] = {}
+    source = (APP.parents[1] / places.REPLIES).read_text().rpartition("with guarded():")[0]
+    exec(compile(source, places.REPLIES, "exec"), module)  # noqa: S102 - a page is a script, not a module
+    text = paging.everything(Api(told.url, told.token), "/v1/replies", "cursor", module["_exported"])()
+    lines = text.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("Mails,Class,IP event,Retry,About,Code,Enhanced code,Speaks,Rule,First seen")
+    assert f"{IP} (2); {OTHER_IP} (1)" in lines[1]
+
+
+def test_pasted_replies_get_a_row_each(explorer: Open) -> None:
+    app = explorer()
+    app.text_area(key="replies_asked").input(f"{BLOCKED.format(IP)}\n\n  {FULL}\r\n250 2.0.0 OK\nblah")
+    app = button(app, "Read them")
+    assert not app.exception
+    frame = app.dataframe[-1].value
+    assert list(frame["What we make of it"]) == ["✕ IP blocked", "… Mailbox full", "✓ Accepted", "? Not known"]
+    assert list(frame["IP event"]) == ["Yes", "No", "No", "No"]
+    assert list(frame["Try again"])[:2] == ["Only after time or a repair", "Only after time or a repair"]
+    assert frame["Rule"][3] == "–"
+    assert str(app.text_area(key="replies_asked").value).startswith("550 5.7.1")
+
+
+def test_who_speaks_can_be_told(explorer: Open) -> None:
+    app = explorer()
+    app.text_area(key="replies_asked").input("421 go away")
+    app.selectbox(key="replies_whose").select("yahoo")
+    assert list(button(app, "Read them").dataframe[-1].value["Provider"]) == ["Yahoo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (" \n ", "Paste at least one reply"),
+        ("550 no\n" * 201, "201 lines are too many"),
+        ("550 " + "x" * 10_001, "at most 10000 characters"),
+    ],
+)
+def test_what_cannot_be_read_says_why_and_stays(explorer: Open, text: str, says: str) -> None:
+    app = explorer()
+    app.text_area(key="replies_asked").input(text)
+    app = button(app, "Read them")
+    assert not app.exception
+    assert says in said(app)
+    assert app.text_area(key="replies_asked").value == text
+
+
+def test_a_viewer_may_read_and_ask(explorer: Open, told: Running) -> None:
+    token = Api(told.url, told.token).post("/v1/tokens", {"name": "on call", "role": "viewer"})["token"]
+    app = explorer(token)
+    assert len(table(app)) == 3
+    app.text_area(key="replies_asked").input(FULL)
+    assert list(button(app, "Read them").dataframe[-1].value["What we make of it"]) == ["… Mailbox full"]
+
+
+def test_an_api_that_is_down_is_a_sentence(explorer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMPATH_API_URL", "http://127.0.0.1:9")
+    app = explorer()
+    assert not app.exception
+    assert any("does not answer" in str(one.value) for one in app.error)
+    app.text_area(key="replies_asked").input(FULL)
+    app = button(app, "Read them")
+    assert app.text_area(key="replies_asked").value == FULL
+
+
+def test_every_word_of_the_rules_has_words_for_a_person() -> None:
+    assert set(reading.CLASSES) == {one.value for one in Class}
+    assert set(reading.RETRIES) == {one.value for one in Retry}
+    for one in Object:
+        assert "_" not in reading.about({"object": one.value})
+    assert reading.label({"class": "new_one"}) == "? New one"

@@ -1,0 +1,231 @@
+"""Reply Explorer: which replies came, from whom, how often, since when, and what is made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui.client import Api, path_of
+from ui.pieces import asking_replies, charts, paging, places, reading, session, words
+from ui.pieces.guard import guarded, live
+
+PAGE_SIZE = 50
+SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30, "Last 90 days": 90}
+ORDERS = {"often": "Most frequent", "newest": "Newest"}
+EVENTS = {"true": "Count against an IP", "false": "Do not"}
+
+Question = dict[str, str | int | None]
+
+
+def main() -> None:
+    """The replies that came, and beside them the box to ask about others."""
+    api = session.api()
+    seen, ask = st.tabs(["Replies seen", "What would you make of this?"])
+    with seen:
+        _seen(api, _question())
+    with ask:
+        asking_replies.box(api)
+
+
+def _question() -> Question:
+    """What is looked for, from the filters on top."""
+    span, provider, class_, event, order = st.columns([2, 2, 2, 2, 3], vertical_alignment="bottom")
+    days = SPANS[str(span.selectbox("Days", list(SPANS), index=1, key="replies_days"))]
+    chosen: Question = {
+        "since": (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat(),
+        "provider": provider.selectbox(
+            "Mailbox provider", charts.PROVIDERS, index=None, format_func=reading.provider, placeholder="All",
+            key="replies_provider",
+        ),
+        "class": class_.selectbox(
+            "What it means", list(reading.CLASSES), index=None, format_func=reading.named, placeholder="Anything",
+            key="replies_class",
+        ),
+        "ip_event": event.selectbox(
+            "IP event", list(EVENTS), index=None, format_func=EVENTS.__getitem__, placeholder="Both",
+            key="replies_event", help="Whether the reply blocks or slows the sending IP.",
+        ),
+        "order": order.segmented_control(
+            "Order", list(ORDERS), default="often", format_func=ORDERS.__getitem__, key="replies_order", required=True
+        ),
+    }  # fmt: skip
+    if "replies_ip" not in st.session_state:
+        st.session_state["replies_ip"] = st.query_params.get("ip", "")
+    for column, (name, label, hint) in zip(
+        st.columns(4),
+        (("ip", "IP", "All IPs"), ("sender", "Sender", "All senders"), ("campaign", "Campaign", "All campaigns"),
+         ("q", "Words", "Any part of the reply")),
+        strict=True,
+    ):  # fmt: skip
+        chosen[name] = column.text_input(label, placeholder=hint, key=f"replies_{name}").strip() or None
+    return chosen
+
+
+@live
+def _seen(api: Api, question: Question) -> None:
+    pager = paging.Pager("replies", question)
+    found = api.get("/v1/replies", **question, cursor=pager.cursor, limit=PAGE_SIZE)
+    items: list[dict[str, Any]] = found.get("items") or []
+    if items:
+        _table(items, f"replies_table:{question}:{pager.page}")
+    elif not found.get("next"):
+        _empty(question)
+    if items or found.get("next") or pager.page > 1:
+        pager.buttons(
+            found.get("next"), paging.everything(api, "/v1/replies", "cursor", _exported, **question), "replies.csv"
+        )
+    if name := st.query_params.get("reply"):
+        _one(api, name, question)
+
+
+def _empty(question: Question) -> None:
+    if any(value for name, value in question.items() if name not in ("since", "order")):
+        st.info("No reply matches. Clear a filter, or look at more days.")
+        return
+    st.info(
+        "No mail server refused or deferred a mail in these days, as far as was reported. Replies come with the events "
+        "of your mail systems and with mail that came back; each is counted here by its words. Look at more days, or "
+        "paste a reply under **What would you make of this?**"
+    )
+    places.link(places.PERFORMANCE)
+
+
+def _table(items: list[dict[str, Any]], key: str) -> None:
+    picked = st.dataframe(
+        pd.DataFrame([_row(one) for one in items]),
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(items), 388),
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+        column_config={
+            "Mails": st.column_config.NumberColumn(format="localized", width=70),
+            "Reply": st.column_config.TextColumn(width=430),
+        },
+    )
+    cells = picked.get("selection", {}).get("cells", [])
+    # The table refreshes under the mark: only a new mark opens another reply.
+    mark = (key, cells[0][0]) if cells else None
+    if mark != st.session_state.get("replies_mark"):
+        st.session_state["replies_mark"] = mark
+        if mark and mark[1] < len(items):
+            st.query_params["reply"] = str(items[mark[1]]["id"])
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    read = one.get("reading") or {}
+    return {
+        "Mails": one.get("count"),
+        "What we make of it": reading.label(read),
+        "Reply": one.get("template"),
+        "Code": reading.code(read),
+        "Provider": _parts(one.get("providers"), spoken=True),
+        "IPs": _parts(one.get("ips")),
+        "First seen": words.ago(one.get("first_seen")),
+        "Last seen": words.ago(one.get("last_seen")),
+    }
+
+
+def _exported(one: dict[str, Any]) -> dict[str, Any]:
+    read = one.get("reading") or {}
+    shares = {
+        label: "; ".join(f"{part['name'] or 'not told'} ({part['count']})" for part in one[name]["parts"])
+        for label, name in (
+            ("Providers", "providers"), ("IPs", "ips"), ("Senders", "senders"), ("Campaigns", "campaigns"),
+        )
+    }  # fmt: skip
+    return {
+        "Mails": one.get("count"),
+        "Class": read.get("class"),
+        "IP event": reading.ip_event(read),
+        "Retry": read.get("retry"),
+        "About": read.get("object"),
+        "Code": read.get("code"),
+        "Enhanced code": read.get("status"),
+        "Speaks": read.get("provider"),
+        "Rule": read.get("rule"),
+        "First seen": one.get("first_seen"),
+        "Last seen": one.get("last_seen"),
+        **shares,
+        "Number of IPs": one["ips"]["of"],
+        "Reply": one.get("template"),
+        "Example": one.get("example"),
+    }
+
+
+def _parts(share: dict[str, Any] | None, *, spoken: bool = False) -> str:
+    """The largest part, and how many others there are: ``198.51.100.7 and 3 more``."""
+    parts, of = (share or {}).get("parts") or [], (share or {}).get("of") or 0
+    if not parts:
+        return "–"
+    first = parts[0]["name"]
+    name = reading.provider(first) if spoken else first or "not told"
+    return f"{name} and {of - 1} more" if of > 1 else name
+
+
+def _one(api: Api, name: str, question: Question) -> None:
+    """One reply: what is made of it, by day and by IP."""
+    asked = {key: value for key, value in question.items() if key in ("since", "provider", "ip", "sender", "campaign")}
+    found = api.find(path_of("/v1/replies/{reply}", reply=name), **asked)
+    with st.container(border=True):
+        head, close = st.columns([9, 1], vertical_alignment="center")
+        if close.button("Close", key="replies_close"):
+            del st.query_params["reply"]
+            st.rerun(scope="fragment")
+        if found is None:
+            head.info("The reply that was open did not come in these days, or not with these filters.")
+            return
+        read = found["reading"]
+        head.subheader(reading.label(read), anchor=False)
+        st.markdown(f"{reading.meaning(read)} It is about {reading.about(read)}.")
+        st.code(str(found.get("example")), language=None, wrap_lines=True)
+        _facts(found, read)
+        left, right = st.columns(2, gap="large")
+        with left:
+            st.markdown("**By day**")
+            st.altair_chart(charts.by_day(found["by_day"]), width="stretch", key="replies_by_day")
+        with right:
+            st.markdown("**By IP**")
+            rows = [_about(one) for one in found["by_ip"]]
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 190))
+            paging.export(rows, "reply-by-ip.csv")
+
+
+def _facts(found: dict[str, Any], read: dict[str, Any]) -> None:
+    facts = {
+        "Mails": words.number(found.get("count")),
+        "Code": reading.code(read),
+        "Try again": reading.retry(read),
+        "Counts against the IP": reading.ip_event(read),
+        "Who speaks": reading.provider(read.get("provider")),
+        "Rule": f"{reading.rule(read)}, {words.percent(read.get('confidence'), 1)} sure",
+        "Senders": _parts(found.get("senders")),
+        "Campaigns": _parts(found.get("campaigns")),
+        "First seen": f"{words.ago(found.get('first_seen'))}, {words.exact(found.get('first_seen'))}",
+        "Last seen": f"{words.ago(found.get('last_seen'))}, {words.exact(found.get('last_seen'))}",
+    }
+    told = list(facts.items())
+    for column, part in zip(st.columns(2, gap="large"), (told[:5], told[5:]), strict=True):
+        column.markdown("  \n".join(f":gray[{name}:] {_plain(value)}" for name, value in part))
+
+
+def _plain(text: str) -> str:
+    """A name of a sender or campaign is no Markdown."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#$~:|" else sign for sign in text)
+
+
+def _about(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "IP": one.get("address") or "not told",
+        "Mails": one.get("count"),
+        "First seen": words.ago(one.get("first_seen")),
+        "Last seen": words.ago(one.get("last_seen")),
+    }
+
+
+with guarded():
+    main()
