@@ -31,7 +31,7 @@ def test_a_sender_is_made_with_what_tells_its_mail(page: Open, state: State) -> 
     matches = ["bank.example", "smtp-17", "app@bank.example"]
     assert state.asked[0][1:3] == ("/v1/senders", {"name": "bank", "pool": "bulk", "matches": matches})
     assert "Sender bank is made; its mail leaves by pool bulk." in said(app)
-    assert "bank.example, smtp-17, app@bank.example" in said(app)
+    assert "`bank.example`, `smtp-17`, `app@bank.example`" in said(app)
     assert app.text_input(key="sender_name").value == ""
 
 

@@ -179,14 +179,8 @@ def candidates(order: dict[str, Any]) -> list[str]:
         }
         for one in offered
     ]
-    # Rows of two lines: why a candidate is recommended or refused must be readable without a click.
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
-        row_height=54,
-        column_config={"Why": st.column_config.TextColumn(width=420)},
-    )
+    # A table whose rows wrap: why a candidate is recommended or refused must be readable without a click.
+    paging.table(rows)
     _lists(offered)
     good = _recommended(order)
     want = int(order.get("count") or 1)

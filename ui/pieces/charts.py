@@ -184,7 +184,8 @@ def score_over_time(
         ]
     )
     known = [at for at, _ in points if at is not None]
-    x = _time(trend)
+    # What lasts is drawn until now, so the axis reaches until now.
+    x = _time([*trend, {"at": datetime.now(UTC).isoformat()}] if listed or incidents else trend)
     score = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=50), color="#4c8fd6")
@@ -247,18 +248,16 @@ def _marks(
 
 def _mark_layers(frame: pd.DataFrame, x: alt.X) -> list[Any]:
     tips = ["What", "Says", "From", "To"]
-    colour = alt.Color(
-        "What:N",
-        scale=alt.Scale(domain=["Listing", "Incident"], range=["#d1453b", "#b06000"]),
-        legend=alt.Legend(orient="top", title=None),
-    )
-    base = alt.Chart(frame).encode(x=x, y="Score:Q", color=colour, tooltip=tips)
+    names, colours = ["Listing", "Incident"], ["#d1453b", "#b06000"]
+    scale = alt.Scale(domain=names, range=colours)
+    base = alt.Chart(frame).encode(x=x, y="Score:Q", tooltip=tips)
     return [
-        base.mark_rule(strokeWidth=4, opacity=0.6).encode(x2="Until:T"),
+        base.mark_rule(strokeWidth=4, opacity=0.6).encode(
+            x2="Until:T", color=alt.Color("What:N", scale=scale, legend=None)
+        ),
         base.mark_point(filled=True, size=110, opacity=1).encode(
-            shape=alt.Shape(
-                "What:N", scale=alt.Scale(domain=["Listing", "Incident"], range=["diamond", "triangle-up"]), legend=None
-            )
+            color=alt.Color("What:N", scale=scale, legend=alt.Legend(orient="top", title=None)),
+            shape=alt.Shape("What:N", scale=alt.Scale(domain=names, range=["diamond", "triangle-up"]), legend=None),
         ),
     ]
 

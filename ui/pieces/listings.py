@@ -15,10 +15,6 @@ from ui.pieces.guard import trouble
 NOT_ASKED = "No blocklist was asked yet, so it is unknown whether the IP is on one."
 
 
-#: Pixels.
-WIDTHS = {"Says": 170, "Way out": 330}
-
-
 def look_again(api: Api, address: str) -> None:
     """Button **Look again now**: asks every blocklist without waiting for the sweep."""
     why = session.barred()
@@ -62,14 +58,8 @@ def tables(found: dict[str, Any]) -> None:
     present, ended = found.get("listings") or [], found.get("past_listings") or []
     st.markdown("**Listings**")
     if present:
-        # Rows of two lines: the way out is what an operator needs.
-        st.dataframe(
-            pd.DataFrame([_row(one) for one in present]),
-            hide_index=True,
-            width="stretch",
-            row_height=54,
-            column_config={name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
-        )
+        # A table whose rows wrap: the way out is what an operator needs.
+        paging.table([_row(one) for one in present])
     else:
         st.caption("On no blocklist that was asked." if found.get("lists") else NOT_ASKED)
     if present or ended:

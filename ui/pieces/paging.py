@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api
+from ui.pieces import words
 
 #: Rows of an export; more belongs to a script that reads the API.
 MOST_EXPORTED = 20_000
@@ -63,6 +64,13 @@ def part(items: list[dict[str, Any]], pager: Pager, size: int = 25) -> tuple[lis
     """The page of a list that came as a whole, and the cursor of the next page."""
     start = int(pager.cursor or 0)
     return items[start : start + size], str(start + size) if start + size < len(items) else None
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    """A short table whose rows wrap, so that no sentence is cut; shown as it stands, without markup."""
+    st.table(
+        pd.DataFrame([{name: words.literal(value) for name, value in row.items()} for row in rows]), hide_index=True
+    )
 
 
 def export(rows: list[dict[str, Any]], file_name: str) -> None:

@@ -63,7 +63,8 @@ def _told(matches: list[str]) -> str:
     if not matches:
         return ":orange[△ Known by its name alone]: add a login, an address or a domain."
     more = f" and {len(matches) - TOLD} more" if len(matches) > TOLD else ""
-    return ", ".join(words.literal(one) for one in matches[:TOLD]) + more
+    # As code, so that an address does not become a link.
+    return ", ".join(f"`{one.replace('`', '')}`" for one in matches[:TOLD]) + more
 
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
