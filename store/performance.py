@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.figures import Figures
 from domain.performance import By
+from store.database import now
 from store.tables.events import Figure
 from store.tables.ledger import LedgerWindow
 from store.tables.warmup import WarmupDay
@@ -33,7 +34,11 @@ class Window:
 
 
 async def windows(session: AsyncSession, addresses: Sequence[str], most: int) -> dict[str, list[Window]]:
-    """The last ``most`` windows of each address, oldest first, in one query; the mark of a pause is no window."""
+    """The last ``most`` windows of each address that have begun, oldest first, in one query.
+
+    The mark of a pause is no window. The day ahead stands there beforehand, at a lower cap that nobody enforces yet.
+    """
+    at_ms = int(now().timestamp() * 1000)
     rank = sa.func.row_number().over(
         partition_by=col(LedgerWindow.address), order_by=col(LedgerWindow.starts_ms).desc()
     )
@@ -46,7 +51,11 @@ async def windows(session: AsyncSession, addresses: Sequence[str], most: int) ->
             col(LedgerWindow.granted),
             rank.label("rank"),
         )
-        .where(col(LedgerWindow.address).in_(addresses), col(LedgerWindow.starts_ms) > 0)
+        .where(
+            col(LedgerWindow.address).in_(addresses),
+            col(LedgerWindow.starts_ms) > 0,
+            col(LedgerWindow.starts_ms) <= at_ms,
+        )
         .subquery()
     )
     closed = sa.and_(col(WarmupDay.address) == ranked.c.address, col(WarmupDay.starts_ms) == ranked.c.starts_ms)

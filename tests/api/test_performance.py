@@ -9,6 +9,7 @@ import pytest
 
 from domain.figures import Figures
 from domain.performance import POINTS, rates, step_ms
+from store import ledger
 from store.database import Database
 from store.tables.events import Figure
 
@@ -91,3 +92,12 @@ def test_a_line_has_whole_slices_and_few_points(hours: int) -> None:
     step = step_ms(0, hours * 3_600_000, SLICE_MS)
     assert step % SLICE_MS == 0
     assert hours * 3_600_000 / step <= POINTS
+
+
+async def test_a_day_that_has_not_begun_is_not_among_the_caps(api: httpx.AsyncClient, db: Database) -> None:
+    moment = round(dt.datetime.now(dt.UTC).timestamp() * 1000)
+    async with db.write() as session:
+        await ledger.set_window(session, "198.51.100.1", moment - 60_000, moment + 60_000, 90, {}, 0)
+        await ledger.set_window(session, "198.51.100.1", moment + 60_000, moment + 180_000, 70, {}, 0)
+    (found,) = (await api.get("/v1/metrics/caps", params={"ip": "198.51.100.1"})).json()["items"]
+    assert [one["cap"] for one in found["windows"]] == [90]
