@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import ClassVar, cast
 
+import structlog
+
+log = structlog.get_logger()
+
 #: Seconds a question may take to arrive whole, and a connection may be silent.
 ARRIVES_SECONDS, SILENT_SECONDS = 30.0, 900.0
 
@@ -22,6 +26,7 @@ class Connections:
         self.open: set[Connection] = set()
         self.refused = 0
         self.broken = 0
+        self.failed = 0
 
     def sweep(self, now: float) -> None:
         """Close connections whose question never became whole, or that nobody uses."""
@@ -32,7 +37,7 @@ class Connections:
                 # Bytes alone keep no half question alive: only a whole one moves `received`.
                 one.swept_received, one.swept_at = one.received, now
             elif now - one.swept_at > (ARRIVES_SECONDS if one.buffer else SILENT_SECONDS):
-                one.close()
+                one.abort()
 
     def close(self) -> None:
         """Close them all; a question that is being answered is answered first."""
@@ -103,7 +108,14 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     async def _wait(self, answer: Awaitable[bytes]) -> None:
-        said = await answer
+        try:
+            said = await answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, the peer must not wait for ever
+            log.error("gate.no_answer", reason=f"{type(error).__name__}: {error}"[:200])
+            self.busy, self._task = False, None
+            self._connections.failed += 1
+            self.close()
+            return
         self.busy, self._task = False, None
         if self.transport is None:
             return
@@ -129,6 +141,11 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self.transport is not None:
             self.transport.close()
+
+    def abort(self) -> None:
+        """Close without the answers that the peer has not read: waiting for it to read them could last for ever."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def close_when_answered(self) -> None:
         """Close now, or after the answer that is on its way."""

@@ -6,19 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 import structlog
 
+from domain.allowance import Allowance
 from domain.blocks import Block
 from domain.routing import Exit
 from gate.desk import Desk, Key, Look, Need
 from store import gate as repository
 from store.database import Database
 from store.file_writer import FileWriter
+from store.patience import within
 
 log = structlog.get_logger()
+
+#: Changes no row, and fails where nothing can be written.
+_PROBE = sa.text("UPDATE route_version SET version = version WHERE id < 0")
 
 #: Seconds one transaction may take before the store counts as silent; what it booked then is lost.
 STORE_SECONDS = 2.0
@@ -47,10 +53,14 @@ class Ask:
 
 
 class Lessor:
-    """The only one of a gate who asks the ledger."""
+    """The only one of a gate who asks the ledger.
 
-    def __init__(self, db: Database, desk: Desk, day_seconds: float) -> None:
-        self._db, self._desk, self._day_seconds = db, desk, day_seconds
+    Args:
+        unheard: why the gate does not know the present pauses and routes, empty when it does; nothing is leased then.
+    """
+
+    def __init__(self, db: Database, desk: Desk, day_seconds: float, unheard: Callable[[], str] = lambda: "") -> None:
+        self._db, self._desk, self._day_seconds, self._unheard = db, desk, day_seconds, unheard
         self._asks: dict[Key, Ask] = {}
         self._running: dict[Key, Ask] = {}
         self._looks: dict[Look, asyncio.Task[str]] = {}
@@ -74,7 +84,7 @@ class Lessor:
         """Lease nothing more; what is being booked arrives before this returns."""
         self._asks.clear()
         self._most = 0
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*self._workers, *self._looks.values(), return_exceptions=True)
         if self._file is not None:
             await asyncio.to_thread(self._file.close)
 
@@ -103,17 +113,20 @@ class Lessor:
             raise StoreSilent(failed)
 
     async def _read(self, look: Look) -> str:
-        if self._rests():
-            return self.silent
+        if why := self._rests():
+            return why
         at_ms = int(time.time() * 1000)
         try:
-            async with asyncio.timeout(STORE_SECONDS), self._db.read() as session:
-                found = await repository.allowances(session, look.addresses, look.provider, at_ms)
+            found = await within(STORE_SECONDS, self._allowances(look, at_ms))
         except Exception as error:  # noqa: BLE001 - whatever the driver says, nothing is known
-            self._silence(_said(error))
+            await self._silence(error)
             return self.silent
         self._desk.learn(look, found)
         return ""
+
+    async def _allowances(self, look: Look, at_ms: int) -> dict[str, tuple[Allowance, int]]:
+        async with self._db.read() as session:
+            return await repository.allowances(session, look.addresses, look.provider, at_ms)
 
     def _join(self, need: Need, waiting: int) -> Ask:
         key = (need.exit.address, need.provider)
@@ -123,11 +136,12 @@ class Lessor:
         ask = self._asks.get(key)
         if ask is None:
             ask = self._asks[key] = Ask(need.exit)
-            if self._at_work < self._most:
-                self._at_work += 1
-                task = asyncio.create_task(self._work())
-                self._workers.add(task)
-                task.add_done_callback(self._workers.discard)
+        # Looked at for an ask that waits already, too: one whose worker was lost would wait for ever.
+        if self._at_work < min(self._most, len(self._asks)):
+            self._at_work += 1
+            task = asyncio.create_task(self._work())
+            self._workers.add(task)
+            task.add_done_callback(self._workers.discard)
         ask.waiting += waiting
         return ask
 
@@ -153,19 +167,16 @@ class Lessor:
                     ask.done.set()
 
     async def _take(self, batch: dict[Key, Ask]) -> None:
-        if self._rests():
-            self._answer(batch, self.silent)
+        if why := self._rests():
+            self._answer(batch, why)
             return
         try:
-            async with asyncio.timeout(self._seconds):
-                taken = await self._book(batch)
+            taken = await within(self._seconds, self._book(batch))
         except Exception as error:  # noqa: BLE001 - whatever the driver says, nothing was granted to us
-            self._silence(_said(error))
+            await self._silence(error)
             self._answer(batch, self.silent)
             return
-        if self.silent:
-            log.info("gate.store_answers_again")
-            self.silent = ""
+        self._answers_again()
         replaced: list[Block] = []
         for key, got in taken.items():
             if isinstance(got, Block):
@@ -202,14 +213,41 @@ class Lessor:
                 for (address, provider), count in sizes.items()
             }
 
-    def _rests(self) -> bool:
-        """Whether the store is not asked now. A question in the rest does not prolong it: under load none would end."""
-        return bool(self.silent) and time.monotonic() < self._rests_until
+    async def probe(self) -> None:
+        """Ask a store that fell silent whether it can be written to: without a question nobody else would find out."""
+        if not self.silent or self._rests():
+            return
+        try:
+            await within(self._seconds, self._write_nothing())
+        except Exception as error:  # noqa: BLE001 - it is asked again after the rest
+            await self._silence(error)
+            return
+        self._answers_again()
 
-    def _silence(self, reason: str) -> None:
+    async def _write_nothing(self) -> None:
+        async with self._db.write() as session:
+            await (await session.connection()).execute(_PROBE)
+
+    def _rests(self) -> str:
+        """Why the store is not asked now. A question in the rest does not prolong it: under load none would end."""
+        if self.silent and time.monotonic() < self._rests_until:
+            return self.silent
+        return self._unheard()
+
+    async def _silence(self, error: Exception) -> None:
+        reason = f"the store does not answer ({type(error).__name__})"
+        if isinstance(error, TimeoutError):
+            reason = f"the store has not answered for {STORE_SECONDS:.0f} s"
+            with contextlib.suppress(Exception):
+                await self._db.renew()
         if not self.silent:
             log.warning("gate.store_silent", reason=reason)
         self.silent, self._rests_until = reason, time.monotonic() + REST_SECONDS
+
+    def _answers_again(self) -> None:
+        if self.silent:
+            log.info("gate.store_answers_again")
+            self.silent = ""
 
     @staticmethod
     def _answer(batch: dict[Key, Ask], reason: str) -> None:
@@ -224,16 +262,12 @@ class Lessor:
         for group in groups.values():
             count, returned = sum(one.left for one in group), 0
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(self._seconds), self._db.write() as session:
-                    booked = await repository.give_back(session, group)
-                returned = booked
+                returned = await within(self._seconds, self._return(group))
             self._desk.counts["returned"] += returned
             self._desk.counts["lost"] += count - returned
             if returned < count:
                 log.warning("gate.allowance_lost", mails=count - returned)
 
-
-def _said(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"the store has not answered for {STORE_SECONDS:.0f} s"
-    return f"the store does not answer ({type(error).__name__})"
+    async def _return(self, group: list[Block]) -> int:
+        async with self._db.write() as session:
+            return await repository.give_back(session, group)

@@ -22,9 +22,12 @@ from settings import Settings
 from store import changes, sources
 from store import gate as repository
 from store.database import Database
+from store.patience import within
 
 log = structlog.get_logger()
 
+#: Seconds that one reading of the store may take.
+READ_SECONDS = 10.0
 #: Seconds until the store is watched, or a mail system asked, again after it failed.
 AGAIN_SECONDS = 1.0
 #: Seconds after a change in which the queue is looked through again and again: a mail that was being delivered
@@ -56,8 +59,7 @@ class Follower:
             try:
                 async with contextlib.aclosing(changes.watch(self._db, self._settings.database_url)) as watched:
                     async for _ in watched:
-                        async with self._db.snapshot() as session:
-                            routes = await repository.routes(session, self._settings.gate_default_pool)
+                        routes = await within(READ_SECONDS, self._read())
                         if routes != self._routes:
                             self._routes, self._changed_at = routes, time.time()
                             self._until = time.monotonic() + AFTERWARDS_SECONDS
@@ -66,7 +68,13 @@ class Follower:
                                 event.set()
             except Exception as error:  # noqa: BLE001 - whatever it is, the store is watched again
                 log.warning("mail_systems.no_store", reason=f"{type(error).__name__}: {error}"[:200])
+                with contextlib.suppress(Exception):
+                    await self._db.renew()
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _read(self) -> Routes:
+        async with self._db.snapshot() as session:
+            return await repository.routes(session, self._settings.gate_default_pool)
 
     async def _drive(self, system: MailSystem) -> None:
         changed = self._changed[system.name]
@@ -104,13 +112,16 @@ class Follower:
 
     async def wanted(self) -> list[Source]:
         """The sources that every mail system has to know now."""
-        return await _read(self._db, round(time.time() * 1000))
+        return await within(READ_SECONDS, _read(self._db, round(time.time() * 1000)))
 
     async def _told(self, system: MailSystem, doing: Awaitable[list[str]]) -> bool:
         try:
             done = await doing
         except MailSystemError as error:
             log.error("mail_systems.refused", system=system.name, reason=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - one mail system must not keep the others from being told
+            log.error("mail_systems.failed", system=system.name, reason=f"{type(error).__name__}: {error}"[:200])
             return False
         for one in done:
             log.info("mail_systems.changed", system=system.name, what=one)
@@ -127,8 +138,11 @@ async def follow(settings: Settings, systems: Sequence[MailSystem]) -> None:
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    (ended,) = await asyncio.gather(running, return_exceptions=True)
+    stopping.cancel()
     await db.close()
+    if isinstance(ended, Exception):
+        raise ended  # a service that ends by itself must not look like one that was stopped
 
 
 async def read_sources(settings: Settings, at_ms: int) -> list[Source]:

@@ -16,6 +16,7 @@ import uvloop
 from pydantic import ValidationError
 
 import settings as configuration
+from domain.routing import Routes
 from gate.connection import Connections
 from gate.counter import Counter
 from gate.desk import Desk, Need
@@ -28,6 +29,7 @@ from settings import Settings
 from store import changes, overruns
 from store import gate as repository
 from store.database import Database
+from store.patience import within
 
 log = structlog.get_logger()
 
@@ -37,6 +39,8 @@ UNUSED_SECONDS, SILENT_SECONDS, MESSAGES_SECONDS = 0.25, 5.0, 300.0
 AGAIN_SECONDS, READ_SECONDS = 0.2, 5.0
 #: Longest pause between two readings while changes go on; a change is heard within a second.
 MOST_REST_SECONDS = 0.25
+#: Seconds after the last reading from which on nothing more is leased; one is due every five.
+UNHEARD_SECONDS = 12.0
 #: Seconds for answers under way, and for the way back of allowance, at the end.
 DRAIN_SECONDS = 5.0
 #: Gates side by side on one machine, and bursts of Postfix processes, queue here.
@@ -55,7 +59,7 @@ class Gate:
             most=settings.gate_block_most,
             ahead=self._ahead,
         )
-        self._lessor = Lessor(self._db, self.desk, settings.day_seconds)
+        self._lessor = Lessor(self._db, self.desk, settings.day_seconds, self._unheard)
         providers = Providers(settings.gate_resolver, settings.gate_mx_seconds)
         self._counter = Counter(self.desk, self._lessor, providers, settings.gate_answer_seconds)
         self._listeners = {
@@ -63,6 +67,7 @@ class Gate:
             "socketmap": Connections(settings.gate_connections),
         }
         self._watching = "the store was not read yet"
+        self._read_at = time.monotonic()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,9 +75,16 @@ class Gate:
         if not self._trouble():
             self._lessor.ahead(need)
 
+    def _unheard(self) -> str:
+        """Why a pause or a switch may have passed unheard; empty when none can."""
+        if self._watching:
+            return self._watching
+        silent = time.monotonic() - self._read_at
+        return f"pauses and routes were last read {silent:.0f} s ago" if silent > UNHEARD_SECONDS else ""
+
     def _trouble(self) -> str:
         """Why this gate is not at its best; empty when it is."""
-        return self._watching or self._lessor.silent
+        return self._unheard() or self._lessor.silent
 
     async def start(self) -> None:
         """Listen and begin to follow the store.
@@ -139,17 +151,25 @@ class Gate:
                 if not self._watching or self.desk.routes is None:
                     log.warning("gate.does_not_read_the_store", reason=f"{type(error).__name__}: {error}"[:200])
                 self._watching = f"the store cannot be read ({type(error).__name__})"
+                with contextlib.suppress(Exception):
+                    await self._db.renew()
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        held = list(self.desk.blocks.values())
-        async with asyncio.timeout(READ_SECONDS), self._db.snapshot() as session:
-            routes = await repository.routes(session, self._settings.gate_default_pool)
-            outdated = await repository.outdated(session, held, int(time.time() * 1000))
+        routes, outdated = await within(READ_SECONDS, self._routes())
         self.desk.install(routes)
+        self._read_at = time.monotonic()
         await self._lessor.give_back(self.desk.unused(outdated))
 
+    async def _routes(self) -> tuple[Routes, set[str]]:
+        """Routes, and the addresses whose blocks must go back."""
+        held = list(self.desk.blocks.values())
+        async with self._db.snapshot() as session:
+            routes = await repository.routes(session, self._settings.gate_default_pool)
+            return routes, await repository.outdated(session, held, int(time.time() * 1000))
+
     async def _give_back_unused(self) -> None:
+        await self._lessor.probe()
         # Without its store a gate keeps what it has: the way back would only lose it.
         if not self._trouble():
             await self._lessor.give_back(self.desk.unused())

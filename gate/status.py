@@ -43,6 +43,7 @@ class Figures(Collector):
             connections.add_metric([name], len(listener.open))
             refused.add_metric([name, "too_many"], listener.refused)
             refused.add_metric([name, "broken"], listener.broken)
+            refused.add_metric([name, "failed"], listener.failed)
         yield connections
         yield refused
         silent = bool(self._silent())

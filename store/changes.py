@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 import sqlalchemy as sa
 
 from store.database import Database
+from store.patience import within
 from store.tables.routes import CHANNEL
 
 #: Seconds between looks on SQLite.
@@ -61,8 +62,7 @@ async def _listen(url: str) -> AsyncGenerator[None, None]:
             async for _ in connection.notifies(timeout=0):
                 pass  # a fleet's day begins with a thousand changes: they are one reading
             if not heard:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await connection.execute("SELECT 1")
+                await within(ANSWER_SECONDS, connection.execute("SELECT 1"))
     finally:
         with contextlib.suppress(Exception):
             await connection.close()

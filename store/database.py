@@ -34,6 +34,15 @@ def async_url(url: str) -> str:
     raise ValueError("WARMPATH_DATABASE_URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.")
 
 
+#: How PostgreSQL's client finds out that the server is gone without a word (a lost machine, a broken network): seconds
+#: to connect, until a silent connection is probed, between probes, and milliseconds until data that nobody
+#: acknowledges ends it. The URL may say otherwise.
+LIVELINESS: dict[str, int] = {
+    "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}  # fmt: skip
+
+
 class Database:
     """Engines and sessions of one process."""
 
@@ -54,7 +63,13 @@ class Database:
         """
         target = async_url(url)
         if not target.startswith("sqlite"):
-            engine = create_async_engine(target, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+            engine = create_async_engine(
+                target,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                connect_args={key: value for key, value in LIVELINESS.items() if key not in sa.make_url(target).query},
+            )
             return cls(engine, engine)
         file = target.split("///", 1)[1]
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +105,11 @@ class Database:
 
         async with self.writer.begin() as connection:
             await connection.run_sync(SQLModel.metadata.create_all)
+
+    async def renew(self) -> None:
+        """Connect anew from now on: after PostgreSQL fell silent, each pooled connection would be waited for."""
+        if self.dialect == "postgresql":
+            await self.reader.dispose()
 
     async def close(self) -> None:
         """Give back every connection."""

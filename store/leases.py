@@ -22,13 +22,19 @@ from store.ledger import Booking, allowance, book_opening, newest, why
 from store.tables.ips import Ip
 from store.tables.senders import Campaign
 
+#: Milliseconds that a lease lasts at least, within its day: one granted at the end of an hour can still be sent.
+LEAST_MS = 5_000
 #: Names the lock of :func:`one_at_a_time`.
 _LOCK = 0x77_61_72_6D
 
 
 @dataclass(frozen=True)
 class Grant:
-    """Allowance to send ``count`` mails from ``ip`` until ``expires_ms``."""
+    """Allowance to send ``count`` mails from ``ip`` until ``expires_ms``.
+
+    That is the end of the day, or of the hour where that has a cap: leases kept for later would be sent on top of the
+    hour's own.
+    """
 
     ip: str
     count: int
@@ -88,7 +94,12 @@ async def lease(
     for tier in tiers:
         if asked.left:
             await asked.take([routes.exits[one] for one in tier if not routes.closed(one)])
-    grants = [Grant(one, got.count, f"lease_{secrets.token_hex(8)}", got.ends_ms) for one, got in asked.got.items()]
+    grants = [
+        Grant(
+            one, got.count, f"lease_{secrets.token_hex(8)}", min(got.ends_ms, max(got.part_ends_ms, at_ms + LEAST_MS))
+        )
+        for one, got in asked.got.items()
+    ]
     answer = Lease(grants, asked.left)
     if asked.left:
         tried = [one for tier in tiers for one in tier]

@@ -34,7 +34,8 @@ SENDING_STAGES = (Stage.WARMING, Stage.FULL_CAPACITY, Stage.AT_RISK)
 class Booking:
     """What one spend booked, and where: the window by its start, and the part of it that is counted.
 
-    ``left`` is what that part and provider have after it.
+    ``left`` is what that part and provider have after it; ``part_ends_ms`` is where the part ends, if parts have a cap,
+    else where the window does.
     """
 
     count: int
@@ -42,6 +43,7 @@ class Booking:
     starts_ms: int
     hour: int
     left: Allowance
+    part_ends_ms: int
 
 
 def _spend_sql(dialect: str, provider: MailboxProvider) -> sa.TextClause:
@@ -245,7 +247,9 @@ def _booking(row: Sequence[Any] | None) -> Booking | None:
         return None
     count, ends_ms, starts_ms, hour, cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour = row
     rest = left(_limits(cap, granted, hourly_cap, hour_granted, own_cap, own_granted, own_hour))
-    return Booking(int(count), int(ends_ms), int(starts_ms), int(hour), rest)
+    part = max(1, (ends_ms - starts_ms) // HOURS)
+    part_ends = min(ends_ms, starts_ms + (hour + 1) * part) if hourly_cap > 0 else ends_ms
+    return Booking(int(count), int(ends_ms), int(starts_ms), int(hour), rest, int(part_ends))
 
 
 def _limits(

@@ -120,6 +120,50 @@ class Postgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+class Proxy:
+    """Stands between a gate and its store; may fall silent as a broken network does, without a word to either side."""
+
+    def __init__(self, to_port: int) -> None:
+        self.port = free_port()
+        self.mute = False  # whether new connections are silent, too
+        self._to_port = to_port
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    def silence(self) -> None:
+        """Nothing goes through the connections that are open, and none of them is closed."""
+        for one in self._pipes:
+            one.cancel()
+        self._pipes.clear()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        self._server.close()
+        self.silence()
+        for one in self._writers:
+            one.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self.mute:
+            return
+        back, forth = await asyncio.open_connection("127.0.0.1", self._to_port)
+        self._writers.append(forth)
+        for source, sink in ((reader, forth), (back, writer)):
+            self._pipes.add(asyncio.create_task(self._pipe(source, sink)))
+
+    @staticmethod
+    async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65_536):
+                sink.write(data)
+            sink.close()
+
+
 class Load:
     """Clients that ask gate after gate; a gate that is gone is asked again until it is back."""
 

@@ -31,6 +31,7 @@ class Recorder:
         self.sources: list[Source] = []
         self.pauses: list[set[tuple[str, str]]] = []
         self.refuses = False
+        self.error: Exception = MailSystemError("not now")
 
     async def apply(self, sources: Sequence[Source]) -> list[str]:
         self.sources = list(sources)
@@ -39,7 +40,7 @@ class Recorder:
     async def follow(self, routes: Routes, changed_at: float) -> list[str]:
         self.pauses.append(set(routes.pauses))
         if self.refuses:
-            raise MailSystemError("not now")
+            raise self.error
         return []
 
 
@@ -72,6 +73,18 @@ async def test_a_pause_that_was_refused_is_told_until_it_is_taken(
     told = len(system.pauses)
     await asyncio.sleep(0.2)
     assert len(system.pauses) == told
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_mail_system_that_fails_in_an_unforeseen_way_is_told_again(
+    db: Database, gate_settings: Callable[..., Settings]
+) -> None:
+    system = Recorder()
+    system.refuses, system.error = True, KeyError("unforeseen")
+    running = await followed(db, gate_settings(mail_systems_follow_seconds=3600), system)
+    await until(lambda: len(system.pauses) > 5)
+    assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

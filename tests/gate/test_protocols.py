@@ -41,7 +41,9 @@ class Wire:
         """No more."""
         self.open = False
 
-    abort = close
+    def abort(self) -> None:
+        """No more, at once."""
+        self.open = False
 
     def pause_reading(self) -> None:
         """No more for now."""
@@ -219,3 +221,34 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(desk._messages) + len(desk._messages_before) <= 200
     assert len(desk._lines) <= 100
     assert len(providers._known) <= 100
+
+
+async def test_a_peer_whose_answer_fails_is_let_go_and_does_not_wait_for_ever() -> None:
+    connection, wire = connected(Policy)
+
+    class Broken:
+        """Fails as no part of a gate should."""
+
+        def ask_now(self, *_: str) -> None:
+            """Not from memory."""
+
+        async def ask(self, *_: str) -> None:
+            """Not at all."""
+            raise RuntimeError("unforeseen")
+
+    connection._counter = Broken()  # type: ignore[attr-defined]
+    connection.data_received(request("a@gmail.com"))
+    assert connection._task is not None
+    await asyncio.wait([connection._task])
+    assert not wire.open
+    assert not connection.busy
+    assert connection._connections.failed == 1
+
+
+async def test_a_peer_that_reads_no_answers_does_not_keep_its_place() -> None:
+    connection, wire = connected(Policy)
+    wire.close = lambda: None  # type: ignore[method-assign] - a transport closes once its peer has read everything
+    connection.data_received(request("a@gmail.com"))
+    for now in (0.0, SILENT_SECONDS + 1):
+        connection._connections.sweep(now)
+    assert not wire.open

@@ -196,3 +196,18 @@ async def test_a_snapshot_sees_one_instant(db: Database) -> None:
         assert set((await gate.routes(session)).exits) == {FIRST}
     async with db.snapshot() as session:
         assert set((await gate.routes(session)).exits) == {FIRST, SECOND}
+
+
+@pytest.mark.parametrize(
+    ("hourly", "at", "ends"),
+    [
+        (0, NOON, START + DAY),
+        (10, NOON + 60_000, NOON + DAY // 24),  # kept for later it would be sent on top of the next hour's own
+        (10, NOON + DAY // 24 - 1000, NOON + DAY // 24 + 4000),  # a moment to send it in
+        (10, START + DAY - 1000, START + DAY),  # never past the day
+    ],
+)
+async def test_a_lease_ends_with_what_caps_it(db: Database, hourly: int, at: int, ends: int) -> None:
+    await _ip(db, FIRST)
+    await _window(db, FIRST, 100, hourly=hourly)
+    assert [one.expires_ms for one in (await _lease(db, 5, at=at, ip=FIRST)).grants] == [ends]
