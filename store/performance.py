@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.figures import Figures
 from domain.performance import By
-from store.database import now
+from store.instants import now
 from store.tables.events import Figure
 from store.tables.ledger import LedgerWindow
 from store.tables.warmup import WarmupDay
