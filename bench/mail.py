@@ -1,6 +1,7 @@
 """2,000 mails through a real Postfix that asks two gates, to a sink: ``python -m bench.mail``.
 
-Caps are counted at the sink, by source address; a pause and a switch are timed there as well. Needs Debian's
+Caps are counted at the sink, by source address; a pause and a switch are timed there as well, with the queue moved by
+``warmpath mail-systems follow`` as on an installation. Needs Debian's
 postfix and root, who alone may start it.
 """
 
@@ -10,9 +11,11 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import measure
@@ -57,7 +60,9 @@ async def _fleet(db: Database) -> None:
         await senders.add_sender(session, "acme", "main", ["acme.example"])
         for address in BINDS:
             pool = "spare" if address == SPARE else "main"
-            session.add(Ip(address=address, pool=pool, stage=Stage.WARMING))
+            row = Ip(address=address, pool=pool, stage=Stage.WARMING, hostname="mail.acme.example")
+            row.bind_address = BINDS[address]
+            session.add(row)
 
 
 async def _hand_over(ports: list[int], mails: list[str]) -> list[str]:
@@ -112,10 +117,30 @@ async def main() -> float:
         stack.callback(postfix.stop)
         await asyncio.to_thread(postfix.start)
         rate = await _caps(db, sink, ports)
+        stack.enter_context(_following(folder, url, postfix, gates[0][1]))
+        await _until("the transports", lambda: "wp-resolve" in (postfix.config / "master.cf").read_text())
         await _pause_and_switch(db, sink, postfix, ports)
         await db.close()
     await sink.stop()
     return rate
+
+
+@contextlib.contextmanager
+def _following(folder: Path, url: str, postfix: Postfix, maps: int) -> Iterator[None]:
+    """``warmpath mail-systems follow`` beside Postfix, as the guide has it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
+    chosen = {
+        "WARMPATH_VAR_DIR": str(folder), "WARMPATH_DATABASE_URL": url, "WARMPATH_MAIL_SYSTEMS": "postfix",
+        "WARMPATH_POSTFIX_CONFIG": str(postfix.config), "WARMPATH_GATE_SOCKETMAP_PORT": str(maps),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "mail-systems", "follow"], env=clean | chosen, stdout=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 async def _caps(db: Database, sink: Sink, ports: list[int]) -> float:
@@ -166,8 +191,6 @@ async def _pause_and_switch(db: Database, sink: Sink, postfix: Postfix, ports: l
     while not (await mailer.send("n@gmail.com")).startswith("250"):
         await asyncio.sleep(0.01)
     new = time.perf_counter() - began
-    await asyncio.to_thread(postfix.run, "postsuper", "-r", "ALL")
-    await asyncio.to_thread(postfix.run, "postkick", "public", "pickup", "W")
     await _until("the queue", lambda: len(sink.came) >= seen + queued + 1)
     took = time.perf_counter() - began
     others = {source for source, _ in sink.came[seen:]} - {BINDS[SPARE]}
