@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.context import Context
-from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
+from activities.purchase_messages import Authorise, Mark, OrderRef, Quoted, Step, Trouble
 from domain import names
 from domain import purchase as rules
 from domain.addresses import neighbourhood
@@ -25,7 +25,7 @@ from providers.payments.port import (
     PaymentRefused,
     PaymentStatus,
 )
-from store import incidents, ips
+from store import incidents, ips, secrets
 from store import purchase as orders
 from store.instants import now
 from store.tables.ips import Ip
@@ -198,6 +198,8 @@ class PurchaseActivities:
                 step=wanted.step,
                 waiting_for=rules.waiting_for(wanted.status, ""),
             )
+            if wanted.status in rules.ENDED:
+                await secrets.forget(session, rules.payment_purpose(wanted.order_id))
         if wanted.status in rules.ENDED:
             # Some vendors show an address only by allocating it; an order that ends keeps none.
             order = await self._order(wanted.order_id)
@@ -270,16 +272,15 @@ class PurchaseActivities:
         return passed
 
     @activity.defn(name="purchase_authorise")
-    async def authorise(self, step: Step) -> None:
+    async def authorise(self, wanted: Authorise) -> None:
         """Hold the amount of the quote; the payment's id is written down before any money is held."""
-        order = await self._order(step.order_id)
+        order = await self._order(wanted.order_id)
         amount = Decimal(order.quote["total"]["amount"])
         ref = order.payment_ref
         try:
             if ref is None:
-                opened = await self._payments.open(
-                    order.id, amount, rules.CURRENCY, step.payment_method, f"{order.id}:open"
-                )
+                method = await self._context.secrets.get(wanted.payment_secret)
+                opened = await self._payments.open(order.id, amount, rules.CURRENCY, method, f"{order.id}:open")
                 ref = opened.ref
                 await self._paid(order.id, opened)
             paid = await self._payments.authorise(ref, f"{order.id}:authorise")
@@ -351,6 +352,7 @@ class PurchaseActivities:
                 step="handed over",
                 waiting_for="",
             )
+            await secrets.forget(session, rules.payment_purpose(order.id))
 
     @activity.defn(name="purchase_release")
     async def release(self, step: Step) -> None:

@@ -26,11 +26,17 @@ class Step(BaseModel):
 
     order_id: str
     addresses: list[str] = []
-    payment_method: str = ""
     spares: list[str] = []
     """Recommended addresses that may stand in for one that was taken or listed; none if the operator chose."""
     chosen: bool = False
     """The operator named the addresses: none may be replaced."""
+
+
+class Authorise(BaseModel):
+    """Hold the money of an order; ``payment_secret`` is the reference of the payment method."""
+
+    order_id: str
+    payment_secret: str
 
 
 class Trouble(BaseModel):

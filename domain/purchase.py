@@ -252,6 +252,11 @@ class PaymentEventKind(StrEnum):
     DISPUTED = "disputed"
 
 
+def payment_purpose(order_id: str) -> str:
+    """What the payment methods of an order are kept for; they go when it ends."""
+    return f"payment:{order_id}"
+
+
 class PurchaseInput(BaseModel):
     """What the workflow of an order starts from; everything else is in the store."""
 
@@ -265,9 +270,13 @@ class PurchaseInput(BaseModel):
 
 
 class Complete(BaseModel):
-    """Pay and buy; without candidates the first recommended ones."""
+    """Pay and buy; without candidates the first recommended ones.
 
-    payment_method: str = Field(min_length=1, max_length=255)
+    ``payment_secret`` is the reference of the provider's token for the payment method: it charges a card, so
+    histories never hold it.
+    """
+
+    payment_secret: str
     candidates: list[str] = []
 
 

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import secrets as random
 
+import sqlalchemy as sa
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from domain.refusals import NotFound
 from store.database import Database
 from store.instants import now
 from store.keys import Keyring
 from store.tables.accounts import Secret
+
+
+async def forget(session: AsyncSession, purpose: str) -> None:
+    """Keep the secrets of a purpose no longer."""
+    await session.exec(sa.delete(Secret).where(col(Secret.purpose) == purpose))
 
 
 class Secrets:
@@ -41,6 +50,11 @@ class Secrets:
         if row is None:
             raise NotFound(f"There is no secret {ref}.", code="no_secret")
         return self._keyring.decrypt(row.key_id, row.ciphertext, ref.encode()).decode()
+
+    async def drop(self, ref: str) -> None:
+        """Keep a secret no longer; one that is gone already is fine."""
+        async with self._db.write() as session:
+            await session.exec(sa.delete(Secret).where(col(Secret.ref) == ref))
 
     async def replace(self, ref: str, clear: str) -> None:
         """Rotate a secret in place: everyone who holds the reference gets the new one."""

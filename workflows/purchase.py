@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.purchase import PurchaseActivities
-    from activities.purchase_messages import Mark, OrderRef, Quoted, Step, Trouble
+    from activities.purchase_messages import Authorise, Mark, OrderRef, Quoted, Step, Trouble
     from domain.lifecycle import LifecycleInput
     from domain.purchase import (
         ENDED,
@@ -186,7 +186,6 @@ class Purchase:
         step = Step(
             order_id=self._order,
             addresses=chosen,
-            payment_method=command.payment_method,
             spares=spares,
             chosen=bool(command.candidates),
         )
@@ -194,7 +193,7 @@ class Purchase:
         await self._mark(OrderStatus.PURCHASING, "")
         self._marked = True
         try:
-            chosen = await self._saga(step)
+            chosen = await self._saga(step, command.payment_secret)
         except BaseException as failure:  # noqa: BLE001 - a cancellation too must undo
             await self._compensate(step)
             await self._end_badly(failure)
@@ -206,7 +205,7 @@ class Purchase:
         self._state.status = OrderStatus.PURCHASED
         self._tell(f"Purchased: {', '.join(chosen)}.")
 
-    async def _saga(self, step: Step) -> list[str]:
+    async def _saga(self, step: Step, payment_secret: str) -> list[str]:
         """The addresses bought.
 
         Each compensation is registered before its step: a step that failed may still have had effect.
@@ -221,20 +220,21 @@ class Purchase:
         step = step.model_copy(update={"addresses": held, "spares": []})
         self._state.addresses = held
         self._undo.append(self._undo_payment)
-        await self._step("authorise payment", PurchaseActivities.authorise, step)
+        paying = Authorise(order_id=self._order, payment_secret=payment_secret)
+        await self._step("authorise payment", PurchaseActivities.authorise, step, paying)
         await self._step("provision", PurchaseActivities.provision, step)
         await self._step("capture payment", PurchaseActivities.capture, step)
         await self._step("hand over", PurchaseActivities.hand_over, step)
         return held
 
-    async def _step(self, name: str, method: Any, step: Step) -> Any:  # noqa: ANN401
+    async def _step(self, name: str, method: Any, step: Step, message: Authorise | None = None) -> Any:  # noqa: ANN401
         if self._halted():
             raise Stopped
         self._state.step = name
         self._tell(f"Purchasing: **{name}** of {', '.join(step.addresses)}.")
         running = workflow.start_activity_method(
             method,
-            step,
+            message or step,
             summary=f"{name}: {', '.join(step.addresses)}",
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **self._vendor,

@@ -100,8 +100,11 @@ class VendorPage(BaseModel):
     next: str | None = None
 
 
-class CompleteIn(rules.Complete, extra="forbid"):
-    """The message to the journey, where a misspelt field is refused."""
+class CompleteIn(BaseModel, extra="forbid"):
+    """Pay and buy; without candidates the first recommended ones."""
+
+    payment_method: str = Field(min_length=1, max_length=255, description="A token of the payment provider.")
+    candidates: list[str] = Field([], max_length=rules.MOST_AT_ONCE)
 
 
 class CancelIn(rules.Cancel, extra="forbid"):
@@ -301,6 +304,7 @@ async def complete(
     db: Store,
     client: Temporal,
     settings: AppSettings,
+    secrets: Secrets,
     principal: Operator,
     key: Keyed = None,
 ) -> OrderOut:
@@ -311,12 +315,20 @@ async def complete(
         if row.status != OrderStatus.QUOTED:
             raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip())
         rules.choose(candidates, body.candidates, row.count)
+        # Kept sealed and passed by reference; the end of the order, or its refusal, ends the keeping.
+        ref = await secrets.put(rules.payment_purpose(order_id), body.payment_method)
+        wanted = rules.Complete(payment_secret=ref, candidates=body.candidates)
         try:
-            await command(client, purchase_id(order_id), Purchase.complete, body, key)
-        except (Conflict, NotFound) as refusal:
+            await command(client, purchase_id(order_id), Purchase.complete, wanted, key)
+        except Refused as refusal:
+            await secrets.drop(ref)
+            if not isinstance(refusal, Conflict | NotFound):
+                raise
             row = await _get(db, order_id)
             if row.status != OrderStatus.PURCHASED:
                 raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
+        if (await _get(db, order_id)).status in rules.ENDED:
+            await secrets.drop(ref)
         await audit.record(
             db,
             principal,

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 import worker
 from activities.context import Context
-from api.routes import purchase as route
+from api import domains
 from sandbox import payments as gateway_program
 from sandbox import vendor as vendor_program
 from settings import Settings
@@ -39,7 +39,7 @@ async def settings(
 ) -> AsyncIterator[Settings]:
     """The sandbox's vendor, gateway and lists on free ports, task queues of this test."""
     # Its only name server holds no domain of an order; silence in no time proves nothing about them.
-    monkeypatch.setattr(route, "DNS_SECONDS", 0.0)
+    monkeypatch.setattr(domains, "DNS_SECONDS", 0.0)
     queue = uuid.uuid4().hex
     vendor = vendor_program.Vendor(tmp_path / "vendor.json")
     gateway = gateway_program.Gateway(tmp_path / "payments.json")

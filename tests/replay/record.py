@@ -118,7 +118,8 @@ async def _bought(client: Client, context: Context) -> str:
         return (await handle.query(Purchase.state)).status is OrderStatus.QUOTED
 
     await _until(quoted)
-    await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+    ref = await context.secrets.put("payment:bought", "tok_visa")
+    await handle.execute_update(Purchase.complete, Complete(payment_secret=ref))
     (address,) = (await handle.result()).addresses
     life = client.get_workflow_handle_for(IpLifecycle.run, ids.ip_id(address))
 

@@ -16,14 +16,17 @@ import httpx
 import pytest
 import stripe
 import uvicorn
+from google.protobuf.message import Message
 from pydantic import SecretStr
+from sqlmodel import select
 from temporalio import activity, workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import Worker
 
 from activities.context import Context
 from activities.purchase import PurchaseActivities
-from activities.purchase_messages import Step
+from activities.purchase_messages import Authorise, Step
 from api.app import create
 from domain.lifecycle import LifecycleInput
 from domain.purchase import (
@@ -35,6 +38,7 @@ from domain.purchase import (
     PtrFound,
     PurchaseInput,
     PurchaseState,
+    payment_purpose,
 )
 from domain.words import OrderStatus
 from providers.ip_vendors.port import VendorError, VendorFault
@@ -49,6 +53,7 @@ from store import purchase as orders
 from store.database import Database
 from store.keys import Keyring, new_key
 from store.secrets import Secrets
+from store.tables.accounts import Secret
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from workflows.client import converter
@@ -110,8 +115,8 @@ class Crashing(PurchaseActivities):
         return passed
 
     @activity.defn(name="purchase_authorise")
-    async def authorise(self, step: Step) -> None:
-        await self._once("authorise", super().authorise(step))
+    async def authorise(self, wanted: Authorise) -> None:
+        await self._once("authorise", super().authorise(wanted))
 
     @activity.defn(name="purchase_provision")
     async def provision(self, step: Step) -> None:
@@ -223,9 +228,14 @@ class Stand:
                 await asyncio.sleep(0.05)
         return order_id
 
+    async def pay(self, order_id: str, method: str = "tok_visa", *chosen: str) -> Complete:
+        """What the API sends to the journey when the button is pressed."""
+        ref = await self.context.secrets.put(payment_purpose(order_id), method)
+        return Complete(payment_secret=ref, candidates=list(chosen))
+
     async def buy(self, order_id: str, method: str = "tok_visa", *chosen: str) -> PurchaseState:
         handle = self.client.get_workflow_handle_for(Purchase.run, purchase_id(order_id))
-        await handle.execute_update(Purchase.complete, Complete(payment_method=method, candidates=list(chosen)))
+        await handle.execute_update(Purchase.complete, await self.pay(order_id, method, *chosen))
         return await asyncio.wait_for(handle.result(), 60)
 
     async def payments(self, order_id: str) -> list[str]:
@@ -289,6 +299,33 @@ async def test_an_order_is_quoted_bought_and_handed_over(stand: Stand) -> None:
         assert await stand.client.get_workflow_handle(ip_id(address)).result() == address
 
 
+@pytest.mark.parametrize("method", ["tok_visa", "tok_declined"])
+async def test_the_payment_method_stands_in_no_history_and_is_forgotten_at_the_end(stand: Stand, method: str) -> None:
+    order = await stand.quoted()
+    await stand.buy(order, method)
+    history = await stand.client.get_workflow_handle(purchase_id(order)).fetch_history()
+    opened: list[bytes] = []
+    for event in history.events:
+        # What a holder of the key reads: every sealed payload of every event, whatever it belongs to.
+        sealed = [payload for payload in payloads(event) if payload.metadata["encoding"] != b"json/plain"]
+        opened += [one.data for one in await stand.client.data_converter.payload_codec.decode(sealed)]  # type: ignore[union-attr]
+    assert any(order.encode() in data for data in opened), "the payloads were opened"
+    assert not [data for data in opened if method.encode() in data]
+    async with stand.context.db.read() as session:
+        assert (await session.exec(select(Secret))).all() == []
+
+
+def payloads(message: Message) -> list[Payload]:
+    """Every payload inside of a protobuf message."""
+    if isinstance(message, Payload):
+        return [message]
+    found: list[Payload] = []
+    for field_, value in message.ListFields():
+        many = list(value.values()) if hasattr(value, "values") else value if field_.is_repeated else [value]
+        found += [one for item in many if isinstance(item, Message) for one in payloads(item)]
+    return found
+
+
 async def test_a_declined_card_releases_the_ip(stand: Stand) -> None:
     order = await stand.quoted()
     result = await stand.buy(order, "tok_declined")
@@ -320,7 +357,7 @@ async def test_a_cancel_during_an_outage_undoes_what_was_done(stand: Stand) -> N
     order = await stand.quoted()
     await stand.fault(stand.gateway_url, down=4)
     handle = stand.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
-    await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+    await handle.execute_update(Purchase.complete, await stand.pay(order))
     async with asyncio.timeout(20):
         while (await handle.query(Purchase.state)).step != "authorise payment":
             await asyncio.sleep(0.05)
@@ -344,7 +381,7 @@ async def test_an_order_without_stock_waits_and_can_be_cancelled(stand: Stand) -
     assert row.waitlist_until is not None
     handle = stand.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
     with pytest.raises(WorkflowUpdateFailedError):
-        await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+        await handle.execute_update(Purchase.complete, await stand.pay(order))
     ended = await handle.execute_update(Purchase.cancel, Cancel())
     assert ended.status is OrderStatus.CANCELLED
 
@@ -519,7 +556,7 @@ async def test_a_payment_that_ends_by_itself_stops_the_order_and_undoes_it(
     handle = stand.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
     down = stand.effects._vendors["sandbox"].provision
     stand.effects._vendors["sandbox"].provision = unreachable  # type: ignore[method-assign]
-    await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+    await handle.execute_update(Purchase.complete, await stand.pay(order))
     async with asyncio.timeout(20):
         while (await handle.query(Purchase.state)).step != "provision":
             await asyncio.sleep(0.05)
@@ -539,7 +576,7 @@ async def test_a_signed_webhook_stops_the_order_of_its_payment(stand: Stand) -> 
     order = await stand.quoted()
     handle = stand.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
     stand.effects._vendors["sandbox"].provision = unreachable  # type: ignore[method-assign]
-    await handle.execute_update(Purchase.complete, Complete(payment_method="tok_visa"))
+    await handle.execute_update(Purchase.complete, await stand.pay(order))
     async with asyncio.timeout(20):
         while (await handle.query(Purchase.state)).step != "provision":
             await asyncio.sleep(0.05)
