@@ -31,7 +31,8 @@ def trouble(problem: Problem) -> None:
         404: "Check the address, or choose one from the list.",
         429: "Wait a minute; the page tries again by itself.",
     }.get(problem.status, "")
-    st.error(f"{problem.detail} {advice}".strip())
+    # A role is no trouble: nothing is wrong and nothing has to be done now.
+    (st.info if problem.status == 403 else st.error)(f"{problem.detail} {advice}".strip())
 
 
 def fault(problem: Problem | None, *names: str) -> None:
