@@ -74,7 +74,9 @@ def main() -> None:
                     for file in pages
                 ]
                 for group, pages in GROUPS.items()
-            }
+            },
+            # Otherwise Streamlit hides the last pages behind "View more" as soon as there are many.
+            expanded=True,
         )
         fleet = _fleet(api)
         with st.sidebar:
