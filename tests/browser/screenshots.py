@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from api.webhooks import generic
 from sandbox import tour
 from sandbox.caller import Caller, Json
 from sandbox.environment import prepare
@@ -43,6 +45,21 @@ FLAGS = [
 STATES = ("empty", "full", "trouble", "viewer", "api")
 #: Long enough to look at a warm-up in the middle, short enough that there is one.
 DAY_SECONDS = 8
+
+#: Replies of a busy fleet: kind, mailbox provider, words, how many, over how many IPs and days.
+REPLIES = (
+    ("bounced", "other", "550 5.1.1 <{to}>: Recipient address rejected: User unknown in mailbox table", 46, 5, 9),
+    (
+        "deferred", "gmail", "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your "
+        "IP Netblock [{ip}]. To protect our users from spam, mail has been temporarily rate limited. - gsmtp", 31, 3, 6,
+    ),
+    ("deferred", "gmail", "452 4.2.2 The recipient's inbox is out of storage space. - gsmtp", 12, 2, 7),
+    ("deferred", "yahoo", "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to user complaints", 9, 2, 3),
+    ("failed", "microsoft", "550 5.7.509 Access denied, sending domain example.com does not pass DMARC", 7, 1, 2),
+    ("failed", "other", "554 5.7.1 Message rejected: content looks like spam", 4, 1, 4),
+    ("deferred", "other", "451 4.7.1 Greylisting in action, please come back later", 3, 1, 1),
+    ("failed", "other", "599 vogon poetry required", 1, 1, 1),
+)  # fmt: skip
 
 #: Path of each page, by the name of its picture.
 PAGES = {
@@ -197,10 +214,57 @@ class Stage:
             assert reply.status < 300
         self.api.until(f"/v1/ips/{address}", lambda ip: ip["stage"] in ("at_risk", "quarantined"), 60)
 
+    def replied(self) -> None:
+        """Nine days of replies of mail servers, as a mail system reports them; none blocks an IP."""
+        secret = self.settings.webhook_generic_secret
+        assert secret is not None
+        day, now = 86_400, time.time()
+        told: list[Json] = [
+            {
+                "id": f"said-{place}-{number}",
+                "kind": kind,
+                "provider": provider,
+                "ip": f"198.51.100.{200 + number % ips}",
+                "sender": "shop" if number % 3 else "newsletter",
+                "campaign": "spring sale" if number % 2 else "",
+                "recipient": f"reader{number}@{provider}.example",
+                "message_id": f"<{place}.{number}@shop.example>",
+                "detail": said.format(ip=f"198.51.100.{200 + number % ips}", to=f"Reader{number}@{provider}.example"),
+                "at": now - (number % days) * day - 60 * place,
+            }
+            for place, (kind, provider, said, count, ips, days) in enumerate(REPLIES)
+            for number in range(count)
+        ]
+        body, name, stamp = json.dumps(told).encode(), f"replied-{time.time_ns()}", str(int(now))
+        signature = generic.sign(secret.get_secret_value(), name, stamp, body)
+        headers = {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": signature}
+        asked = urllib.request.Request(
+            f"{self.running.api}/v1/webhooks/generic", body, headers | {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=10) as reply:
+            assert json.load(reply)["new"] == len(told)
+
     def listed(self, address: str) -> None:
         """A look at the blocklists that finds the IP."""
         self.api.post(f"/v1/ips/{address}/reputation/check")
         self.api.until(f"/v1/ips/{address}/reputation", lambda found: bool(found["listings"]), 60)
+
+
+def replies(camera: Camera, stage: Stage) -> None:
+    """The Reply Explorer: full, with one reply open, and after a question."""
+    stage.replied()
+    camera.shoot("reply-explorer", "/reply-explorer")
+    most = stage.api.get("/v1/replies")["items"][0]["id"]
+    camera.shoot("reply-explorer-one", f"/reply-explorer?reply={most}")
+    page = camera.open("/reply-explorer")
+    page.get_by_role("tab", name="What would you make of this?", exact=True).click()
+    page.get_by_label("Replies", exact=True).fill(
+        "\n".join(said.format(ip="198.51.100.200", to="ada@example.org") for _, _, said, *_ in REPLIES)
+    )
+    page.get_by_role("button", name="Read them", exact=True).click()
+    page.get_by_text("Take the address off the list").first.wait_for()
+    camera.take(page, "reply-explorer-asked")
+    page.close()
 
 
 def empty(camera: Camera, stage: Stage) -> None:
@@ -210,6 +274,7 @@ def empty(camera: Camera, stage: Stage) -> None:
 
 def full(camera: Camera, stage: Stage) -> None:
     """A fleet in different stages, and one order at each end."""
+    replies(camera, stage)
     stage.seed()
     stage.quoted()
     stage.sending()

@@ -13,6 +13,12 @@ from ui.pieces import asking_replies, charts, paging, places, reading, session, 
 from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
+#: Rows in sight at once, and while one reply is open below them.
+ROWS, FEW_ROWS = 10, 4
+#: Pixels of each column: all of them are in sight on a small screen.
+WIDTHS = {
+    "What we make of it": 128, "Code": 82, "Reply": 270, "Provider": 78, "IPs": 110, "First seen": 88, "Last seen": 88,
+}  # fmt: skip
 SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30, "Last 90 days": 90}
 ORDERS = {"often": "Most frequent", "newest": "Newest"}
 EVENTS = {"true": "Count against an IP", "false": "Do not"}
@@ -56,11 +62,14 @@ def _question() -> Question:
         st.session_state["replies_ip"] = st.query_params.get("ip", "")
     for column, (name, label, hint) in zip(
         st.columns(4),
-        (("ip", "IP", "All IPs"), ("sender", "Sender", "All senders"), ("campaign", "Campaign", "All campaigns"),
-         ("q", "Words", "Any part of the reply")),
+        (("ip", "IP", "Only this IP"), ("sender", "Sender", "Only this sender"),
+         ("campaign", "Campaign", "Only this campaign"), ("q", "Words", "Words of the reply")),
         strict=True,
     ):  # fmt: skip
-        chosen[name] = column.text_input(label, placeholder=hint, key=f"replies_{name}").strip() or None
+        chosen[name] = (
+            column.text_input(label, placeholder=hint, key=f"replies_{name}", label_visibility="collapsed").strip()
+            or None
+        )
     return chosen
 
 
@@ -94,17 +103,19 @@ def _empty(question: Question) -> None:
 
 
 def _table(items: list[dict[str, Any]], key: str) -> None:
+    # What is open begins in sight.
+    most = FEW_ROWS if st.query_params.get("reply") else ROWS
     picked = st.dataframe(
         pd.DataFrame([_row(one) for one in items]),
         hide_index=True,
         width="stretch",
-        height=min(38 + 35 * len(items), 388),
+        height=38 + 35 * min(len(items), most),
         key=key,
         on_select="rerun",
         selection_mode="single-cell",
         column_config={
-            "Mails": st.column_config.NumberColumn(format="localized", width=70),
-            "Reply": st.column_config.TextColumn(width=430),
+            "Mails": st.column_config.NumberColumn(format="localized", width=60),
+            **{name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
         },
     )
     cells = picked.get("selection", {}).get("cells", [])
@@ -118,13 +129,14 @@ def _table(items: list[dict[str, Any]], key: str) -> None:
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     read = one.get("reading") or {}
+    code = reading.code(read)
     return {
         "Mails": one.get("count"),
         "What we make of it": reading.label(read),
-        "Reply": one.get("template"),
-        "Code": reading.code(read),
+        "Code": code,
+        "Reply": str(one.get("template")).removeprefix(code).strip(),
         "Provider": _parts(one.get("providers"), spoken=True),
-        "IPs": _parts(one.get("ips")),
+        "IPs": _only(one.get("ips")),
         "First seen": words.ago(one.get("first_seen")),
         "Last seen": words.ago(one.get("last_seen")),
     }
@@ -133,7 +145,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
 def _exported(one: dict[str, Any]) -> dict[str, Any]:
     read = one.get("reading") or {}
     shares = {
-        label: "; ".join(f"{part['name'] or 'not told'} ({part['count']})" for part in one[name]["parts"])
+        label: "; ".join(f"{part['name'] or 'not named'} ({part['count']})" for part in one[name]["parts"])
         for label, name in (
             ("Providers", "providers"), ("IPs", "ips"), ("Senders", "senders"), ("Campaigns", "campaigns"),
         )
@@ -163,8 +175,14 @@ def _parts(share: dict[str, Any] | None, *, spoken: bool = False) -> str:
     if not parts:
         return "–"
     first = parts[0]["name"]
-    name = reading.provider(first) if spoken else first or "not told"
+    name = reading.provider(first) if spoken else first or "not named"
     return f"{name} and {of - 1} more" if of > 1 else name
+
+
+def _only(share: dict[str, Any] | None) -> str:
+    """The one there is, or how many there are: a column of a table is narrow."""
+    of = (share or {}).get("of") or 0
+    return f"{words.number(of)} IPs" if of > 1 else _parts(share)
 
 
 def _one(api: Api, name: str, question: Question) -> None:
@@ -172,22 +190,26 @@ def _one(api: Api, name: str, question: Question) -> None:
     asked = {key: value for key, value in question.items() if key in ("since", "provider", "ip", "sender", "campaign")}
     found = api.find(path_of("/v1/replies/{reply}", reply=name), **asked)
     with st.container(border=True):
-        head, close = st.columns([9, 1], vertical_alignment="center")
-        if close.button("Close", key="replies_close"):
-            del st.query_params["reply"]
-            st.rerun(scope="fragment")
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            if found is None:
+                st.markdown("The reply that was open did not come in these days, or not with these filters.")
+            else:
+                st.markdown(f"#### {reading.label(found['reading'])}")
+            if st.button("Close", key="replies_close"):
+                del st.query_params["reply"]
+                st.rerun(scope="fragment")
         if found is None:
-            head.info("The reply that was open did not come in these days, or not with these filters.")
             return
         read = found["reading"]
-        head.subheader(reading.label(read), anchor=False)
         st.markdown(f"{reading.meaning(read)} It is about {reading.about(read)}.")
         st.code(str(found.get("example")), language=None, wrap_lines=True)
         _facts(found, read)
         left, right = st.columns(2, gap="large")
         with left:
             st.markdown("**By day**")
-            st.altair_chart(charts.by_day(found["by_day"]), width="stretch", key="replies_by_day")
+            st.altair_chart(
+                charts.by_day(found["by_day"], str(question["since"])), width="stretch", key="replies_by_day"
+            )
         with right:
             st.markdown("**By IP**")
             rows = [_about(one) for one in found["by_ip"]]
@@ -199,7 +221,7 @@ def _facts(found: dict[str, Any], read: dict[str, Any]) -> None:
     facts = {
         "Mails": words.number(found.get("count")),
         "Code": reading.code(read),
-        "Try again": reading.retry(read),
+        "Try again": words.sentence(reading.retry_told(read)),
         "Counts against the IP": reading.ip_event(read),
         "Who speaks": reading.provider(read.get("provider")),
         "Rule": f"{reading.rule(read)}, {words.percent(read.get('confidence'), 1)} sure",
@@ -220,7 +242,7 @@ def _plain(text: str) -> str:
 
 def _about(one: dict[str, Any]) -> dict[str, Any]:
     return {
-        "IP": one.get("address") or "not told",
+        "IP": one.get("address") or "not named",
         "Mails": one.get("count"),
         "First seen": words.ago(one.get("first_seen")),
         "Last seen": words.ago(one.get("last_seen")),

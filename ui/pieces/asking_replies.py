@@ -13,6 +13,10 @@ from ui.pieces.guard import fault, trouble
 
 #: Lines that the API reads at once.
 MOST = 200
+#: Pixels of each column: all of them are in sight on a small screen.
+WIDTHS = {
+    "Reply": 300, "What we make of it": 128, "About": 124, "Provider": 84, "Try again": 68, "IP event": 66, "Rule": 136,
+}  # fmt: skip
 _EXAMPLE = "550 5.1.1 <ada@example.org>: Recipient address rejected: User unknown"
 
 
@@ -54,7 +58,13 @@ def _ask(api: Api, lines: list[str], provider: str | None) -> None:
 
 def _shown(items: list[dict[str, Any]]) -> None:
     rows = [_row(one) for one in items]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 388))
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(rows), 388),
+        column_config={name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
+    )
     paging.export(rows, "replies-read.csv")
     for class_ in dict.fromkeys(str(one["reading"]["class"]) for one in items):
         st.markdown(f"**{reading.named(class_)}**: {reading.meaning({'class': class_})}")

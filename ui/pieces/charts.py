@@ -414,19 +414,23 @@ def caps(today: list[dict[str, Any]]) -> Picture:
     return alt.layer(bars, marks).properties(height=alt.Step(26))
 
 
-def by_day(days: list[dict[str, Any]]) -> Picture:
-    """A bar a day of how often something came; days without any stay empty."""
-    frame = pd.DataFrame([{"Day": str(one["date"]), "Mails": int(one["count"])} for one in days])
-    # Days are dates of UTC, drawn as what they are: nobody's time zone moves them.
+def by_day(days: list[dict[str, Any]], since: str) -> Picture:
+    """A bar a day (UTC) of how often something came, from a day on until today; days without any stay empty."""
+    came = {str(one["date"]): int(one["count"]) for one in days}
+    frame = pd.DataFrame(
+        [
+            {"Day": f"{day:%Y-%m-%d}", "Mails": came.get(f"{day:%Y-%m-%d}", 0)}
+            for day in pd.date_range(since, max(datetime.now(UTC).strftime("%Y-%m-%d"), *came))
+        ]
+    )
     chart: alt.Chart = (
         alt.Chart(frame)
-        .mark_bar(color="#4c8fd6", width={"band": 0.8})
+        .mark_bar(color="#4c8fd6")
         .encode(
             x=alt.X(
-                "utcyearmonthdate(Day):T",
+                "Day:O",
                 title=None,
-                scale=alt.Scale(type="utc"),
-                axis=alt.Axis(format="%m-%d", labelOverlap=True, tickCount="day"),
+                axis=alt.Axis(labelExpr="slice(datum.label, 5)", labelOverlap=True, labelAngle=0),
             ),
             y=alt.Y("Mails:Q", title="Mails", axis=alt.Axis(tickMinStep=1)),
             tooltip=["Day", alt.Tooltip("Mails:Q", format=",")],

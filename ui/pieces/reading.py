@@ -44,10 +44,11 @@ CLASSES: dict[str, tuple[str, str, str, str]] = {
     "other": ("?", "Not known", "No rule knows these words", "Read them; write a rule of your own if they come often."),
 }  # fmt: skip
 
-RETRIES: dict[str, str] = {
-    "yes": "Yes, as usual",
-    "after": "Only after time or a repair",
-    "no": "No",
+#: Whether trying again helps: in a word, and in a sentence's part.
+RETRIES: dict[str, tuple[str, str]] = {
+    "yes": ("Yes", "yes, as usual"),
+    "after": ("Later", "only after time, a delisting or a repair"),
+    "no": ("No", "no"),
 }
 
 _OBJECTS: dict[str, str] = {
@@ -90,8 +91,15 @@ def about(reading: dict[str, Any]) -> str:
 
 
 def retry(reading: dict[str, Any]) -> str:
-    """Whether trying again helps."""
-    return RETRIES.get(str(reading.get("retry")), words.spoken(reading.get("retry")))
+    """Whether trying again helps, in a word."""
+    name = str(reading.get("retry"))
+    return RETRIES[name][0] if name in RETRIES else words.spoken(name)
+
+
+def retry_told(reading: dict[str, Any]) -> str:
+    """Whether trying again helps: ``only after time, a delisting or a repair``."""
+    name = str(reading.get("retry"))
+    return RETRIES[name][1] if name in RETRIES else words.spoken(name)
 
 
 def code(reading: dict[str, Any]) -> str:
@@ -106,7 +114,7 @@ def rule(reading: dict[str, Any]) -> str:
 
 def provider(name: JsonValue) -> str:
     """A mailbox provider as a person calls it; ``other`` are all smaller ones."""
-    return {"other": "Others", "": "not told", None: "not told"}.get(name) or words.spoken(name)
+    return {"other": "Others", "": "not known", None: "not known"}.get(name) or words.spoken(name)
 
 
 def ip_event(reading: dict[str, Any]) -> str:
