@@ -201,7 +201,7 @@ def main() -> None:
     address = picking.chosen_ip(api, "The DNS state of your IPs is shown here.")
     if address is None:
         return
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         why = session.barred()
         verify = st.button("Re-verify DNS", type="primary", disabled=why is not None, help=why)
         asking.button("Contact Support", "support", address)
