@@ -2,24 +2,20 @@
 
 ``python -m sandbox.payments --port 10081 --state DIR``. Cards: ``tok_visa`` and ``pm_card_visa`` pay,
 ``tok_declined`` and ``pm_card_chargeDeclined`` do not, ``tok_expired_auth`` authorises and has expired
-by the capture. Faults: ``PUT /v1/faults`` with ``lost``, ``down`` and ``slow`` as at the vendor.
+by the capture. Faults: those of ``sandbox.program``.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import uvicorn
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from sandbox import state as states
+from sandbox.program import Held, app_with_faults, arguments, serve
 
 GOOD = ("tok_visa", "pm_card_visa", "pm_card_mastercard")
 EXPIRING = "tok_expired_auth"
@@ -40,18 +36,17 @@ class Wanted(BaseModel):
     method: str
 
 
-class Gateway:
+class Gateway(Held):
     """Payments by id, and answers by idempotency key."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        self.held: dict[str, Any] = states.load(file, {"payments": {}, "answers": {}, "faults": {}})
+        super().__init__(file, {"payments": {}, "answers": {}})
 
     def answer(self, key: str, status: int, body: dict[str, Any]) -> JSONResponse:
         """Remember the answer under its key, write, then give it."""
         if key:
             self.held["answers"][key] = [status, body]
-        states.keep(self.file, self.held)
+        self.keep()
         return JSONResponse(body, status_code=status)
 
     def told(self, key: str) -> JSONResponse | None:
@@ -62,28 +57,7 @@ class Gateway:
 
 def create(gateway: Gateway) -> FastAPI:
     """The gateway's HTTP API."""
-    app = FastAPI(title="Sandbox payment gateway")
-
-    @app.middleware("http")
-    async def faults(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        planned = gateway.held["faults"]
-        if request.url.path == "/v1/faults":
-            return await call(request)
-        if planned.get("down", 0) > 0:
-            planned["down"] -= 1
-            return JSONResponse({"detail": "The gateway is down."}, status_code=503)
-        answer = await call(request)
-        if request.method != "GET":
-            await asyncio.sleep(planned.get("slow", 0) / 1000)
-        if request.method != "GET" and planned.get("lost", 0) > 0:
-            planned["lost"] -= 1
-            return JSONResponse({"detail": "The answer was lost."}, status_code=502)
-        return answer
-
-    @app.put("/v1/faults")
-    async def set_faults(wanted: dict[str, int]) -> dict[str, int]:
-        gateway.held["faults"] = wanted
-        return wanted
+    app = app_with_faults("Sandbox payment gateway", "gateway", gateway)
 
     @app.post("/v1/payments")
     async def begin(wanted: Wanted, idempotency_key: Annotated[str, Header()] = "") -> JSONResponse:
@@ -128,13 +102,9 @@ def create(gateway: Gateway) -> FastAPI:
 
 def main() -> None:
     """Serve on loopback until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="folder or JSON file that is kept")
-    given = parser.parse_args()
+    given = arguments(__doc__).parse_args()
     gateway = Gateway(states.file_in(given.state, "payments.json"))
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.run(create(gateway), host="127.0.0.1", port=given.port, log_level="warning")
+    serve(create(gateway), given.port)
 
 
 if __name__ == "__main__":

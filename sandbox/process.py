@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,8 @@ PR_SET_PDEATHSIG = 1
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 30.0
 TRIES_BEFORE_GIVING_UP = 3
-LOG_BYTES = 10_000_000
+#: Size past which a log is begun anew, and seconds between looks at it.
+LOG_BYTES, LOG_LOOK_SECONDS = 10_000_000, 20.0
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 Probe = Callable[[], Awaitable[bool]]
@@ -117,11 +119,12 @@ class Process:
             began = time.monotonic()
             await self._start()
             assert self._child is not None
-            watch = asyncio.create_task(self._watch_ready())
+            beside = [asyncio.create_task(self._watch_ready()), asyncio.create_task(self._keep_log_short())]
             try:
                 await self._child.wait()
             finally:
-                watch.cancel()
+                for task in beside:
+                    task.cancel()
             if self._leaving:
                 return
             if not self.ready.is_set():
@@ -136,8 +139,6 @@ class Process:
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _start(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as out:
             self._child = await asyncio.create_subprocess_exec(
                 *self.part.command,
@@ -149,6 +150,19 @@ class Process:
                 start_new_session=True,
                 preexec_fn=die_with(os.getpid()),
             )
+
+    async def _keep_log_short(self) -> None:
+        """A log past its size is begun anew, and what it held goes to ``.log.1`` if the disk has room for it.
+
+        The part holds the file open and writes at its end, wherever that is: so it is emptied, not replaced.
+        """
+        while True:
+            with contextlib.suppress(OSError):
+                if self.log.stat().st_size > LOG_BYTES:
+                    with contextlib.suppress(OSError):
+                        await asyncio.to_thread(shutil.copyfile, self.log, self.log.with_suffix(".log.1"))
+                    os.truncate(self.log, 0)
+            await asyncio.sleep(LOG_LOOK_SECONDS)
 
     async def _watch_ready(self) -> None:
         while not await self.part.ready():

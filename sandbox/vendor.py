@@ -1,17 +1,12 @@
 """A vendor that sells documentation addresses: stock by region, some with a history.
 
-``python -m sandbox.vendor --port 10080 --state DIR``. Faults: ``PUT /v1/faults`` with ``lost`` (so many
-changes are done but their answer is lost), ``down`` (so many calls are refused), ``empty`` (no stock),
-``slow`` (the answer to a change comes so many milliseconds after it is done).
+``python -m sandbox.vendor --port 10080 --state DIR``. Faults: those of ``sandbox.program``, and
+``empty`` (no stock).
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +16,13 @@ import dns.name
 import dns.reversename
 import dns.tsigkeyring
 import dns.update
-import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from sandbox import state as states
 from sandbox.dns import tsig_keys
+from sandbox.program import Held, app_with_faults, arguments, problem, serve
 from settings import Settings, load
 
 REGIONS = {"eu-central": "198.51.100.0/24", "us-east": "203.0.113.0/24"}
@@ -49,7 +44,7 @@ class Ptr(BaseModel):
     hostname: str
 
 
-class Vendor:
+class Vendor(Held):
     """Addresses and who holds them; ``dns_port`` is where reverse names are published, if anywhere.
 
     ``monthly`` is its price of an address, USD; the default of the setting where nobody says.
@@ -58,15 +53,10 @@ class Vendor:
     def __init__(
         self, file: Path, dns_port: int | None = None, tsig_secret: str = "", monthly: str | None = None
     ) -> None:
-        self.file = file
+        super().__init__(file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR)})
         self.monthly = monthly or str(Settings.model_fields["sandbox_monthly_cost"].default)
         self.dns_port = dns_port
         self.tsig_secret = tsig_secret
-        self.held: dict[str, Any] = states.load(file, {"orders": {}, "bought": {}, "ptr": dict(ODD_PTR), "faults": {}})
-
-    def keep(self) -> None:
-        """Write the state."""
-        states.keep(self.file, self.held)
 
     def on_sale(self, region: str) -> list[str]:
         """Addresses of a region, free or not."""
@@ -88,37 +78,9 @@ class Vendor:
             raise OSError(f"the reverse zone answers {reply.rcode()}")
 
 
-def problem(status: int, code: str, detail: str) -> JSONResponse:
-    """An answer that says why not."""
-    return JSONResponse({"code": code, "detail": detail}, status_code=status)
-
-
 def create(vendor: Vendor) -> FastAPI:
     """The vendor's HTTP API."""
-    app = FastAPI(title="Sandbox IP vendor")
-
-    @app.middleware("http")
-    async def faults(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        planned = vendor.held["faults"]
-        if request.url.path == "/v1/faults":
-            return await call(request)
-        if planned.get("down", 0) > 0:
-            planned["down"] -= 1
-            return problem(503, "retryable", "The vendor is down.")
-        answer = await call(request)
-        if request.method != "GET":
-            await asyncio.sleep(planned.get("slow", 0) / 1000)
-        if request.method != "GET" and planned.get("lost", 0) > 0:
-            planned["lost"] -= 1
-            vendor.keep()
-            return problem(502, "retryable", "The answer was lost.")
-        return answer
-
-    @app.put("/v1/faults")
-    async def set_faults(wanted: dict[str, int]) -> dict[str, int]:
-        vendor.held["faults"] = wanted
-        vendor.keep()
-        return wanted
+    app = app_with_faults("Sandbox IP vendor", "vendor", vendor)
 
     @app.get("/v1/regions")
     async def regions() -> list[dict[str, Any]]:
@@ -192,9 +154,7 @@ def create(vendor: Vendor) -> FastAPI:
 
 def main() -> None:
     """Serve on loopback until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="folder or JSON file that is kept")
+    parser = arguments(__doc__)
     parser.add_argument("--dns-state", type=Path, help="folder of the DNS server's keys; default: beside")
     given = parser.parse_args()
     settings: Settings = load()
@@ -205,8 +165,7 @@ def main() -> None:
         keys["vendor"],
         str(settings.sandbox_monthly_cost),
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.run(create(vendor), host="127.0.0.1", port=given.port, log_level="warning")
+    serve(create(vendor), given.port)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -67,21 +66,6 @@ async def revoke_token(session: AsyncSession, identity: str) -> bool:
     row.revoked_at = row.revoked_at or now()
     session.add(row)
     return True
-
-
-async def record(
-    session: AsyncSession,
-    *,
-    who: str,
-    role: str,
-    what: str,
-    target: str,
-    why: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    """Write one line of the audit trail."""
-    session.add(Audit(who=who, role=role, what=what, target=target, why=why, before=before, after=after))
 
 
 async def audit_page(

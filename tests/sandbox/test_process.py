@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import preflight
+from sandbox import process as supervising
 from sandbox.environment import Ports
 from sandbox.process import DoesNotStart, Part, Process, State
 
@@ -60,6 +61,32 @@ async def test_a_part_that_was_killed_is_started_again(tmp_path: Path) -> None:
     await kept
     assert gone(second)
     assert process.state is State.STOPPED
+
+
+async def test_a_log_that_grew_is_begun_anew_while_its_part_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "LOG_BYTES", 20_000)
+    monkeypatch.setattr(supervising, "LOG_LOOK_SECONDS", 0.02)
+    talker = "import itertools, time\nfor n in itertools.count(): print(n, 'x' * 100, flush=True); time.sleep(0.0005)"
+
+    async def ready() -> bool:
+        return True
+
+    process = process_of(Part("talker", (sys.executable, "-c", talker), ready), tmp_path)
+    kept = asyncio.create_task(process.keep_running())
+    before = tmp_path / "talker.log.1"
+    try:
+        await until(before.exists)
+        first = before.stat().st_mtime_ns
+        await until(lambda: before.stat().st_mtime_ns != first)
+        await until(lambda: process.log.stat().st_size > 0)
+        assert process.log.read_bytes()[:1].isdigit(), "it begins with a line, not with a hole"
+        assert process.restarts == 0
+    finally:
+        await process.stop()
+        await kept
+    assert process.log.stat().st_size + before.stat().st_size < 200_000
 
 
 async def test_a_part_that_never_starts_is_given_up_with_its_own_last_words(tmp_path: Path) -> None:
