@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +15,9 @@ from api import names
 from domain.refusals import Conflict, NotFound, Refused
 
 log = structlog.get_logger()
+
+#: Characters in a row that a message repeats of what was typed; a DNS name or a reference is shorter or enough of it.
+LONGEST_WORD = 253
 
 
 class FieldError(BaseModel):
@@ -58,15 +63,21 @@ def problem(
     return JSONResponse(body.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
 
 
+def _short(detail: str) -> str:
+    """A message without what only makes it long: nobody reads the ten thousand letters that he pasted again."""
+    return re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda found: f"{found.group()[:LONGEST_WORD]}...", detail)
+
+
 def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refused)
+    detail = _short(error.detail)
     status, title = 422, "Not accepted"
     if isinstance(error, NotFound):
         status, title = 404, "Not found"
     elif isinstance(error, Conflict):
         status, title = 409, "Not now"
-    named = [FieldError(field=error.field, message=error.detail, code=error.code)]
-    return problem(status, title, error.detail, named)
+    named = [FieldError(field=error.field, message=detail, code=error.code)]
+    return problem(status, title, detail, named)
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:

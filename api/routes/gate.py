@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
+from api import text
 from api.deps import ORDER, AppSettings, Store, _bearer
 from api.leases import Leases, Question
 from domain.words import MailboxProvider, Role
@@ -68,6 +69,7 @@ async def operator(
 
     Raises:
         HTTPException: 401 or 403.
+        Refused: the question holds text that no field may hold.
     """
     if bearer is None:
         raise HTTPException(
@@ -78,6 +80,7 @@ async def operator(
     known: dict[str, float] = request.app.state.__dict__.setdefault("lease_tokens", {})
     moment = time.monotonic()
     if known.get(bearer.credentials, 0.0) > moment:
+        await text.check(request)
         return
     async with db.read() as session:
         token = await accounts.find_token(session, bearer.credentials)
@@ -95,6 +98,7 @@ async def operator(
     for stale in [one for one, until in known.items() if until <= moment]:
         del known[stale]
     known[bearer.credentials] = moment + TOKEN_SECONDS
+    await text.check(request)
 
 
 @router.post("/lease", dependencies=[Depends(operator)], response_model=LeaseOut)
