@@ -7,8 +7,10 @@ write would otherwise fail with "database is locked" without waiting.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,10 @@ class Database:
         self.writer = writer
         self.synchronous = synchronous
         self.dialect = reader.dialect.name
+        #: Writers of this process take turns in the order they came: SQLite lets one in and has no queue.
+        self.turn: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        )
 
     @classmethod
     def open(cls, url: str, *, synchronous: str = "full", pool_size: int = 10) -> Database:
@@ -96,7 +102,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session that is committed at the end, or rolled back when anything is raised."""
-        async with AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
+        async with self.turn, AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     async def create_all(self) -> None:

@@ -8,9 +8,7 @@ the transaction that holds his events is committed.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,8 +18,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.events import ACTING, MailEvent
 from domain.warmup import slice_ms
 from store import events_writing
-from store.database import Database, sqlite_pragmas
+from store.database import Database
 from store.events_writing import Cursor
+from store.file_writer import FileWriter
 
 #: Events of one transaction; a single batch may be larger.
 GROUP = 2_000
@@ -47,8 +46,7 @@ class Intake:
         self._slice_ms = slice_ms(day_seconds)
         self._waiting: list[tuple[Batch, asyncio.Future[list[MailEvent] | None]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._thread: ThreadPoolExecutor | None = None
-        self._file: sqlite3.Connection | None = None
+        self._file = FileWriter(db)
 
     async def take(self, batch: Batch) -> list[MailEvent] | None:
         """Store a batch; answers its new events once they are committed, None when its key was used before."""
@@ -62,10 +60,7 @@ class Intake:
         """Let what waits be committed, then give back the connection."""
         if self._task is not None:
             await self._task
-        if self._thread is not None:
-            self._thread.submit(self._close_file).result()
-            self._thread.shutdown()
-            self._thread = None
+        await asyncio.to_thread(self._file.close)
 
     async def _commit_all(self) -> None:
         try:
@@ -114,27 +109,8 @@ class Intake:
         if self._db.dialect != "sqlite":
             async with self._db.writer.begin() as connection:
                 return await connection.run_sync(writing)
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "events")
-        # The pool of writers holds one connection: whoever has it is the only writer of this process.
-        async with self._db.writer.connect():
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._on_file, batches)
-
-    def _on_file(self, batches: Sequence[Batch]) -> list[list[MailEvent] | None]:
-        """A transaction on a connection of the thread's own: no hop between threads a statement."""
-        if self._file is None:
-            self._file = sqlite3.connect(self._db.writer.url.database or "", isolation_level=None)
-            for pragma in sqlite_pragmas(self._db.synchronous):
-                self._file.execute(f"PRAGMA {pragma}")
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
-            answers = self._write(self._file.cursor(), batches)
-            self._file.execute("COMMIT")
-        except BaseException:
-            if self._file.in_transaction:
-                self._file.execute("ROLLBACK")
-            raise
-        return answers
+        async with self._db.turn:
+            return await self._file.transaction(lambda cursor: self._write(cursor, batches))
 
     def _write(self, cursor: Cursor, batches: Sequence[Batch]) -> list[list[MailEvent] | None]:
         dialect = self._db.dialect
@@ -146,8 +122,3 @@ class Intake:
             None if late else [event for event in one.events if id(event) in fresh]
             for one, late in zip(batches, used, strict=True)
         ]
-
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None

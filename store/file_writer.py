@@ -8,6 +8,7 @@ more than SQLite itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,17 @@ class FileWriter:
             answer = work(self._connection.cursor())
             self._connection.execute("COMMIT")
         except BaseException:
-            self._close()  # what was not committed is rolled back by that, and the next one finds the file anew
+            self._leave()
             raise
         return answer
+
+    def _leave(self) -> None:
+        """Give the lock back whatever went wrong; the next transaction finds the file anew."""
+        # Closing alone is not enough: with a statement that somebody still holds, the transaction would go on.
+        if self._connection is not None and self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+        self._close()
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -7,9 +7,10 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from api.webhooks.reading import (
     Rejected,
@@ -21,30 +22,32 @@ from api.webhooks.reading import (
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import Judged, Kind, MailEvent, deferral, failure
+from domain.events import MAX_MS, Judged, Kind, MailEvent, deferral, failure
 from domain.words import MailboxProvider, Severity
 
 #: Seconds between signing and arrival, as the specification's own libraries have it.
 TOLERANCE = 300.0
 
 
-class GenericEvent(BaseModel):
-    """One event as a sender or a monitor posts it."""
+@dataclass(slots=True, kw_only=True)
+class GenericEvent:
+    """One event as a sender or a monitor posts it; fields that are not known are ignored.
 
-    model_config = ConfigDict(extra="ignore")
+    A dataclass, not a model: its validation takes two thirds of the time, and this is the hot way in.
+    """
 
-    id: str | None = Field(None, max_length=200, description="Own id; the same twice counts once.")
-    kind: Kind = Field(description="A reply given with `bounced` is classified here.")
+    id: Annotated[str | None, Field(max_length=200, description="Own id; the same twice counts once.")] = None
+    kind: Annotated[Kind, Field(description="A reply given with `bounced` is classified here.")]
     ip: str = ""
-    recipient: str = Field("", max_length=320)
+    recipient: Annotated[str, Field(max_length=320)] = ""
     provider: MailboxProvider | None = None
-    sender: str = Field("", max_length=100)
-    campaign: str = Field("", max_length=100)
+    sender: Annotated[str, Field(max_length=100)] = ""
+    campaign: Annotated[str, Field(max_length=100)] = ""
     mx: str = ""
     at: str | float | None = None
     sent_at: str | float | None = None
-    message_id: str = Field("", max_length=500)
-    detail: str = Field("", description="SMTP reply, or the text of an alert.")
+    message_id: Annotated[str, Field(max_length=500)] = ""
+    detail: Annotated[str, Field(description="SMTP reply, or the text of an alert.")] = ""
     severity: Severity = Severity.INFO
 
 
@@ -84,7 +87,7 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
     return message_id
 
 
-_LIST = TypeAdapter(list[GenericEvent])
+_ONE, _LIST = TypeAdapter(GenericEvent), TypeAdapter(list[GenericEvent])
 
 
 def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
@@ -112,13 +115,14 @@ def _entries(body: bytes) -> list[GenericEvent]:
 
 def _entry(raw: Any, place: int) -> GenericEvent:
     try:
-        return GenericEvent.model_validate(raw)
+        return _ONE.validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join((f"events[{place}]", *(str(step) for step in first["loc"])))
         raise unreadable(f"{field}: {first['msg']}.", field) from None
 
 
+_LAST = MAX_MS / 1000
 _NOT_JUDGED = Judged(Kind.FAILED)
 _FAILURES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED})
 
@@ -143,8 +147,8 @@ def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEv
         provider=provider,
         sender=one.sender,
         campaign=one.campaign,
-        at_ms=int(now * 1000) if at is None else epoch_ms(at, f"events[{place}].at"),
-        sent_ms=None if sent is None else epoch_ms(sent, f"events[{place}].sent_at"),
+        at_ms=int(now * 1000) if at is None else _moment(at, place, "at"),
+        sent_ms=None if sent is None else _moment(sent, place, "sent_at"),
         recipient=one.recipient,
         message_id=one.message_id,
         detail=one.detail,
@@ -152,6 +156,12 @@ def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEv
         local=judged.local,
         severity=one.severity,
     )
+
+
+def _moment(value: str | float, place: int, name: str) -> int:
+    if value.__class__ is float and 0 <= value <= _LAST:
+        return int(value * 1000)
+    return epoch_ms(value, f"events[{place}].{name}")
 
 
 SETTING = "webhook_generic_secret"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -49,9 +50,13 @@ async def test_what_fails_leaves_nothing_and_the_next_one_goes_on(file: Path) ->
         cursor.execute("INSERT INTO mail VALUES ('one')")
         cursor.execute("INSERT INTO mail VALUES ('one')")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(sqlite3.IntegrityError) as held:
         await writer.transaction(twice)
     assert names(file) == []
+    # The error, and with it the cursor, is still held here: the lock must be free all the same.
+    with contextlib.closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+    assert held.value is not None
     assert await writer.transaction(add("two")) == 1
     assert names(file) == ["two"]
     writer.close()
