@@ -98,7 +98,10 @@ def entries(api: Api, target: str) -> None:
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(rows), 600),
-        column_config={"Why": st.column_config.TextColumn(width=170)},
+        column_config={
+            "On": st.column_config.TextColumn(width=215),
+            "Why": st.column_config.TextColumn(width=170),
+        },
     )
     pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
 
@@ -113,6 +116,6 @@ def _orders(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 with guarded():
     wanted = st.text_input(
-        "Search", placeholder="An IP, an order or a pool: what was done on it", label_visibility="collapsed"
+        "Search", placeholder="What it was done on: an IP, a pool, a sender, all", label_visibility="collapsed"
     )
     entries(session.api(), wanted.strip())
