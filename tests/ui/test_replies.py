@@ -156,6 +156,7 @@ def test_before_any_reply_the_page_says_what_it_is_for(explorer: Open) -> None:
 def test_replies_are_listed_with_what_is_made_of_them(explorer: Open, told: Running) -> None:
     app = explorer()
     assert not app.exception
+    assert "refreshed every 30 s" in said(app)
     assert table(app) == [(3, "✕ IP blocked"), (2, "… Mailbox full"), (1, "– Unknown user")]
     first = app.dataframe[0].value.iloc[0]
     assert (first["Code"], first["Provider"], first["IPs"]) == ("550 5.7.1", "Gmail", "2 IPs")

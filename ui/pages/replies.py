@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.client import Api, path_of
 from ui.pieces import asking_replies, charts, paging, places, reading, session, words
-from ui.pieces.guard import guarded, live
+from ui.pieces.guard import guarded, live_slowly
 
 PAGE_SIZE = 50
 #: Rows in sight at once, and while one reply is open below them.
@@ -73,7 +73,7 @@ def _question() -> Question:
     return chosen
 
 
-@live
+@live_slowly
 def _seen(api: Api, question: Question) -> None:
     pager = paging.Pager("replies", question)
     found = api.get("/v1/replies", **question, cursor=pager.cursor, limit=PAGE_SIZE)

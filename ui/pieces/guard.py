@@ -20,6 +20,8 @@ log = logging.getLogger("warmpath.console")
 
 #: Seconds between two looks of a fragment that shows live figures.
 LIVE_SECONDS = 4
+#: The same for what costs the store more to sum up and changes by the hour.
+SLOW_SECONDS = 30
 
 
 def trouble(problem: Problem) -> None:
@@ -59,33 +61,38 @@ def guarded() -> Iterator[None]:
         )
 
 
-def _age() -> None:
+def _age(seconds: int) -> None:
     """One line: how old what is shown above it is."""
     moment = look.stale_since
     if moment is None:
-        st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {LIVE_SECONDS} s.")
+        st.caption(f"Data of {datetime.now(UTC):%H:%M:%S} UTC, refreshed every {seconds} s.")
         return
     st.warning(
         f"△ Stale: the API does not answer. This is what it said {words.ago(moment.isoformat())}, at "
-        f"{words.exact(moment.isoformat())}. It is asked again every {LIVE_SECONDS} s."
+        f"{words.exact(moment.isoformat())}. It is asked again every {seconds} s."
     )
 
 
-def _refreshed(part: Callable[P, None], *, says_age: bool) -> Callable[P, None]:
+def _refreshed(part: Callable[P, None], *, says_age: bool, seconds: int = LIVE_SECONDS) -> Callable[P, None]:
     @functools.wraps(part)
     def shown(*given: P.args, **named: P.kwargs) -> None:
         look.begin()
         with guarded():
             part(*given, **named)
             if says_age:
-                _age()
+                _age(seconds)
 
-    return st.fragment(shown, run_every=LIVE_SECONDS)
+    return st.fragment(shown, run_every=seconds)
 
 
 def live(part: Callable[P, None]) -> Callable[P, None]:
     """A part of a page that refreshes by itself, keeps focus and input elsewhere, and says how old it is."""
     return _refreshed(part, says_age=True)
+
+
+def live_slowly(part: Callable[P, None]) -> Callable[P, None]:
+    """The same as :func:`live` for a part whose figures are costly and change slowly."""
+    return _refreshed(part, says_age=True, seconds=SLOW_SECONDS)
 
 
 def live_head(part: Callable[P, None]) -> Callable[P, None]:
