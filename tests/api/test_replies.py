@@ -96,6 +96,7 @@ async def test_pages_hold_each_reply_once(api: httpx.AsyncClient, db: Database, 
     cursor: str | None = None
     while True:
         found = await asked(api, limit=1, **question, **({"cursor": cursor} if cursor else {}))
+        assert len(found["items"]) <= 1
         walked += [one["id"] for one in found["items"]]
         cursor = found["next"]
         if cursor is None:
