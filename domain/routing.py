@@ -150,8 +150,8 @@ class Routes:
         campaign = campaign_of(login, mail_from)
         return Party(sender=sender, campaign=campaign if self.campaigns.get(campaign or "") == sender else None)
 
-    def stopped(self, party: Party) -> str:
-        """Why nothing of this party may be sent; empty when it may."""
+    def stopping(self, party: Party) -> tuple[Scope, str] | None:
+        """The pause by which nothing of this party may be sent, the widest first; None when it may."""
         owner = self.exits.get(party.ip or "")
         for scope, name in (
             (Scope.ALL, ""),
@@ -159,9 +159,17 @@ class Routes:
             (Scope.SENDER, owner.sender if owner else party.sender),
             (Scope.CAMPAIGN, party.campaign),
         ):
-            if name is not None and (reason := self.pauses.get((scope, name))) is not None:
-                return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", reason)
-        return ""
+            if name is not None and (scope, name) in self.pauses:
+                return scope, name
+        return None
+
+    def stopped(self, party: Party) -> str:
+        """Why nothing of this party may be sent; empty when it may."""
+        found = self.stopping(party)
+        if found is None:
+            return ""
+        scope, name = found
+        return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", self.pauses[found])
 
     def closed(self, address: str) -> str:
         """Why nothing may leave by an IP; empty when it may."""

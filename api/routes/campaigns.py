@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -37,6 +38,8 @@ class CampaignOut(BaseModel):
     sender: str
     paused: bool
     reason: str
+    paused_by: str = Field("", description="Name of the token that paused what stops it.")
+    paused_since: dt.datetime | None = None
     created_at: dt.datetime
 
 
@@ -114,16 +117,24 @@ def _shown(row: MailPause) -> PauseOut:
     return PauseOut(scope=_scope(row.scope, row.name), paused=True, reason=row.reason, since=row.since, who=row.who)
 
 
-def _campaign(row: Campaign, paused: dict[tuple[str, str], str]) -> CampaignOut:
-    why = Routes(pauses=paused).stopped(Party(sender=row.sender, campaign=row.name))
-    return CampaignOut(**row.model_dump(), paused=bool(why), reason=why)
+def _campaign(row: Campaign, paused: Sequence[MailPause]) -> CampaignOut:
+    known = {(one.scope, one.name): one for one in paused}
+    party = Party(sender=row.sender, campaign=row.name)
+    routes = Routes(pauses={key: one.reason for key, one in known.items()})
+    found = routes.stopping(party)
+    if found is None:
+        return CampaignOut(**row.model_dump(), paused=False, reason="")
+    by = known[found]
+    return CampaignOut(
+        **row.model_dump(), paused=True, reason=routes.stopped(party), paused_by=by.who, paused_since=by.since
+    )
 
 
 @router.get("")
 async def overview(_: Viewer, db: Store) -> Campaigns:
     """Campaigns by name, and whether each is paused."""
     async with db.read() as session:
-        paused = await pauses.present(session)
+        paused = await pauses.listing(session)
         return Campaigns(items=[_campaign(row, paused) for row in await senders.campaigns(session)])
 
 
@@ -132,7 +143,7 @@ async def add(body: CampaignIn, who: Operator, db: Store) -> CampaignOut:
     """Make a campaign of a sender; the same again changes nothing."""
     async with db.write() as session:
         row = await senders.add_campaign(session, body.name, body.sender)
-        paused = await pauses.present(session)
+        paused = await pauses.listing(session)
         await audit.write(session, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
     return _campaign(row, paused)
 

@@ -80,8 +80,11 @@ async def test_what_is_paused_leases_nothing_until_it_is_resumed(
 async def test_a_paused_campaign_leaves_the_others_of_its_sender(client: httpx.AsyncClient) -> None:
     await client.post("/v1/campaigns", json={"name": "autumn", "sender": "acme"})
     await client.post("/v1/campaigns/pause", json={"scope": {"campaign": "spring"}, "reason": "x"})
-    shown = {one["name"]: one["paused"] for one in (await client.get("/v1/campaigns")).json()["items"]}
-    assert shown == {"autumn": False, "spring": True}
+    shown = (await client.get("/v1/campaigns")).json()["items"]
+    assert [(one["name"], one["paused"], one["paused_by"]) for one in shown] == [
+        ("autumn", False, ""),
+        ("spring", True, "operator"),
+    ]
     answer = (await client.post("/v1/gate/lease", json={"campaign": "autumn", "count": 1})).json()
     assert answer["deferred"] == 0
 
