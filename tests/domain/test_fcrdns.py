@@ -5,19 +5,46 @@ from __future__ import annotations
 import ipaddress
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain import fcrdns
 from domain.dns_checks import fcrdns_check
+from tests.corpora import collected
 
-CASES = Path(__file__).parents[3] / "shared/corpora/dns/fcrdns_cases_mox.json"
+#: Zones, and what a receiver concludes: address, verdict, the name that led back.
+OWN: dict[str, Any] = {
+    "ptr": {
+        "198.51.100.1": ["one.test"],
+        "198.51.100.2": ["elsewhere.test", "two.test"],
+        "198.51.100.3": ["elsewhere.test"],
+        "198.51.100.5": ["silent.test"],
+        "198.51.100.6": ["silent.test", "six.test"],
+        "2001:db8::1": ["one6.test"],
+        "2001:db8::2": ["one.test"],
+    },
+    "a": {"one.test": ["203.0.113.7", "198.51.100.1"], "two.test": ["198.51.100.2"], "six.test": ["198.51.100.6"],
+          "elsewhere.test": ["203.0.113.8"]},
+    "aaaa": {"one6.test": ["2001:0db8::0001"]},
+    "servfail": ["ptr 198.51.100.4", "ip silent.test"],
+    "cases": [
+        ["198.51.100.1", "pass", "one.test"],
+        ["198.51.100.2", "pass", "two.test"],
+        ["198.51.100.3", "fail", ""],
+        ["198.51.100.4", "temperror", ""],
+        ["198.51.100.5", "temperror", ""],
+        ["198.51.100.6", "pass", "six.test"],
+        ["198.51.100.7", "permerror", ""],
+        ["2001:db8::1", "pass", "one6.test"],
+        ["2001:db8::2", "fail", ""],
+    ],
+}  # fmt: skip
 
 
-async def test_cases_of_the_corpus() -> None:
-    if not CASES.exists():
-        pytest.skip(f"needs {CASES.name} of the corpora")
-    data = json.loads(CASES.read_text())
+@pytest.mark.parametrize("source", [None, *collected("dns/fcrdns_cases_mox.json")], ids=lambda one: one and one.stem)
+async def test_what_a_receiver_concludes(source: Path | None) -> None:
+    data = json.loads(source.read_text()) if source else OWN
     reverse = {ipaddress.ip_address(case[0]).reverse_pointer: case[0] for case in data["cases"]}
 
     async def fetch(name: str, rdtype: str) -> list[str] | None:

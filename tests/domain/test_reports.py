@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 from domain.replies import Class
 from domain.reports import Action, Format, Report, mime, read
 from domain.reports.counting import feedback_kind, outcome_kind
-
-CORPORA = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "dsn_arf"
+from tests.corpora import collected
 
 
 def mail(*parts: tuple[str, str], kind: str = "report; report-type=delivery-status", extra: str = "") -> bytes:
@@ -367,15 +365,55 @@ EXPECTED = {
 }
 
 
-@pytest.mark.skipif(not CORPORA.exists(), reason="../shared/corpora is not there: real reports are NOT tried")
-@pytest.mark.parametrize("name", EXPECTED)
-def test_real_delivery_reports(name: str) -> None:
-    assert kinds(read((CORPORA / name).read_bytes())) == EXPECTED[name]
+#: Reports as mail systems write them (RFC 3464, appendix of shapes; RFC 5965), put together by hand.
+OWN_REPORTS = {
+    "several groups": (
+        dsn(
+            "Original-Recipient: rfc822;x@a.example\n" + group("gone@a.example", "failed", "5.1.1", "550 5.1.1 gone"),
+            group("slow@a.example", "delayed", "4.4.1", "421 4.4.1 no answer") + "\nWill-Retry-Until: Fri, 2 Jan 2026",
+            text="This is the mail system at mx.example.",
+            original="From: news@ours.example\nMessage-ID: <m1@ours.example>\nSubject: hello\n\nhello",
+        ),
+        {"gone@a.example": "bounced", "slow@a.example": "deferred"},
+    ),
+    "a bare recipient and an old date": (
+        dsn("Final-Recipient: rfc822; <full@a.example>\nAction: FAILED\nStatus: 5.2.2 (mailbox full)\n"
+            "Arrival-Date: Thursday, 01-Jan-26 00:00:00 GMT"),
+        {"full@a.example": "failed"},
+    ),
+}  # fmt: skip
+REPORTS = {
+    **OWN_REPORTS,
+    **{one.name: (one.read_bytes(), EXPECTED[one.name]) for one in collected("dsn_arf/*.eml") if one.name in EXPECTED},
+}
 
 
-@pytest.mark.skipif(not CORPORA.exists(), reason="../shared/corpora is not there: real reports are NOT tried")
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_real_complaints(number: int) -> None:
-    report = read((CORPORA / f"kumomta_rfc5965_{number}.eml").read_bytes())
+@pytest.mark.parametrize("name", REPORTS)
+def test_delivery_reports_as_they_come(name: str) -> None:
+    raw, expected = REPORTS[name]
+    assert kinds(read(raw)) == expected
+
+
+OWN_COMPLAINT = mail(
+    ("text/plain", "This is a complaint about a mail from 198.51.100.7."),
+    (
+        "message/feedback-report",
+        "Feedback-Type: abuse\nUser-Agent: SomeGenerator/1.0\nVersion: 1\nSource-IP: 198.51.100.7\n"
+        "Original-Mail-From: <news@ours.example>\nOriginal-Rcpt-To: <reader@a.example>",
+    ),
+    ("message/rfc822", "From: news@ours.example\nTo: reader@a.example\nMessage-ID: <m1@ours.example>\n\nhello"),
+    kind="report; report-type=feedback-report",
+)
+
+
+COMPLAINTS = {
+    "own": OWN_COMPLAINT,
+    **{one.stem: one.read_bytes() for one in collected("dsn_arf/kumomta_rfc5965_*.eml")},
+}
+
+
+@pytest.mark.parametrize("name", COMPLAINTS)
+def test_complaints_as_they_come(name: str) -> None:
+    report = read(COMPLAINTS[name])
     assert report.feedback is not None
     assert feedback_kind(report.feedback) == "complained"
