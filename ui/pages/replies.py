@@ -19,7 +19,7 @@ ROWS, FEW_ROWS = 10, 4
 WIDTHS = {
     "What we make of it": 128, "Code": 82, "Reply": 270, "Provider": 78, "IPs": 110, "First seen": 88, "Last seen": 88,
 }  # fmt: skip
-SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30, "Last 90 days": 90}
+SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30}
 ORDERS = {"often": "Most frequent", "newest": "Newest"}
 EVENTS = {"true": "Count against an IP", "false": "Do not"}
 
@@ -79,7 +79,7 @@ def _seen(api: Api, question: Question) -> None:
     found = api.get("/v1/replies", **question, cursor=pager.cursor, limit=PAGE_SIZE)
     items: list[dict[str, Any]] = found.get("items") or []
     if items:
-        _table(items, f"replies_table:{question}:{pager.page}")
+        _table(items, f"replies_table:{question}:{pager.page}:{st.session_state.get('replies_closed', 0)}")
     elif not found.get("next"):
         _empty(question)
     if items or found.get("next") or pager.page > 1:
@@ -197,6 +197,8 @@ def _one(api: Api, name: str, question: Question) -> None:
                 st.markdown(f"#### {reading.label(found['reading'])}")
             if st.button("Close", key="replies_close"):
                 del st.query_params["reply"]
+                # A new table has no mark: the same row can be opened again.
+                st.session_state["replies_closed"] = st.session_state.get("replies_closed", 0) + 1
                 st.rerun(scope="fragment")
         if found is None:
             return

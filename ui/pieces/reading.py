@@ -114,7 +114,7 @@ def rule(reading: dict[str, Any]) -> str:
 
 def provider(name: JsonValue) -> str:
     """A mailbox provider as a person calls it; ``other`` are all smaller ones."""
-    return {"other": "Others", "": "not known", None: "not known"}.get(name) or words.spoken(name)
+    return {"other": "Others", "": "Not known", None: "Not known"}.get(name) or words.spoken(name)
 
 
 def ip_event(reading: dict[str, Any]) -> str:
