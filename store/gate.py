@@ -34,21 +34,23 @@ async def routes(session: AsyncSession, default_pool: str = "") -> Routes:
     matches = (await session.exec(select(SenderMatch))).all()
     campaigns = (await session.exec(select(Campaign))).all()
     senders = (await session.exec(select(Sender))).all()
+    exits, held = await _exits(session, sa.true())
     return Routes(
-        exits=await _exits(session, sa.true()),
+        exits=exits,
         overflow=await _overflow(session),
         senders={one.name: one.pool for one in senders},
         matches={one.match: one.sender for one in matches},
         campaigns={one.name: one.sender for one in campaigns},
         pauses=await present(session),
-        held=await _held(session, sa.true()),
+        held=held,
         default_pool=default_pool,
     )
 
 
 async def routes_for(session: AsyncSession, party: Party) -> Routes:
     """As much of :func:`routes` as decides about one party: its sender and the pools that its mail may come to."""
-    overflow, senders = await _overflow(session), {}
+    overflow = {} if party.ip is not None else await _overflow(session)
+    senders: dict[str, str] = {}
     belongs = col(Ip.address) == party.ip
     pool = party.pool
     if party.sender is not None:
@@ -61,40 +63,44 @@ async def routes_for(session: AsyncSession, party: Party) -> Routes:
             pool = (await session.exec(first.limit(1))).first()
     if pool is not None:
         belongs = sa.or_(belongs, col(Ip.pool).in_(spilling(overflow, pool)))
-    exits = await _exits(session, belongs)
+    exits, held = await _exits(session, belongs)
     return Routes(
         exits=exits,
         overflow=overflow,
         senders=senders,
         pauses=await present(session),
-        held=await _held(session, col(LedgerWindow.address).in_(exits)),
+        held=held,
     )
 
 
-async def _exits(session: AsyncSession, which: sa.ColumnElement[bool]) -> dict[str, Exit]:
+async def _exits(session: AsyncSession, which: sa.ColumnElement[bool]) -> tuple[dict[str, Exit], dict[str, str]]:
+    """IPs that send, and why those of them do not whose ledger is paused."""
+    mark = sa.and_(
+        col(LedgerWindow.address) == col(Ip.address),
+        col(LedgerWindow.starts_ms) == ledger.MARK,
+        col(LedgerWindow.paused),
+    )
     # Columns and not objects: a large fleet is read at every change.
-    ips = await (await session.connection()).execute(
+    query = (
         sa.select(
             col(Ip.address), col(Ip.pool), col(Ip.sender), col(Ip.domain),
-            col(Ip.stage), col(Ip.stage_before), col(Ip.safe_limit),
-        ).where(col(Ip.stage).in_(ledger.SENDING_STAGES), which)
+            col(Ip.stage), col(Ip.stage_before), col(Ip.safe_limit), col(LedgerWindow.reason),
+        )
+        .outerjoin(LedgerWindow, mark)
+        .where(col(Ip.stage).in_(ledger.SENDING_STAGES), which)
     )  # fmt: skip
-    return {
+    exits, held = {}, {}
+    rows = await (await session.connection()).execute(query)
+    for address, pool, sender, domain, stage, before, limit, reason in rows:
         # Trouble that is not critical takes its safe limit from no IP.
-        address: Exit(address, pool, sender, domain.lower(), Stage.FULL_CAPACITY in (stage, before), safe_limit)
-        for address, pool, sender, domain, stage, before, safe_limit in ips.all()
-    }
+        exits[address] = Exit(address, pool, sender, domain.lower(), Stage.FULL_CAPACITY in (stage, before), limit)
+        if reason is not None:
+            held[address] = reason
+    return exits, held
 
 
 async def _overflow(session: AsyncSession) -> dict[str, str | None]:
     return dict((await session.exec(select(Pool.name, Pool.overflow))).all())
-
-
-async def _held(session: AsyncSession, which: sa.ColumnElement[bool]) -> dict[str, str]:
-    query = select(LedgerWindow.address, LedgerWindow.reason).where(
-        col(LedgerWindow.starts_ms) == ledger.MARK, col(LedgerWindow.paused), which
-    )
-    return dict((await session.exec(query)).all())
 
 
 async def outdated(session: AsyncSession, blocks: Iterable[Block], at_ms: int) -> set[str]:

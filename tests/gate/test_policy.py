@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlmodel import col, select
 
 from domain.words import MailboxProvider
 from gate.service import Gate
 from settings import Settings
 from store import ledger, senders
 from store.database import Database
+from store.tables.ledger import LedgerWindow
 from tests.gate.conftest import Client, granted, inventory
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
@@ -132,3 +134,39 @@ async def test_only_rcpt_is_counted_and_strangers_wait(db: Database, start: Star
     assert said == "DEFER 4.7.1 no sender is known for sender x@elsewhere.example; name its login or domain in Warmpath"
     await gate.stop()
     assert await granted(db, FIRST) == 0
+
+
+async def test_days_that_change_under_load_keep_their_caps_and_lose_nothing(db: Database, start: Start) -> None:
+    length, caps = 1_200, [150, 90, 150]
+    await inventory(db, {FIRST: 0})
+    begins = int(time.time() * 1000) + 200
+    async with db.write() as session:
+        await senders.add_sender(session, "acme", "main", ["acme.example"])
+        for day, cap in enumerate(caps):
+            starts = begins + day * length
+            await ledger.set_window(session, FIRST, starts, starts + length, cap, {}, 0)
+    gates = [await start() for _ in range(2)]
+    granted_at: list[float] = []
+
+    async def client(number: int) -> None:
+        asks = await Client.to(gates[number % 2][1].gate_policy_port)
+        turn = 0
+        while time.time() * 1000 < begins + len(caps) * length:
+            turn += 1
+            if (await asks.ask(f"r{turn}@gmail.com", instance=f"{number}.{turn}")).startswith("FILTER"):
+                granted_at.append(time.time() * 1000)
+            else:
+                await asyncio.sleep(0.01)
+        asks.close()
+
+    await asyncio.gather(*(client(number) for number in range(8)))
+    for gate, _ in gates:
+        await gate.stop()
+    async with db.read() as session:
+        rows = (await session.exec(select(LedgerWindow).where(col(LedgerWindow.starts_ms) >= begins))).all()
+    booked = [row.granted for row in sorted(rows, key=lambda row: row.starts_ms)]
+    # Every day has hours of 50 ms, so blocks end all the time, many in the middle of an answer.
+    assert sum(booked) == len(granted_at)
+    assert all(spent <= cap for spent, cap in zip(booked, caps, strict=True))
+    assert min(booked) > 0
+    assert min(granted_at) >= begins
