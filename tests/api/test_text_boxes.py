@@ -1,4 +1,4 @@
-"""Whatever is typed into a text box of the API: an answer below 500, and a refusal that names the field."""
+"""Whatever is typed into a box of the API, text or number: an answer below 500, and a refusal that names the field."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ TYPED = {
     "spaces": "   ",
     "empty": "",
 }
+#: As they stand in a body; Python's JSON reads the first three.
+NUMBERS = ("NaN", "Infinity", "1e999", "-1", "0", "0.5", "9" * 30, "1e308", "true", '"12"', '"x"', "[]", "null")
 #: Refused in every field.
 NEVER = ("NUL", "escape", "half a character")
 #: Their bodies are events, read by rules of their own.
@@ -94,19 +96,19 @@ class Document:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
 
-    def boxes(self) -> Iterator[Box]:
-        """Every text field of every body, and every text parameter of every call."""
+    def boxes(self, *kinds: str) -> Iterator[Box]:
+        """Every field of these types in every body, and every such parameter of every call."""
         for path, calls in self._document["paths"].items():
             if path.startswith(ELSEWHERE):
                 continue
             for method, call in calls.items():
                 for one in call.get("parameters", []):
-                    if one["in"] in ("query", "path") and self._kinds(one["schema"]) & {"string"}:
+                    if one["in"] in ("query", "path") and self._kinds(one["schema"]) & {*kinds}:
                         yield Box(method.upper(), path, one["name"], parameter=one["in"])
                 content = call.get("requestBody", {}).get("content", {})
                 if "application/json" in content:
                     schema = content["application/json"]["schema"]
-                    for name, body in self._changed(schema):
+                    for name, body in self._changed(schema, kinds):
                         yield Box(method.upper(), path, name, body=body)
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -136,32 +138,32 @@ class Document:
             str(found.get("type"))
         )
 
-    def _changed(self, schema: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
-        """Bodies of which one text is to be put at the mark."""
+    def _changed(self, schema: dict[str, Any], kinds: tuple[str, ...], where: str = "") -> Iterator[tuple[str, Any]]:
+        """Bodies with the mark where one value is to be put."""
         found = self._resolved(schema)
         if found.get("type") == "object":
             base = self._plain(found)
             for name, one in found.get("properties", {}).items():
-                for inner, value in self._changed(one, f"{where}.{name}".lstrip(".")):
+                for inner, value in self._changed(one, kinds, f"{where}.{name}".lstrip(".")):
                     yield inner, {**base, name: value}
         elif found.get("type") == "array" and "items" in found:
-            for inner, value in self._changed(found["items"], f"{where}.0".lstrip(".")):
+            for inner, value in self._changed(found["items"], kinds, f"{where}.0".lstrip(".")):
                 yield inner, [value]
-        elif self._kinds(found) == {"string"}:
+        elif self._kinds(found) & {*kinds}:
             yield where, MARK
 
 
 MARK = "the text box"
 
 
-def _filled(body: Any, text: str) -> bytes:  # noqa: ANN401
-    return json.dumps(body).replace(json.dumps(MARK), json.dumps(text)).encode()
+def _filled(body: Any, value: str) -> bytes:  # noqa: ANN401
+    return json.dumps(body).replace(json.dumps(MARK), value).encode()
 
 
 @pytest.mark.timeout(300)
 async def test_whatever_is_typed(http: tuple[httpx.AsyncClient, FastAPI]) -> None:
     client, app = http
-    boxes = list(Document(app.openapi()).boxes())
+    boxes = list(Document(app.openapi()).boxes("string"))
     assert len(boxes) > 60
     wrong: list[str] = []
     for box in boxes:
@@ -176,7 +178,7 @@ async def test_whatever_is_typed(http: tuple[httpx.AsyncClient, FastAPI]) -> Non
                     continue
                 sent["params"] = {box.name: text}
             else:
-                sent = {"content": _filled(box.body, text), "headers": {"Content-Type": "application/json"}}
+                sent = {"content": _filled(box.body, json.dumps(text)), "headers": {"Content-Type": "application/json"}}
             path = path.replace("{address}", "203.0.113.9")
             answer = await client.request(box.method, path, **sent)
             told = answer.json() if "json" in answer.headers.get("content-type", "") else {}
@@ -190,4 +192,30 @@ async def test_whatever_is_typed(http: tuple[httpx.AsyncClient, FastAPI]) -> Non
                 wrong.append(f"names no field: {put}")
             elif len(told.get("detail", "")) > 600:
                 wrong.append(f"repeats what was typed: {put}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.timeout(300)
+async def test_whatever_number_is_typed(http: tuple[httpx.AsyncClient, FastAPI]) -> None:
+    client, app = http
+    boxes = list(Document(app.openapi()).boxes("integer", "number"))
+    assert len(boxes) > 20
+    wrong: list[str] = []
+    for box in boxes:
+        for number in NUMBERS:
+            path, sent = box.path.replace("{address}", "203.0.113.9"), {}
+            if box.parameter == "path":
+                path = path.replace(f"{{{box.name}}}", quote(number, safe=""))
+            elif box.parameter == "query":
+                sent = {"params": {box.name: number}}
+            else:
+                sent = {"content": _filled(box.body, number), "headers": {"Content-Type": "application/json"}}
+            answer = await client.request(box.method, path, **sent)
+            told = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+            named = [str(one.get("field")) for one in told.get("errors", [])]
+            put = f"{box.method} {box.path} {box.name} {number}: {answer.status_code} {answer.text[:300]}"
+            if answer.status_code >= 500:
+                wrong.append(put)
+            elif answer.status_code == 422 and not any(named):
+                wrong.append(f"names no field: {put}")
     assert not wrong, "\n".join(wrong)
