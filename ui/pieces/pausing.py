@@ -132,8 +132,8 @@ def _consequence(api: Api, scope: str, name: str) -> str:
     stops = reach(api.get("/v1/campaigns/reach", scope=scope, name=name))
     if scope == "all":
         return (
-            f"This stops {stops or 'no campaign, no sender and no IP that sends now'}, and all other mail as well: at "
-            "the gate, within a second. Mail waits in your mail systems until somebody presses **Resume All "
+            (f"This stops {stops}, and all other mail as well" if stops else "Nothing sends now. This stops all mail")
+            + ": at the gate, within a second. Mail waits in your mail systems until somebody presses **Resume All "
             "Campaigns**. Warm-ups stand still."
         )
     elsewhere = " Mail that another pool takes over goes on from there." if scope in ("ip", "pool") else ""
