@@ -53,13 +53,18 @@ class InventoryVendor:
             self._read(file)
 
     def _read(self, file: Path) -> None:
-        with file.open(newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines), start=2):
-                try:
-                    address = parse(row.get("address") or "", live=self._live)
-                except Refused as error:
-                    raise ValueError(f"{file}, line {number}: {error}") from None
-                self._held[address] = (row.get("region") or DEFAULT_REGION).strip()
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise ValueError(f"WARMPATH_INVENTORY_FILE: {file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"WARMPATH_INVENTORY_FILE: {file} is no text in UTF-8; export it again as CSV.") from None
+        for number, row in enumerate(csv.DictReader(lines), start=2):
+            try:
+                address = parse(row.get("address") or "", live=self._live)
+            except Refused as error:
+                raise ValueError(f"{file}, line {number}: {error}") from None
+            self._held[address] = (row.get("region") or DEFAULT_REGION).strip()
 
     def _check(self, address: str) -> None:
         if address not in self._held:

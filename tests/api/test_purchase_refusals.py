@@ -15,6 +15,7 @@ from temporalio.client import Client
 from api.app import create
 from api.routes import purchase as route
 from domain.words import Role
+from providers.ip_vendors.registry import vendors
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
 from sandbox.smtp import HOST, SandboxSmtp, logins
@@ -179,6 +180,20 @@ async def test_private_and_reserved_space_sends_nothing_in_live(
     said = ("item 1.address", "private or reserved space", "give a public address")
     body = [{"address": address, "stage": "full_capacity"}]
     await refused(http, db, 422, *said, path="/v1/ips/import", json=body)
+
+
+@pytest.mark.parametrize("http", [Profile.LIVE], indirect=True)
+@pytest.mark.parametrize("block", ["10.0.0.0/24", "203.0.113.0/24", "fd00::/64"])
+async def test_nobody_orders_private_space_in_live(
+    http: httpx.AsyncClient, db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, block: str
+) -> None:
+    live = settings.model_copy(
+        update={"profile": Profile.LIVE, "ip_vendors": ("inventory",), "inventory_cidrs": ("8.8.8.0/29", block)}
+    )
+    monkeypatch.setattr(route, "vendors", lambda _: vendors(live))
+    said = (f"WARMPATH_INVENTORY_CIDRS: {block}", "private or reserved space")
+    await refused(http, db, 503, *said, path="/v1/orders", json={**ORDER, "vendor": "inventory", "region": ""})
+    assert (await http.get("/v1/vendors")).status_code == 503
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,11 @@ def test_live_holds_no_space_that_sends_no_mail(tmp_path: Path, block: str) -> N
     with pytest.raises(ValueError, match="line 3: .*private or reserved space"):
         InventoryVendor([], file, live=True)
     assert InventoryVendor([block, "8.8.8.0/29"], live=False)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="WARMPATH_INVENTORY_FILE: .*absent.csv: No such file"):
+        InventoryVendor([], tmp_path / "absent.csv")
+    (tmp_path / "held.csv").write_bytes(b"address\n\xff\xfe\n")
+    with pytest.raises(ValueError, match="WARMPATH_INVENTORY_FILE: .* is no text in UTF-8"):
+        InventoryVendor([], tmp_path / "held.csv")
