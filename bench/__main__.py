@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable
 
-from bench import events, gate, journeys, keeping, leases, listing, mail, replies, startup
+from bench import events, gate, journeys, keeping, leases, listing, mail, measure, replies, startup
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[float]]] = {
     "journeys": journeys.main,
@@ -34,11 +35,13 @@ def main() -> int:
         return 2
     failed = 0
     for name in chosen:
+        began = time.monotonic()
         try:
             asyncio.run(_run(MEASUREMENTS[name]))
         except Exception as error:  # noqa: BLE001 - the other measurements are still wanted
             sys.stderr.write(f"{name}: failed: {type(error).__name__}: {error}\n")
             failed = 1
+        measure.say(f"{name}: measured in {time.monotonic() - began:.0f} s")
     return failed
 
 
