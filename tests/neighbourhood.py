@@ -29,7 +29,8 @@ class Neighbourhood:
 
 
 @contextlib.asynccontextmanager
-async def _serving(app: FastAPI) -> AsyncIterator[str]:
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """A program on a free port of loopback; gives its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
@@ -53,7 +54,7 @@ async def neighbourhood(folder: Path) -> AsyncIterator[Neighbourhood]:
     gateway = payments.Gateway(folder / "payments.json")
     primary, resolver = f"127.0.0.1@{dns.primary.port}", f"127.0.0.1@{dns.resolvers[0].port}"
     try:
-        async with _serving(vendor.create(seller)) as sells, _serving(payments.create(gateway)) as charges:
+        async with serving(vendor.create(seller)) as sells, serving(payments.create(gateway)) as charges:
             yield Neighbourhood(
                 dns, seller, gateway,
                 {

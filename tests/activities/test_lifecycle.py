@@ -17,7 +17,7 @@ from store import incidents, ips, leases, ledger, risk
 from store import purchase as orders
 from store.database import Database
 from store.tables.ips import Ip
-from tests.workflows.test_purchase import serving
+from tests.neighbourhood import serving
 
 IP, HOUR_MS = "203.0.113.10", 3_600_000
 

@@ -12,8 +12,8 @@ from providers.dns.observer import Endpoint, Observer
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
 from settings import Settings
+from tests.neighbourhood import serving
 from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
-from tests.workflows.test_purchase import serving
 
 ORDER = {
     "vendor": "sandbox",

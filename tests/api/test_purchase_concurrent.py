@@ -23,8 +23,8 @@ from sandbox import vendor as vendor_program
 from settings import Settings
 from store.database import Database
 from tests.conftest import KEY
+from tests.neighbourhood import serving
 from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
-from tests.workflows.test_purchase import serving
 from workflows.ids import dns_id, ip_id
 
 ORDERS = 12

@@ -24,7 +24,7 @@ from store import accounts, ips
 from store.database import Database
 from store.secrets import Secrets
 from store.tables.ips import Ip
-from tests.workflows.test_purchase import serving
+from tests.neighbourhood import serving
 from workflows.client import keyring
 
 #: One store is enough: nothing of this reaches a table.

@@ -25,8 +25,8 @@ from store import purchase as orders
 from store.database import Database
 from store.tables.outbox import OutboxRow
 from store.tables.purchase import Order, PaymentDeadLetter, PaymentEvent
+from tests.neighbourhood import serving
 from tests.providers.test_payments_stripe import DECLINED, card
-from tests.workflows.test_purchase import serving
 
 SECRET = "whsec_of_this_test"
 IPS = ["203.0.113.60", "203.0.113.61"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 import stripe
-import uvicorn
 from google.protobuf.message import Message
 from pydantic import SecretStr
 from sqlmodel import select
@@ -56,6 +53,7 @@ from store.secrets import Secrets
 from store.tables.accounts import Secret
 from store.tables.ips import Ip
 from store.tables.purchase import Order
+from tests.neighbourhood import serving
 from workflows.client import converter
 from workflows.ids import ip_id, purchase_id
 from workflows.purchase import Purchase
@@ -146,23 +144,6 @@ class Stuck(SandboxPayments):
 
     async def cancel(self, ref: str, key: str) -> Payment:
         raise PaymentRefused("the bank takes nothing back today")
-
-
-@contextlib.asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:  # noqa: ANN401
-    """A program on a free port of loopback."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    task = asyncio.create_task(server.serve(sockets=[sock]))
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 def vendors_of(queue: str) -> str:
