@@ -93,6 +93,7 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self.routes: Routes | None = None
         self.fingerprint = ""
+        self.readings = 0
         self.blocks: dict[Key, Block] = {}
         self._ahead = ahead
         self._filters, self._next_hop, self._most = filters, next_hop, most
@@ -112,6 +113,7 @@ class Desk:
     def install(self, routes: Routes) -> None:
         """Take a new reading; what was refused may be granted now, what was open may be closed."""
         self.routes, self.fingerprint = routes, routes.fingerprint()
+        self.readings += 1
         self._closed = {one: why for one in routes.exits if (why := routes.closed(one))}
         self._lines.clear()
         self._refused.clear()

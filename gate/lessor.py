@@ -75,6 +75,8 @@ class Lessor:
         self._rests_until = 0.0
         self._file = None if postgresql else FileWriter(db)
         self.silent = ""
+        #: IPs whose newest block was booked before the last reading and came after it: that one did not look at it.
+        self.doubtful: set[str] = set()
 
     def ahead(self, need: Need) -> None:
         """Lease in the background."""
@@ -170,6 +172,7 @@ class Lessor:
         if why := self._rests():
             self._answer(batch, why)
             return
+        readings = self._desk.readings
         try:
             taken = await within(self._seconds, self._book(batch))
         except Exception as error:  # noqa: BLE001 - whatever the driver says, nothing was granted to us
@@ -177,6 +180,8 @@ class Lessor:
             self._answer(batch, self.silent)
             return
         self._answers_again()
+        if self._desk.readings != readings:
+            self.doubtful |= {address for address, _ in taken}
         replaced: list[Block] = []
         for key, got in taken.items():
             if isinstance(got, Block):

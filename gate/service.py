@@ -172,7 +172,16 @@ class Gate:
         await self._lessor.probe()
         # Without its store a gate keeps what it has: the way back would only lose it.
         if not self._trouble():
-            await self._lessor.give_back(self.desk.unused())
+            await self._lessor.give_back(self.desk.unused(await self._cut()))
+
+    async def _cut(self) -> set[str]:
+        """Of the blocks that the last reading could not look at, the addresses whose blocks must go back."""
+        doubtful, self._lessor.doubtful = self._lessor.doubtful, set()
+        held = [one for one in self.desk.blocks.values() if one.address in doubtful]
+        if not held:
+            return set()
+        async with self._db.read() as session:
+            return await repository.outdated(session, held, int(time.time() * 1000))
 
     async def _sweep(self) -> None:
         for one in self._listeners.values():

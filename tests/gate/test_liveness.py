@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from domain.blocks import Block
 from domain.routing import Exit, Scope
 from domain.words import MailboxProvider
-from gate import service
-from gate.desk import Desk, Need
-from gate.lessor import Lessor
+from gate import desk, service
+from gate.desk import Desk, Key, Need
+from gate.lessor import Ask, Lessor
 from gate.service import Gate
 from settings import Settings
 from store import gate as repository
@@ -58,8 +58,8 @@ async def test_a_question_whose_worker_was_lost_is_taken_up_by_the_next(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _acme(db)
-    desk, need = Desk(), Need(Exit(FIRST, "main"), GMAIL)
-    lessor = Lessor(db, desk, 86_400)
+    memory, need = Desk(), Need(Exit(FIRST, "main"), GMAIL)
+    lessor = Lessor(db, memory, 86_400)
     monkeypatch.setattr(lessor, "_take", _lost)
     ask = lessor._join(need, 1)
     lessor._asks[FIRST, GMAIL] = ask  # came while the worker was on its way out
@@ -67,7 +67,7 @@ async def test_a_question_whose_worker_was_lost_is_taken_up_by_the_next(
     monkeypatch.undo()
     lessor._asks[FIRST, GMAIL] = type(ask)(need.exit)
     await asyncio.wait_for(lessor.lease(need), 5)
-    assert desk.blocks
+    assert memory.blocks
 
 
 async def _lost(*_: object) -> None:
@@ -127,6 +127,28 @@ async def test_nothing_is_leased_while_pauses_cannot_be_heard(
     monkeypatch.undo()
     await until(lambda: not gate._trouble())
     assert "all mail is paused" in await client.ask("a@gmail.com", instance="3")
+
+
+async def test_a_block_that_was_booked_before_a_cut_and_came_after_it_was_read_goes_back(
+    db: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _acme(db)
+    gate, chosen = await start()
+    book = gate._lessor._book
+
+    async def late(batch: dict[Key, Ask]) -> dict[Key, Block | repository.Refusal]:
+        taken = await book(batch)
+        now = int(time.time() * 1000)
+        async with db.write() as session:
+            await ledger.set_window(session, FIRST, now, now + DAY, 1, {}, 0)
+        readings = gate.desk.readings
+        await until(lambda: gate.desk.readings > readings)
+        return taken
+
+    monkeypatch.setattr(gate._lessor, "_book", late)
+    monkeypatch.setattr(desk, "IDLE_SECONDS", 60.0)
+    assert (await (await Client.to(chosen.gate_policy_port)).ask("a@gmail.com", instance="1")).startswith("FILTER")
+    await until(lambda: not any(one.left for one in gate.desk.blocks.values()), 1.5)
 
 
 async def test_a_block_of_a_window_that_was_cut_short_goes_back_whatever_else_is_held(db: Database) -> None:
