@@ -84,7 +84,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = []
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path", "header"))
+        outside = ("body", "query", "path", "header", "[key]")
+        where = ".".join(str(part) for part in item["loc"] if part not in outside)
         if item["type"] == "json_invalid":
             said = f"The body is no JSON: {item['ctx']['error']} (character {item['loc'][-1]})."
             where, item = "", {**item, "msg": said}
@@ -92,6 +93,11 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
             item = {**item, "msg": names.SAID.get(item["ctx"]["pattern"], item["msg"])}
         elif item["type"] == "extra_forbidden":
             item = {**item, "msg": "There is no field of this name; check its spelling or leave it out."}
+        elif item["type"] in ("model_attributes_type", "dict_type") and not where:
+            item = {**item, "msg": "The body is no JSON object; send one, with Content-Type: application/json."}
+        elif item["type"] == "value_error":
+            # Our own sentence, without what pydantic puts before it.
+            item = {**item, "msg": str(item["ctx"]["error"])}
         errors.append(FieldError(field=where or None, message=item["msg"], code=item["type"]))
     first = errors[0]
     detail = f"{first.field}: {first.message}" if first.field else first.message

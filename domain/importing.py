@@ -56,11 +56,20 @@ def parse_csv(raw: bytes, *, live: bool) -> list[Line]:
         Refused: names the line (the header is line 1), the column and the fix.
     """
     try:
-        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")))
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"This is no CSV in UTF-8: {error}.", field="body", code="csv") from None
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
         reader.fieldnames = _columns(reader.fieldnames or [])
         rows = [(f"line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"This is no CSV in UTF-8: {error}.", field="body", code="csv") from None
+    except csv.Error as error:
+        where = f"line {reader.reader.line_num}"
+        raise Refused(
+            f"{where}: this is no CSV ({error}); look for a quotation mark that is not closed, here or before.",
+            field=where,
+            code="csv",
+        ) from None
     for where, row in rows:
         if None in row or None in row.values():
             raise Refused(f"{where}: it has not as many cells as the header.", field=where, code="csv")
@@ -85,6 +94,10 @@ def parse_json(raw: bytes, *, live: bool) -> list[Line]:
 def _columns(header: Sequence[str]) -> list[str]:
     """The columns of a CSV; a misspelt one would import its IPs with defaults."""
     columns = [name.strip() for name in header]
+    if len(columns) == 1 and (mark := next((one for one in ";\t|" if one in columns[0]), None)):
+        raise Refused(
+            f"line 1: its columns are kept apart by {mark!r}; export it again with commas.", field="line 1", code="csv"
+        )
     known = ", ".join(OwnedIp.model_fields)
     for name in columns:
         if name not in OwnedIp.model_fields:
@@ -136,7 +149,8 @@ def _line(where: str, item: Any, *, live: bool) -> Line:  # noqa: ANN401
             if row.stage is Stage.AWAITING_DNS and not getattr(row, field):
                 raise Refused(f"a {field} is needed for DNS set-up.", field=field, code=f"no_{field}")
     except Refused as refusal:
-        raise Refused(f"{where}: {refusal.detail}", field=f"{where}.{refusal.field}", code=refusal.code) from None
+        field = f"{where}.{refusal.field}" if refusal.field else where
+        raise Refused(f"{where}: {refusal.detail}", field=field, code=refusal.code) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

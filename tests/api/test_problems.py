@@ -30,3 +30,29 @@ async def test_a_fault_is_a_sentence_outside_and_a_trace_without_values_inside(
     assert "RuntimeError" not in answer.text
     assert "RuntimeError" in logged
     assert "horse-battery" not in logged
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "detail", "field"),
+    [
+        ("/v1/warmup/forecast", "[]", "application/json", "The body is no JSON object; send one", None),
+        ("/v1/warmup/forecast", "growth=0.2", "text/plain", "send one, with Content-Type: application/json.", None),
+        (
+            "/v1/warmup/forecast",
+            '{"shares": {"aol": 1}}',
+            "application/json",
+            "shares.aol: Input should be",
+            "shares.aol",
+        ),
+        ("/v1/campaigns/pause", '{"scope": {}}', "application/json", "scope: give exactly one of", "scope"),
+    ],
+    ids=["a list", "no JSON", "a key", "ours"],
+)
+async def test_a_body_of_the_wrong_shape_is_told_in_words_of_ours(
+    api: httpx.AsyncClient, path: str, body: str, kind: str, detail: str, field: str | None
+) -> None:
+    answer = await api.post(path, content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 422
+    assert detail in answer.json()["detail"]
+    assert answer.json()["errors"][0]["field"] == field

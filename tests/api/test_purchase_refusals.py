@@ -165,8 +165,22 @@ async def test_a_wrong_import(
         ("address,satge\n203.0.113.21,active\n", "line 1: there is no column 'satge'; correct its spelling"),
         ("address,stage,stage\n203.0.113.21,active,active\n", "line 1: the column 'stage' stands there twice"),
         ("stage\nactive\n", "line 1: the column 'address' is missing"),
+        ("address;stage\n203.0.113.21;active\n", "line 1: its columns are kept apart by ';'; export it again"),
+        (
+            'address,stage\n203.0.113.21,active\n"203.0.113.22,active\n',
+            "line 3: this is no CSV (unexpected end",
+        ),
     ],
-    ids=["short line", "not UTF-8", "empty", "unknown column", "column twice", "no address"],
+    ids=[
+        "short line",
+        "not UTF-8",
+        "empty",
+        "unknown column",
+        "column twice",
+        "no address",
+        "semicolons",
+        "open quotation",
+    ],
 )
 async def test_a_broken_csv(http: httpx.AsyncClient, db: Database, content: str | bytes, said: str) -> None:
     await refused(http, db, 422, said, path="/v1/ips/import", content=content, headers=CSV)

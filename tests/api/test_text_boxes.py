@@ -160,6 +160,8 @@ def _filled(body: Any, value: str) -> bytes:  # noqa: ANN401
     return json.dumps(body).replace(json.dumps(MARK), value).encode()
 
 
+# The stricter of the two stores: it takes no NUL.
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
 @pytest.mark.timeout(300)
 async def test_whatever_is_typed(http: tuple[httpx.AsyncClient, FastAPI]) -> None:
     client, app = http
