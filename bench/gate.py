@@ -31,8 +31,9 @@ from store.tables.ips import Ip
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 16, 64)
 TURNS = 3
-#: Questions a turn by connections; a slow peer gets fewer, so that a turn stays a few seconds.
-QUESTIONS, FEW = {1: 10_000, 16: 40_000, 64: 40_000}, 2_000
+#: Questions of the first turn, which warms up; then as many as fill the seconds of a turn, for each server, so that
+#: neither a start nor a slow peer decides.
+FIRST, LEAST, TURN_SECONDS = 1_000, 500, 1.0
 DAY = 86_400_000
 AIM, AIM_PEERS = 0.7, 3.0
 
@@ -134,7 +135,8 @@ def _generator(folder: Path) -> str:
 
 
 def _measure(generator: str, server: Server, connections: int, salt: str) -> None:
-    questions = FEW if server.peer else QUESTIONS[connections]
+    seen = server.rates.get(connections)
+    questions = max(LEAST, int(seen[-1] * TURN_SECONDS)) if seen else FIRST
     said = subprocess.run(
         [generator, str(server.port), str(connections), str(questions), salt],
         capture_output=True,
