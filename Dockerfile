@@ -16,5 +16,5 @@ COPY --from=build /opt/warmpath /opt/warmpath
 WORKDIR /opt/warmpath
 USER warmpath
 VOLUME /var/lib/warmpath
-EXPOSE 8000 8081 8501 10040 10041 10042
+EXPOSE 8000 8081 8501 10040 10041 10042 10044
 CMD ["uvicorn", "api.app:create", "--factory", "--host", "0.0.0.0", "--port", "8000"]

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         0.005, gt=0, lt=1, description="Complaint rate that stops mail; source: Amazon SES pauses at 0.5 %."
     )
     decision_complaint_days: int = Field(
-        30, ge=1, le=30, description="Days that complaints are counted over; source: POLICY, they come late."
+        30, ge=1, le=30, description="Days that complaints are counted over; this project's rule: they come late."
     )
     decision_deferral_hold: float = Field(
         0.05, gt=0, lt=1, description="Deferral rate above which the cap stays; source: operator's IP guide."
@@ -147,21 +147,21 @@ class Settings(BaseSettings):
         0.15, gt=0, lt=1, description="Deferral rate above which a step is taken back; source: operator's IP guide."
     )
     decision_days: int = Field(
-        7, ge=1, le=30, description="Days that bounces and deferrals are counted over; source: POLICY."
+        7, ge=1, le=30, description="Days that bounces and deferrals are counted over; this project's rule."
     )
     decision_clean_days: int = Field(
-        7, ge=1, le=30, description="Clean days that end a hold without further evidence; source: POLICY."
+        7, ge=1, le=30, description="Clean days that end a hold without further evidence; this project's rule."
     )
     evidence_sample: int = Field(
-        100, ge=1, description="Fewest recipients a rate is judged on; source: POLICY (Wilson 1927), SNDS (100 a day)."
+        100, ge=1, description="Fewest recipients a rate is judged on; sources: Wilson 1927, SNDS (100 a day)."
     )
-    evidence_events: int = Field(3, ge=1, description="Fewest events that count as evidence; source: POLICY.")
-    evidence_complaints: int = Field(2, ge=1, description="Fewest complaints that count; source: POLICY.")
+    evidence_events: int = Field(3, ge=1, description="Fewest events that count as evidence; this project's rule.")
+    evidence_complaints: int = Field(2, ge=1, description="Fewest complaints that count; this project's rule.")
     evidence_z_warn: float = Field(
-        1.96, gt=0, description="Quantile of the bound for warnings, 95 %; source: POLICY (Wilson, Clopper-Pearson)."
+        1.96, gt=0, description="Quantile of the bound for warnings, 95 %; sources: Wilson 1927, Clopper-Pearson 1934."
     )
     evidence_z_stop: float = Field(
-        2.58, gt=0, description="Quantile of the bound for automatic stops, 99 %; source: POLICY."
+        2.58, gt=0, description="Quantile of the bound for automatic stops, 99 %; sources: as for warnings."
     )
     risk_bounce: float = Field(
         0.08, gt=0, lt=1, description="Bounce rate over 3 days that puts an IP at risk; source: operator's IP guide."

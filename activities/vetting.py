@@ -17,7 +17,7 @@ ACTING = tuple(zone for zone in ZONES if zone.weight not in (Weight.SHOWN, Weigh
 
 
 class BlocklistVetting:
-    """Asks every list of POLICY, and the reverse zone.
+    """Asks every list of :mod:`domain.blocklists`, and the reverse zone.
 
     Lists that only show a neighbourhood never refuse a candidate. A PBL entry does, though it is no listing:
     mail could not go live from there.

@@ -1,6 +1,6 @@
 """The read model out of the workflows: what lists and pages show, put right where it differs from the journeys.
 
-Workflows own where a journey stands (DESIGN, Who owns which fact); the store only repeats it. A row that was
+Workflows own where a journey stands; the store only repeats it. A row that was
 written while its journey was asked is left alone: the journey itself wrote it, and later.
 """
 

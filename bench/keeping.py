@@ -1,6 +1,6 @@
 """How much a year of figures and events takes, an IP: ``python -m bench.keeping``.
 
-An IP sends 2,000 mails a day (POLICY's safe limit) to five mailbox providers, in two campaigns of a sender,
+An IP sends 2,000 mails a day (a dedicated IP's safe limit) to five mailbox providers, in two campaigns of a sender,
 over 12 hours. Events (sent and delivered, 4 % of them failures with a reply) are written for one day through
 the product's own writer, figures for a year and rolled up by the product's own sweep. Bytes are those of the
 database file (SQLite) after each step, divided by the IPs.

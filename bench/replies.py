@@ -1,4 +1,4 @@
-"""The reply classifier against ../shared/corpora: a confusion table a provider, and reports a second.
+"""The reply classifier against collected replies: a confusion table a provider, and reports a second.
 
 ``python -m bench.replies`` prints, ``--write`` writes docs/replies.md. How the truth is labelled stands in
 ``bench/reply_truth.py``.
@@ -181,10 +181,11 @@ def document(counts: dict[str, Counts], said: list[str], general: Counts, wrong:
         [
             "# The reply classifier against replies that nobody here wrote",
             "",
-            "Written by `python -m bench.replies --write`. The lines are those of `../shared/corpora/bounces` (its",
-            "README has sources and licences); how each was labelled stands in `bench/reply_truth.py`: by lists of",
-            "POLICY and the corpora's own columns, never by what the classifier answers. *Open* lines are those whose",
-            "columns name the IP only as one of several causes, or name nothing; they are counted and not judged.",
+            "Written by `python -m bench.replies --write`. The lines are collected replies, not part of this",
+            "repository (tables that others publish); how each was labelled stands in `bench/reply_truth.py`: by codes",
+            "that providers document and the tables' own columns, never by what the classifier answers. *Open* lines",
+            "are those whose columns name the IP only as one of several causes, or name nothing; they are counted and",
+            "not judged.",
             "",
             *(f"- {one}" for one in said),
             "- The general rules alone, without the rules made for a provider: IP events with precision "

@@ -1,8 +1,8 @@
-"""What is true of the replies in ../shared/corpora: by their own columns and POLICY, never by our classifier.
+"""What is true of the replies that others collected: by their own columns and lists of codes, never by our classifier.
 
 Labels of *IP event* follow these steps, the first that speaks decides:
 
-1. POLICY's two lists, by their codes and tokens.
+1. Two lists of codes and tokens whose object the provider's own documentation names: the IP, or something else.
 2. smtp_field_manual: the ``description`` column. It says yes when it blames the sending IP (blocked, listed, low
    reputation, slowed), no when it blames anything else. It is *open* when it names the IP only as one of several
    possible causes; open lines are counted, not judged.
@@ -26,7 +26,7 @@ CORPORA = Path(__file__).resolve().parents[1].parent / "shared" / "corpora"
 MANUAL = CORPORA / "bounces" / "smtp_field_manual.csv"
 SISIMAI = CORPORA / "bounces" / "sisimai_rhost_rules.csv"
 
-#: POLICY, "SMTP replies", as patterns over the whole line in lower case.
+#: Codes and tokens that providers document, as patterns over the whole line in lower case.
 _NO = re.compile(
     r"5\.7\.513|\b5\.4\.1\b|\bph01\b|\bcs01\b|\bhm08\b|\bs800[12]\b|4\.7\.23|5\.7\.25\b|5\.7\.515|"
     r"query refused|open resolver|reputation of the sending domain|dkim domain|spf domain|url domain|same message-id"

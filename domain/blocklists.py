@@ -1,6 +1,6 @@
 """Blocklists as data, and how an answer of one is read.
 
-Zones, codes and weights are those of POLICY, section Blocklists. An answer is never *clean* unless
+Zones and codes are those that each list documents, weights are this project's rule. An answer is never *clean* unless
 a healthy list said so: SERVFAIL, REFUSED, a time-out, an error code or a code that the list does not
 define is *unknown*, which is neither clean nor listed.
 """

@@ -1,6 +1,6 @@
 """What one day's figures mean for the ramp: grow, hold, step back or stop, with a reason in words.
 
-Limits and windows are POLICY's (Daily figures), given as :class:`domain.policy.DecisionPolicy`. A rate counts
+Limits and windows (``settings.py`` has their sources) come as :class:`domain.policy.DecisionPolicy`. A rate counts
 only with evidence: enough mail, enough events and a lower confidence bound above the limit. Absence of evidence
 grows.
 """
@@ -89,7 +89,7 @@ def total(days: Sequence[Day], only: MailboxProvider | None = None) -> Figures:
 
 
 def counts(name: str, of: Figures) -> tuple[int, int]:
-    """Events and sample of a rate by POLICY's definitions."""
+    """Events and sample of a rate: bounces of what was delivered or bounced, and so on."""
     if name == "bounce":
         return of.bounced, of.delivered + of.bounced
     if name == "complaint":

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 #: Which sum a kind adds to. Dropped before sending, auto-replies and reports that are no complaints
-#: (``feedback``) add to none (POLICY).
+#: (``feedback``) add to none: this project's rule.
 COUNTED = {
     Kind.SENT: "attempted",
     Kind.DELIVERED: "delivered",

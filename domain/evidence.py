@@ -10,7 +10,7 @@ from statistics import NormalDist
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson score interval of ``k`` of ``n``; (0, 1) without any sample.
 
-    Source: Wilson 1927; z 1.96 for warnings and 2.58 for automatic stops by POLICY.
+    Source: Wilson 1927; z 1.96 (95 %) for warnings and 2.58 (99 %) for automatic stops: this project's rule.
     """
     if n <= 0:
         return 0.0, 1.0

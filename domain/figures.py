@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class Figures(BaseModel):
-    """Counts of recipients over some time; the rates of POLICY's daily figures are made from them."""
+    """Counts of recipients over some time; the rates of the daily decision are made from them."""
 
     attempted: int = Field(0, ge=0, description="Recipients that delivery was tried for.")
     delivered: int = Field(0, ge=0)

@@ -18,7 +18,7 @@ from domain.lifecycle import check_importable
 from domain.refusals import Refused
 from domain.words import IpType, Stage
 
-#: Safe limits a day where the line gives none (operator's IP guide; POLICY, Capacity).
+#: Safe limits a day where the line gives none (operator's IP guide).
 SAFE_LIMIT = {IpType.DEDICATED: 2_000, IpType.SHARED: 1_200}
 MOST_LINES = 10_000
 #: Columns that hold the name of a domain or host; each may be empty.

@@ -1,4 +1,4 @@
-"""Rates of what happened to mail, by the definitions of POLICY (daily figures)."""
+"""Rates of what happened to mail, by the definitions that the daily decision uses, too."""
 
 from __future__ import annotations
 

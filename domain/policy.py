@@ -1,4 +1,4 @@
-"""The numbers of POLICY that an operator may change, as the pure rules take them.
+"""The numbers that an operator may change, as the pure rules take them.
 
 ``settings.py`` holds the same names with the same defaults and the source of each (a test compares them);
 activities and routes hand them in, so that no rule reads the environment.
@@ -23,7 +23,7 @@ class _Numbers(BaseModel):
 
 
 class RampPolicy(_Numbers):
-    """Bounds and pace of a plan (POLICY, Warm-up); a plan carries them, so that its workflow needs no settings."""
+    """Bounds and pace of a plan; a plan carries them, so that its workflow needs no settings."""
 
     warmup_initial_least: int = 20
     warmup_initial_most: int = 50
@@ -36,7 +36,7 @@ class RampPolicy(_Numbers):
 
 
 class DecisionPolicy(_Numbers):
-    """Thresholds and evidence of the daily decision (POLICY, Daily figures)."""
+    """Thresholds and evidence of the daily decision; docs/decisions.md shows what they do."""
 
     decision_bounce_hold: float = 0.03
     decision_bounce_back: float = 0.05
@@ -59,7 +59,7 @@ class DecisionPolicy(_Numbers):
 
 
 class RiskPolicy(_Numbers):
-    """Lines that put an IP at risk (POLICY, At risk)."""
+    """Lines that put an IP at risk."""
 
     risk_bounce: float = 0.08
     risk_complaint: float = 0.002

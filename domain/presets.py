@@ -1,4 +1,4 @@
-"""Warm-up ladders that peers publish (POLICY, Warm-up); numbers are facts of their documentation."""
+"""Warm-up ladders that peers publish; numbers are facts of their documentation."""
 
 from __future__ import annotations
 

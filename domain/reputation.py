@@ -1,7 +1,7 @@
 """The score of an IP, 0-100, from components that each say how much they know.
 
 A component without enough sample or without an answer has no value: it lowers what is known, it is never
-shown as good. Thresholds are those of POLICY (Daily figures, At risk).
+shown as good. Thresholds come from the settings, which name their sources.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CEILING = {Weight.CRITICAL: 10, Weight.HIGH: 40, Weight.MEDIUM: 65, Weight.LOW: 
 
 
 class Line(StrEnum):
-    """A line of POLICY's At risk section that an IP is over."""
+    """A line over which an IP is at risk."""
 
     CRITICAL_LISTING = "critical_listing"
     LISTING = "listing"
@@ -65,7 +65,7 @@ class Score(BaseModel):
 
 
 def _graded(rate: float, hold: float, stop: float) -> int:
-    """100 at no trouble, 80 where POLICY holds, 0 where it stops."""
+    """100 at no trouble, 80 where the daily decision holds, 0 where it stops."""
     if rate <= hold:
         return round(100 - 20 * rate / hold)
     return max(0, round(80 * (stop - rate) / (stop - hold)))
@@ -195,7 +195,7 @@ def _bounces(week: Figures, three_days: Figures, policy: RiskPolicy, *, held: bo
 def _complaints(month: Figures, policy: RiskPolicy, *, held: bool) -> bool:
     # Two sources may count differently, and no interval exists for more cases than trials.
     hits = min(month.complained, month.delivered)
-    # Complaints are rare, where Wilson's approximation is too bold: POLICY asks for the exact bound.
+    # Complaints are rare, where Wilson's approximation is too bold: the exact bound (Clopper-Pearson).
     lower, upper = clopper_pearson(hits, month.delivered, policy.evidence_z_warn)
     if held:
         clean = month.delivered > 0 and hits == 0

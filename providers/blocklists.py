@@ -21,7 +21,7 @@ QUERY_SECONDS, IN_FLIGHT = 3.0, 64
 
 
 class Blocklists:
-    """One resolver, the lists of POLICY, and what is known of their health."""
+    """One resolver, the lists of :mod:`domain.blocklists`, and what is known of their health."""
 
     def __init__(self, settings: Settings, *, query_seconds: float = QUERY_SECONDS) -> None:
         self._settings = settings

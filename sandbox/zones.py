@@ -46,7 +46,7 @@ LISTED_CODES: dict[str, str] = {
     "hostkarma.junkemailfilter.com": "127.0.0.2",
     "list.dnswl.org": "127.0.10.2",
 }
-"""Address lists and the answer that means "listed" there (POLICY, Blocklists)."""
+"""Address lists and the answer that means "listed" there, as each list documents it."""
 
 DOMAIN_LIST = "dbl.spamhaus.org"
 

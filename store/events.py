@@ -22,7 +22,7 @@ async def record(
     """Store events not seen before and add them to the sums, in the session's transaction.
 
     Deferrals and complaints count once a recipient of a message: they are stored under a key made of
-    those, so that later ones are duplicates (POLICY, daily figures).
+    those, so that later ones are duplicates: this project's rule.
 
     Args:
         batch: events of one or more sources, in any order, with repeats.

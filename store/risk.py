@@ -12,7 +12,7 @@ from domain.words import Actor, Severity, Stage
 from store import incidents, ips
 
 KIND = "at_risk"
-#: Who holds the incident: the sweep (a line of POLICY holds), or stopped mail (only a person ends that).
+#: Who holds the incident: the sweep (a ``reputation.Line`` holds), or stopped mail (only a person ends that).
 SWEEP, MAIL = "sweep", "mail"
 #: Stages that trouble takes an IP from, and gives back.
 _IN_SERVICE = (Stage.ACTIVE, Stage.WARMING, Stage.FULL_CAPACITY)

@@ -66,7 +66,7 @@ class IpPage(BaseModel):
     next: str | None
 
 
-#: What an operator reads beside an IP; "Active" from the moment DNS is verified (JOURNEYS 2.4).
+#: What an operator reads beside an IP; "Active" from the moment DNS is verified.
 STATUS = {
     Stage.SELECTED: "Selected",
     Stage.PURCHASING: "Purchasing",

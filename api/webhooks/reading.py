@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from domain.events import MAX_MS
 from domain.refusals import Refused
 
-#: Feedback types of reports that are no complaints (POLICY).
+#: Feedback types of reports that are no complaints (registry of RFC 5965; this project's rule).
 NO_COMPLAINT = frozenset({"not-spam", "auth-failure"})
 
 

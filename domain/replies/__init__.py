@@ -1,4 +1,4 @@
-"""What an SMTP reply means: from reply code, enhanced code and words together (POLICY, SMTP replies).
+"""What an SMTP reply means: from reply code, enhanced code and words together.
 
 Never from the code alone and never from another system's label. The rules are data, see ``rules/``.
 """

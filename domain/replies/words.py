@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Class(StrEnum):
-    """What the receiving side says. The first two are the events of an IP (POLICY, SMTP replies)."""
+    """What the receiving side says. The first two are the events of an IP."""
 
     IP_BLOCKED = "ip_blocked"
     IP_THROTTLED = "ip_throttled"

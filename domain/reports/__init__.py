@@ -1,7 +1,7 @@
 """Reports that come by mail: delivery status (RFC 3464, 6533), abuse (RFC 5965), and what old servers write.
 
 ``read`` takes the bytes of a mail and never raises on its content. An auto-reply is no bounce, a receipt is
-none, and within a report only a recipient whose action is ``failed`` has failed (POLICY, daily figures).
+none, and within a report only a recipient whose action is ``failed`` has failed (RFC 3464).
 """
 
 from __future__ import annotations

@@ -77,6 +77,37 @@ def test_every_setting_exists() -> None:
     assert used <= known, used - known
 
 
+@pytest.mark.parametrize("name", [name for name in SERVICES if SERVICES[name]["image"].startswith("warmpath:")])
+def test_a_setting_in_the_env_file_reaches_every_service_of_ours(name: str) -> None:
+    assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_the_example_names_what_the_guide_tells_to_connect() -> None:
+    guide = (ROOT / "docs" / "guide" / "installation.md").read_text()
+    table = guide.partition("## What to connect")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(WARMPATH_[A-Z0-9_]+)\b", table)) - {"WARMPATH_"}
+    example = re.findall(r"^(?:# )?(WARMPATH_[A-Z0-9_]+)=", (ROOT / "deploy" / "example.env").read_text(), re.MULTILINE)
+    assert {"WARMPATH_BLOCKLIST_RESOLVER", "WARMPATH_DNS_TSIG_"} <= named
+    missing = {
+        name for name in named if not any(one == name or name[-1] == "_" and one.startswith(name) for one in example)
+    }
+    assert not missing
+
+
+def test_the_example_names_the_secret_of_every_source_of_events() -> None:
+    secrets = {f"WARMPATH_{name.upper()}" for name in Settings.model_fields if name.startswith("webhook_")}
+    example = (ROOT / "deploy" / "example.env").read_text()
+    assert {name for name in secrets if f"# {name}=\n" not in example} == {"WARMPATH_WEBHOOK_SES_CERTIFICATE_HOSTS"}
+
+
+def test_the_image_exposes_every_port_that_is_published() -> None:
+    exposed = re.search(r"^EXPOSE (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert exposed
+    ours = [service for service in SERVICES.values() if service["image"].startswith("warmpath:")]
+    published = {port.rpartition(":")[2] for service in ours for port in service.get("ports", [])}
+    assert published <= set(exposed[1].split())
+
+
 def test_no_secret_has_a_default() -> None:
     for name in re.findall(r"\$\{([A-Z_]+):-[^}]+\}", (ROOT / "docker-compose.yml").read_text()):
         assert not re.search("PASSWORD|SECRET|KEY", name)

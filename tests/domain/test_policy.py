@@ -29,7 +29,7 @@ def test_every_number_says_where_it_comes_from(name: str) -> None:
     assert "source" in said or "a choice of this project" in said
 
 
-#: POLICY, letter for letter.
+#: Written out a second time: a default that is changed by mistake is seen.
 POLICY = {
     "warmup_initial": 50, "warmup_initial_least": 20, "warmup_initial_most": 50, "warmup_growth": 0.25,
     "warmup_growth_least": 0.20, "warmup_growth_most": 0.30, "warmup_step_days": 1, "warmup_hourly_part": 5,

@@ -29,7 +29,7 @@ def test_numbers_are_those_of_the_documents() -> None:
     assert presets.get("every_3_days").step_days == 3
 
 
-#: POLICY, Warm-up, letter for letter; SendGrid's automated one is in mails an hour.
+#: As published, letter for letter; SendGrid's automated one is in mails an hour.
 PUBLISHED = {
     "sendgrid_automated": """20, 28, 39, 55, 77, 108, 151, 211, 295, 413, 579, 810, 1000, 1587, 2222, 3111, 4356, 6098,
         8583, 11953, 16734, 23427, 32798, 45917, 64284, 89998, 125997, 176395, 246953, 345735, 484029, 677640, 948696,

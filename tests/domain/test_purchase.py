@@ -18,7 +18,7 @@ from domain.purchase import (
     vet,
 )
 
-#: The defaults of the settings (operator's IP guide; POLICY, Capacity).
+#: The defaults of the settings (operator's IP guide).
 PRICES = Prices(monthly_price=Decimal("8.00"), fee_share=Decimal("0.029"), fee_fixed=Decimal("0.30"))
 
 

@@ -15,7 +15,7 @@ from domain.replies import BadRules, Class, Object, Retry, classify, template
 
 IP = "198.51.100.7"
 
-#: POLICY, "SMTP replies": events of the IP, letter for letter, in the sentences they come in.
+#: Codes and tokens that providers document as events of the IP, letter for letter, in the sentences they come in.
 IP_EVENTS = [
     (
         "421-4.7.0 message is suspicious due to the very low reputation of the sending IP address. gsmtp",
@@ -42,7 +42,7 @@ IP_EVENTS = [
     ("553 5.7.1 [BL23] Connections not accepted from IP addresses on a list", Class.IP_BLOCKED),
 ]
 
-#: POLICY, "SMTP replies": none of the IP.
+#: Codes that look alike and are none of the IP.
 NO_IP_EVENTS = [
     ("550 5.7.513 Service unavailable, Client host [198.51.100.7] blocked using customer block list", Class.POLICY),
     ("550 5.4.1 Recipient address rejected: Access denied", Class.POLICY),

@@ -7,7 +7,7 @@ import pytest
 from bench import replies, reply_truth
 from bench.reply_truth import Line
 
-#: Replies in words of our own around the codes and tokens that providers document; who is to blame is in POLICY's list.
+#: Replies in words of our own around the codes and tokens that providers document, with who is to blame.
 BLAMES_IP = [
     ("gmail", "421-4.7.0 [198.51.100.7] mail is slowed: very low reputation of the sending IP"),
     ("gmail", "421 4.7.28 an unusual rate of mail comes from your IP 198.51.100.7, which is rate limited"),

@@ -110,7 +110,7 @@ def test_no_text_breaks_the_masking(text: str, recipient: str) -> None:
     assert not re.search(r"\s\s", masked(text, recipient))
 
 
-@pytest.mark.skipif(not reply_truth.MANUAL.exists(), reason="../shared/corpora is not there")
+@pytest.mark.skipif(not reply_truth.MANUAL.exists(), reason="the collected replies are not part of this repository")
 def test_an_example_is_read_as_the_reply_itself() -> None:
     lines = [line.text for line in reply_truth.manual()]
     kept = [line for line in lines if classify(masked(line)[:500]).class_ is classify(line).class_]

@@ -1,4 +1,4 @@
-"""Line by line what POLICY says of DNS, on Knot and Unbound with their counters and time-outs."""
+"""Rule by rule how DNS is read and published, on Knot and Unbound with their counters and time-outs."""
 
 from __future__ import annotations
 

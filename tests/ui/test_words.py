@@ -38,6 +38,22 @@ def test_money_has_its_currency_and_numbers_are_grouped() -> None:
     assert words.number(None) == "–"
 
 
+@pytest.mark.parametrize(
+    ("typed", "markdown"),
+    [
+        ("[free](https://bad.test)", r"\[free\](https://bad.test)"),
+        ("<https://bad.test>", "&lt;https://bad.test&gt;"),
+        ("<a href=x>y</a>", "&lt;a href=x&gt;y&lt;/a&gt;"),
+        ("*a* _b_ `c` ~d~ $e$ |f|", r"\*a\* \_b\_ \`c\` \~d\~ \$e\$ \|f\|"),
+        (":red-badge[x] :material/lock:", r"\:red-badge\[x\] \:material/lock:"),
+        ("two\n\n# lines", "two # lines"),
+        ("ada@example.org, www.example.org", "ada@example.org, www.example.org"),
+    ],
+)
+def test_what_a_person_typed_has_no_markup_and_its_addresses_can_be_copied(typed: str, markdown: str) -> None:
+    assert words.literal(typed) == markdown
+
+
 def test_unknown_never_looks_good() -> None:
     assert words.band(None) == "? Unknown"
     assert words.band("something new") == "? Unknown"

@@ -39,7 +39,7 @@ REGION, DOMAIN = "us-east", "receipts.test"
 LISTED = (66, 88)
 BUDGET_OF_A_LIFE, BUDGET_OF_A_WARMUP = 130, 100
 
-#: What Temporal bills as one action (TEMPORAL.md, Processes). A child is two: the command and its start.
+#: What Temporal bills as one action (Temporal Cloud's list of actions). A child is two: the command and its start.
 BILLED = {
     "workflow_execution_started_event_attributes": "start",
     "activity_task_scheduled_event_attributes": "activity",

@@ -152,7 +152,7 @@ def _load_band(ip: dict[str, Any]) -> str | None:
 
 
 COLUMNS = (
-    "IP", "Status", "Stage", "Load", "Last days", "Reputation", "Now", "Score", "Sent today", "Daily cap",
+    "IP", "Status", "Stage", "Load", "Last days", "Reputation", "Score", "Sent today", "Daily cap", "Now",
     "Pool", "Type", "Host name",
 )  # fmt: skip
 

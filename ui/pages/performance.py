@@ -21,7 +21,7 @@ SPANS = {
     "90 days": timedelta(days=90),
 }
 BY = {"ip": "IP", "provider": "Mailbox provider", "sender": "Sender", "campaign": "Campaign"}
-#: Rates in the order of the page, with what each is a part of and where others act (POLICY, daily figures).
+#: Rates in the order of the page, with what each is a part of and where others act (their documentation).
 RATES = {
     "delivery": ("Delivery", "Delivered of attempted."),
     "bounce": ("Bounce", "Addresses that do not exist, of final answers. Healthy under 3 %, acts over 5 %."),

@@ -13,7 +13,7 @@ from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
 
-#: What others act on, shown beside ours: Amazon SES and Gmail, from their documentation (POLICY).
+#: What others act on, shown beside ours: Amazon SES and Gmail, from their documentation.
 OUTSIDE = (
     ("Amazon SES", "bounce 5 % review, 10 % pause; complaint 0.1 % review, 0.5 % pause"),
     ("Gmail", "spam rate under 0.1 %, never 0.3 %"),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.pieces import words
 
-#: The line of JOURNEYS, and the stages that each step covers.
+#: The journey of an IP as the README draws it, and the stages that each step covers.
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("IP Selection", ("selected",)),
     ("Purchase", ("purchasing",)),

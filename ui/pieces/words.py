@@ -116,7 +116,11 @@ _MARKS = re.compile(r"([\\`*_\[\]|~$]|:(?=[a-z]))")
 
 
 def literal(text: object) -> str:
-    """What a person typed, so that it is shown as it stands: no markup, no link, no formula."""
+    """What a person typed, so that its letters are shown as they stand: no markup, no formula, no words over a link.
+
+    A bare address (``https://...``, ``www...``, ``name@domain``) still becomes a link, to what it says itself.
+    Breaking it would take a sign that nobody sees, and who copies the address would copy that, too.
+    """
     return _MARKS.sub(r"\\\1", " ".join(html.escape(str(text), quote=False).split()))
 
 
