@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         0.005, gt=0, lt=1, description="Complaint rate that stops mail; source: Amazon SES pauses at 0.5 %."
     )
     decision_complaint_days: int = Field(
-        30, ge=1, le=30, description="Days that complaints are counted over; this project's rule: they come late."
+        30, ge=1, le=30, description="Days that complaints are counted over; a choice of this project, they come late."
     )
     decision_deferral_hold: float = Field(
         0.05, gt=0, lt=1, description="Deferral rate above which the cap stays; source: operator's IP guide."
@@ -147,16 +147,16 @@ class Settings(BaseSettings):
         0.15, gt=0, lt=1, description="Deferral rate above which a step is taken back; source: operator's IP guide."
     )
     decision_days: int = Field(
-        7, ge=1, le=30, description="Days that bounces and deferrals are counted over; this project's rule."
+        7, ge=1, le=30, description="Days that bounces and deferrals are counted over; a choice of this project."
     )
     decision_clean_days: int = Field(
-        7, ge=1, le=30, description="Clean days that end a hold without further evidence; this project's rule."
+        7, ge=1, le=30, description="Clean days that end a hold without further evidence; a choice of this project."
     )
     evidence_sample: int = Field(
         100, ge=1, description="Fewest recipients a rate is judged on; sources: Wilson 1927, SNDS (100 a day)."
     )
-    evidence_events: int = Field(3, ge=1, description="Fewest events that count as evidence; this project's rule.")
-    evidence_complaints: int = Field(2, ge=1, description="Fewest complaints that count; this project's rule.")
+    evidence_events: int = Field(3, ge=1, description="Fewest events that count as evidence; a choice of this project.")
+    evidence_complaints: int = Field(2, ge=1, description="Fewest complaints that count; a choice of this project.")
     evidence_z_warn: float = Field(
         1.96, gt=0, description="Quantile of the bound for warnings, 95 %; sources: Wilson 1927, Clopper-Pearson 1934."
     )

@@ -44,5 +44,5 @@ POLICY = {
 
 
 @pytest.mark.parametrize("name", POLICY)
-def test_defaults_are_those_of_the_policy(name: str) -> None:
+def test_defaults_are_these(name: str) -> None:
     assert getattr(Settings(), name) == POLICY[name]
