@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict
+from domain.routing import Scope
 from domain.words import Role
 from store.instants import now
 from store.tables.accounts import Audit, Token
@@ -74,7 +75,9 @@ async def audit_page(
     """A page of the audit trail, newest first, and the cursor of the next."""
     query = select(Audit).order_by(col(Audit.id).desc()).limit(limit + 1)
     if target:
-        query = query.where(col(Audit.target) == target)
+        # A pause names what it covers with its kind: whoever looks for an IP looks for its pauses, too.
+        scoped = (f"{scope} {target}" for scope in Scope if scope is not Scope.ALL)
+        query = query.where(col(Audit.target).in_([target, *scoped]))
     if before_id is not None:
         query = query.where(col(Audit.id) < before_id)
     rows = (await session.exec(query)).all()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import ipaddress
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from api import audit
 from api.deps import AppSettings, Operator, Store, Viewer
@@ -60,6 +61,15 @@ class ScopeIn(BaseModel):
     pool: str | None = Field(None, min_length=1, max_length=100)
     sender: str | None = Field(None, min_length=1, max_length=100)
     campaign: str | None = Field(None, min_length=1, max_length=100)
+
+    @field_validator("ip")
+    @classmethod
+    def one_spelling(cls, given: str | None) -> str | None:
+        """An address as the inventory spells it; what is none is not found there."""
+        try:
+            return str(ipaddress.ip_address(given.strip())) if given else given
+        except ValueError:
+            return given
 
     @model_validator(mode="after")
     def one_of_them(self) -> ScopeIn:

@@ -109,7 +109,7 @@ async def test_a_sender_is_known_by_its_matches_and_no_two_share_one(client: htt
         ("campaigns/pause", {"scope": {"all": True, "ip": IP}}, 422, "exactly one"),
         ("campaigns/pause", {"scope": {"all": False}}, 422, "all"),
         ("campaigns/pause", {"scope": {"campaign": "none"}}, 404, "no campaign 'none'"),
-        ("campaigns/resume", {"scope": {"ip": "203.0.113.9"}}, 404, "no ip '203.0.113.9'"),
+        ("campaigns/resume", {"scope": {"ip": "203.0.113.9"}}, 404, "no IP '203.0.113.9'"),
         ("campaigns", {"name": "a+b", "sender": "acme"}, 422, "name"),
         ("campaigns", {"name": "summer", "sender": "nobody"}, 404, "no sender"),
         ("senders", {"name": "x", "pool": "main", "matches": ["two words"]}, 422, "matches"),
@@ -138,7 +138,7 @@ async def test_commands_are_in_the_audit_trail(client: httpx.AsyncClient, db: Da
     await client.post("/v1/campaigns/pause", json={"scope": {"sender": "acme"}, "reason": "complaints"})
     await client.post("/v1/campaigns/resume", json={"scope": {"sender": "acme"}, "reason": "list cleaned"})
     async with db.read() as session:
-        page, _ = await accounts.audit_page(session, target="sender acme", before_id=None, limit=2)
+        page, _ = await accounts.audit_page(session, target="acme", before_id=None, limit=2)
     rows = [(row.what, row.target, row.why) for row in page]
     assert sorted(rows) == [("mail.pause", "sender acme", "complaints"), ("mail.resume", "sender acme", "list cleaned")]
 
@@ -155,6 +155,14 @@ async def test_pause_all_campaigns_stops_every_lease_and_resume_lets_them_flow(
     assert refused["reason"] == "all mail is paused: stolen login"
     await client.post("/v1/campaigns/resume", json={"scope": {"all": True}, "reason": "login changed"})
     assert (await client.post("/v1/gate/lease", json=ask)).json()["deferred"] == 0
+
+
+async def test_an_ip_is_paused_by_any_spelling_of_it(client: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        session.add(Ip(address="2001:db8::7", stage=Stage.WARMING))
+    body = {"scope": {"ip": "2001:DB8:0::7"}, "reason": "listed"}
+    answer = await client.post("/v1/campaigns/pause", json=body)
+    assert (answer.status_code, answer.json()["scope"]) == (200, {"ip": "2001:db8::7"})
 
 
 async def test_pressing_twice_is_one_pause_with_one_line_in_the_audit(client: httpx.AsyncClient, db: Database) -> None:

@@ -110,3 +110,26 @@ def test_without_the_api_the_button_is_disabled_and_says_why(page: Open, monkeyp
     pressed = labelled(page(), "Pause All Campaigns")
     assert pressed.disabled
     assert "does not answer" in pressed.help
+
+
+@pytest.mark.parametrize("verb", ["Pause", "Resume"])
+def test_mail_is_stopped_and_freed_when_what_it_concerns_cannot_be_counted(page: Open, state: State, verb: str) -> None:
+    if verb == "Resume":
+        state.pauses.append({"scope": {"all": True}, "reason": "drill", "who": "ada", "since": "2026-03-01T00:00:00Z"})
+    state.refuse["GET", "/v1/campaigns/reach"] = (503, {"title": "Unavailable", "detail": "The store is busy."})
+    app = button(page(), f"{verb} All Campaigns")
+    assert "could not be counted" in said(app)
+    if verb == "Pause":
+        app = button(filled(app), "Pause all campaigns now")
+    else:
+        app.text_input(key="resume_mail_reason").input("over")
+        app = button(app, "Resume All Campaigns now")
+    assert state.asked[-1][1] == f"/v1/campaigns/{verb.lower()}"
+
+
+def test_a_pause_without_an_answer_is_not_said_to_be_tried_again(page: Open, state: State) -> None:
+    state.refuse[PAUSE] = (429, {"title": "Too many", "detail": "Too many requests."})
+    app = button(filled(button(page(), "Pause All Campaigns")), "Pause all campaigns now")
+    told = "".join(one.value for one in app.error)
+    assert "Too many requests. Wait a minute, then try again." in told
+    assert "by itself" not in told

@@ -80,7 +80,9 @@ def _seen(api: Api, question: Question) -> None:
     items: list[dict[str, Any]] = found.get("items") or []
     if items:
         _table(items, f"replies_table:{question}:{pager.page}:{st.session_state.get('replies_closed', 0)}")
-    elif not found.get("next"):
+    elif found.get("next"):
+        st.info("None among the replies looked at so far; press Next to look further.")
+    else:
         _empty(question)
     if items or found.get("next") or pager.page > 1:
         pager.buttons(
@@ -124,7 +126,10 @@ def _table(items: list[dict[str, Any]], key: str) -> None:
     if mark != st.session_state.get("replies_mark"):
         st.session_state["replies_mark"] = mark
         if mark and mark[1] < len(items):
+            was_open = "reply" in st.query_params
             st.query_params["reply"] = str(items[mark[1]]["id"])
+            if not was_open:
+                st.rerun()  # the table above it becomes shorter now, not in the middle of reading
 
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +208,8 @@ def _one(api: Api, name: str, question: Question) -> None:
         if found is None:
             return
         read = found["reading"]
-        st.markdown(f"{reading.meaning(read)} It is about {reading.about(read)}.")
+        about = "" if read.get("object") == "unknown" else f" It is about {reading.about(read)}."
+        st.markdown(reading.meaning(read) + about)
         st.code(str(found.get("example")), language=None, wrap_lines=True)
         _facts(found, read)
         left, right = st.columns(2, gap="large")
@@ -234,12 +240,7 @@ def _facts(found: dict[str, Any], read: dict[str, Any]) -> None:
     }
     told = list(facts.items())
     for column, part in zip(st.columns(2, gap="large"), (told[:5], told[5:]), strict=True):
-        column.markdown("  \n".join(f":gray[{name}:] {_plain(value)}" for name, value in part))
-
-
-def _plain(text: str) -> str:
-    """A name of a sender or campaign is no Markdown."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#$~:|" else sign for sign in text)
+        column.markdown("  \n".join(f":gray[{name}:] {words.literal(value)}" for name, value in part))
 
 
 def _about(one: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.client import JsonValue, Problem
 from ui.pieces import session
-from ui.pieces.guard import fault
+from ui.pieces.guard import fault, trouble
 
 
 def open_question(name: str, subject: str) -> None:
@@ -56,7 +56,10 @@ def question(title: str, forget: Callable[[], None] | None = None) -> Iterator[N
 
     with st.container(border=True):
         st.markdown(f"**{title}**")
-        yield
+        try:
+            yield
+        except Problem as problem:
+            trouble(problem)  # the way out below it stays
         st.button("Not now", on_click=drop, key=f"not_now:{title}")
 
 

@@ -24,14 +24,18 @@ LIVE_SECONDS = 4
 SLOW_SECONDS = 30
 
 
-def trouble(problem: Problem) -> None:
-    """The API's own sentence, and what to do about it."""
+def trouble(problem: Problem, *, again: bool = False) -> None:
+    """The API's own sentence, and what to do about it.
+
+    Args:
+        again: it happened in a part that refreshes by itself; nothing presses a button again.
+    """
     advice = {
-        0: "The page tries again by itself.",
+        0: "The page tries again by itself." if again else "",
         401: "Sign in again with a valid token.",
         403: "Ask an administrator for a token with the role this needs.",
         404: "Check the address, or choose one from the list.",
-        429: "Wait a minute; the page tries again by itself.",
+        429: "Wait a minute; the page tries again by itself." if again else "Wait a minute, then try again.",
     }.get(problem.status, "")
     # A role is no trouble: nothing is wrong and nothing has to be done now.
     (st.info if problem.status == 403 else st.error)(f"{problem.detail} {advice}".strip())
@@ -45,12 +49,12 @@ def fault(problem: Problem | None, *names: str) -> None:
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """Shows a sentence in place of anything that fails inside."""
+def guarded(*, again: bool = False) -> Iterator[None]:
+    """Shows a sentence in place of anything that fails inside; ``again`` as in :func:`trouble`."""
     try:
         yield
     except Problem as problem:
-        trouble(problem)
+        trouble(problem, again=again)
         if problem.status == 401 and "token" in st.session_state:
             st.session_state.pop("token")
     except Exception:
@@ -77,7 +81,7 @@ def _refreshed(part: Callable[P, None], *, says_age: bool, seconds: int = LIVE_S
     @functools.wraps(part)
     def shown(*given: P.args, **named: P.kwargs) -> None:
         look.begin()
-        with guarded():
+        with guarded(again=True):
             part(*given, **named)
             if says_age:
                 _age(seconds)

@@ -1,4 +1,4 @@
-"""**Pause All Campaigns**: its button in the sidebar, its question, and the banner while all mail stands still."""
+"""**Pause All Campaigns**: its button beside the title, its question, and the banner while all mail stands still."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ui.pieces.guard import fault, guarded, trouble
 
 #: What is typed to stop mail: long enough that nobody types it by accident.
 TYPED = "PAUSE"
+#: Counting what mail is concerned must not stand in the way of stopping it.
+UNCOUNTED = "How much mail this concerns could not be counted just now; it works all the same."
 #: What a pause may cover, as an operator calls it.
 SCOPES = {"all": "All mail", "ip": "One IP", "pool": "One pool", "sender": "One sender"}
 
@@ -54,7 +56,7 @@ def banner(api: Api) -> None:
         except Problem:
             return
         if (paused is not None) != st.session_state.get("all_paused"):
-            # Somebody else paused or resumed: the button in the sidebar must say so, too.
+            # Somebody else paused or resumed: the button beside the title must say so, too.
             st.session_state["all_paused"] = paused is not None
             st.rerun()
         if paused is None:
@@ -71,13 +73,13 @@ def banner(api: Api) -> None:
 
 
 def resume_button(scope: dict[str, Any]) -> None:
-    """Ends the pause of an IP, a pool or a sender."""
+    """Ends the pause of an IP, a pool, a sender or a campaign."""
     ((kind, name),) = scope.items()
     asking.button("Resume", "resume-mail", f"{kind} {name}", key=f"resume:{kind}:{name}", width="stretch")
 
 
 def named(scope: dict[str, Any]) -> str:
-    """What a pause covers, in words: ``pool bulk``."""
+    """What a pause covers, in words: ``all mail``, ``198.51.100.7``, ``pool bulk``."""
     ((kind, name),) = scope.items()
     return "all mail" if kind == "all" else str(name) if kind == "ip" else f"{kind} {name}"
 
@@ -117,7 +119,10 @@ def _subject(api: Api) -> tuple[str, str]:
     if scope == "ip":
         usual = str(st.query_params.get("ip") or st.session_state.get("ip") or "")
         return scope, st.text_input("IP", value=usual, placeholder="198.51.100.7", key="pause_ip").strip()
-    listed = (api.find(f"/v1/{scope}s") or {}).get("items") or []
+    try:
+        listed = (api.find(f"/v1/{scope}s") or {}).get("items") or []
+    except Problem:  # mail can be stopped by a typed name, too
+        return scope, st.text_input(words.spoken(scope), key=f"pause_{scope}_typed").strip()
     known = [str(one["name"]) for one in listed]
     chosen = st.selectbox(
         words.spoken(scope), known, index=None, placeholder=f"Name of the {scope}", key=f"pause_{scope}"
@@ -149,9 +154,8 @@ def _pause(api: Api) -> None:
         scope, name = _subject(api)
         try:
             said = _consequence(api, scope, name)
-        except Problem as problem:
-            trouble(problem)
-            return
+        except Problem:
+            said = UNCOUNTED
         if said:
             st.markdown(said)
         with st.form("pause_mail", border=False, enter_to_submit=False):
@@ -209,22 +213,26 @@ def _forget() -> None:
         st.session_state.pop(name, None)
 
 
+def _release(found: dict[str, Any]) -> str:
+    """What the end of a pause lets go, in words and numbers."""
+    kept = int(found.get("kept") or 0)
+    stays = "stays" if kept == 1 else "stay"
+    return (
+        f"This lets {stops} go on, up to today's caps of the IPs. What waited in your mail systems is tried again."
+        if (stops := reach(found))
+        else "Nothing would send at once: other pauses hold it, or no IP is warming or at full capacity."
+    ) + (f" {counted(kept, 'campaign')} {stays} stopped for another reason." if kept else "")
+
+
 def _resume(api: Api, scope: str, name: str) -> None:
     everything_ = scope == "all"
     what = "All Campaigns" if everything_ else named({scope: name})
     with asking.question(f"Resume {what}?"):
-        found = api.get("/v1/campaigns/reach", scope=scope, name=name)
-        kept = int(found.get("kept") or 0)
-        stays = "stays" if kept == 1 else "stay"
-        st.markdown(
-            (
-                f"This lets {stops} go on, up to today's caps of the IPs. What waited in your mail systems is tried "
-                "again."
-                if (stops := reach(found))
-                else "Nothing would send at once: other pauses hold it, or no IP is warming or at full capacity."
-            )
-            + (f" {counted(kept, 'campaign')} {stays} stopped for another reason." if kept else "")
-        )
+        try:
+            said = _release(api.get("/v1/campaigns/reach", scope=scope, name=name))
+        except Problem:
+            said = UNCOUNTED
+        st.markdown(said)
         reason = asking.reason("resume_mail", f"Resume {what} now")
         if reason is None:
             return
@@ -240,7 +248,7 @@ def _resume(api: Api, scope: str, name: str) -> None:
 
 
 def of_ip(api: Api, ip: dict[str, Any]) -> None:
-    """What an operator has paused about one IP: itself or its pool; the banner tells of all mail."""
+    """What an operator has paused about one IP: itself, its pool or its sender; the banner tells of all mail."""
     concerned = {"ip": ip.get("address"), "pool": ip.get("pool"), "sender": ip.get("sender")}
     for one in (api.find("/v1/campaigns/pauses") or {}).get("items") or []:
         ((kind, name),) = (one.get("scope") or {"": None}).items()
