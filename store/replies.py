@@ -196,7 +196,10 @@ async def drop(db: Database, *, before_day: int) -> int:
             ),
             {"day": before_day, "chunk": CHUNK},
         )
-        if gone.rowcount < CHUNK:
-            # A writer holds the row of its text, and moves its day on: a text never goes before its counts.
+    if gone.rowcount < CHUNK:
+        # A writer holds the row of its text, and moves its day on: a text never goes before its counts. In a
+        # transaction of its own, because writers take a text first and its counts then.
+        async with db.write() as session:
+            connection = await session.connection()
             await connection.execute(sa.text("DELETE FROM reply_text WHERE last_day < :day"), {"day": before_day})
-        return gone.rowcount
+    return gone.rowcount

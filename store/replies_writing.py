@@ -17,17 +17,8 @@ EXAMPLE_LENGTH = 500
 DAY_MS = 86_400_000
 
 _TEXT = ("id", "template", "example", "first_ms", "last_day")
-_COUNT = (
-    "reply",
-    "day",
-    "address",
-    "provider",
-    "sender",
-    "campaign",
-    "count",
-    "first_ms",
-    "last_ms",
-)  #: Columns of these tables that are numbers.
+_COUNT = ("reply", "day", "address", "provider", "sender", "campaign", "count", "first_ms", "last_ms")
+#: Columns of these tables that are numbers.
 NUMBERS = frozenset({"day", "last_day", "count", "first_ms", "last_ms"})
 
 Row = tuple[Any, ...]

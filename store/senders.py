@@ -21,8 +21,13 @@ from store.tables.senders import Campaign, Pool, Sender, SenderMatch
 MOST_NAMED = 10
 
 
-async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Pool:
-    """Make a pool or change where it overflows to.
+async def put_pool(
+    session: AsyncSession, name: str, overflow: str | None, *, keep: bool = False
+) -> tuple[Pool, dict[str, str | None] | None]:
+    """Make a pool or change where it overflows to; answers it, and what it was, None for a new one.
+
+    Args:
+        keep: a pool that is there keeps its overflow.
 
     Raises:
         NotFound: there is no such overflow pool.
@@ -33,11 +38,14 @@ async def put_pool(session: AsyncSession, name: str, overflow: str | None) -> Po
         raise Refused(f"Pools would overflow in a circle: {' -> '.join(path)}.", field="overflow", code="cycle")
     if overflow is not None and overflow not in pools:
         await _pool(session, overflow, "overflow")
-    row = await session.get(Pool, name) or Pool(name=name)
-    row.overflow = overflow
+    present = await session.get(Pool, name)
+    was = {"overflow": present.overflow} if present else None
+    row = present or Pool(name=name)
+    if present is None or not keep:
+        row.overflow = overflow
     session.add(row)
     await session.flush()
-    return row
+    return row, was
 
 
 async def change_pool(session: AsyncSession, name: str, overflow: str | None) -> tuple[Pool, str | None]:
@@ -48,7 +56,8 @@ async def change_pool(session: AsyncSession, name: str, overflow: str | None) ->
         Refused: pools would overflow in a circle.
     """
     before = (await _pool(session, name, "name")).overflow
-    return await put_pool(session, name, overflow), before
+    row, _ = await put_pool(session, name, overflow)
+    return row, before
 
 
 async def _pool(session: AsyncSession, name: str, field: str) -> Pool:

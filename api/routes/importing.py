@@ -48,7 +48,7 @@ async def import_owned(request: Request, db: Store, settings: AppSettings, princ
     for one in owned:
         if one.row.domain in gone:
             raise _on(one, gone[one.row.domain])
-    queued: list[tuple[int, LifecycleInput]] = []
+    addresses = [one.row.address for one in owned]
     async with db.write() as session:
         for one in owned:
             try:
@@ -62,19 +62,13 @@ async def import_owned(request: Request, db: Store, settings: AppSettings, princ
                 stage=one.row.stage, safe_limit=one.row.safe_limit, day_seconds=settings.day_seconds,
                 vendor_queue=settings.vendor_task_queue,
             )  # fmt: skip
-            queued.append(
-                (
-                    await outbox.put(
-                        session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json")
-                    ),
-                    life,
-                )
-            )
-    addresses = [life.address for _, life in queued]
-    await audit.record(db, principal, "ip.import", ",".join(addresses[:20]), "", None, {"count": len(addresses)})
+            await outbox.put(session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json"))
+        said = {"count": len(addresses)}
+        await audit.write(session, principal, "ip.import", ",".join(addresses[:20]), "", None, said)
     return Imported(items=addresses)
 
 
 def _on(line: Line, refusal: Refused) -> Refused:
     """The refusal with the place where its cause stands in the input."""
-    return type(refusal)(f"{line.where}: {refusal.detail}", field=f"{line.where}.{refusal.field}", code=refusal.code)
+    field = f"{line.where}.{refusal.field}" if refusal.field else line.where
+    return type(refusal)(f"{line.where}: {refusal.detail}", field=field, code=refusal.code)

@@ -101,10 +101,12 @@ async def list_pools(who: Viewer, db: Store) -> Pools:
 
 @router.post("/pools", status_code=201)
 async def put_pool(body: PoolIn, who: Operator, db: Store) -> PoolOut:
-    """Make a pool, or change where it overflows to; the same again changes nothing."""
+    """Make a pool, or change where it overflows to if that is named; the same again changes nothing."""
     async with db.write() as session:
-        row = await repository.put_pool(session, body.name, body.overflow)
-        await audit.write(session, who, "pool.put", body.name, body.reason, None, {"overflow": body.overflow})
+        row, was = await repository.put_pool(
+            session, body.name, body.overflow, keep="overflow" not in body.model_fields_set
+        )
+        await audit.write(session, who, "pool.put", body.name, body.reason, was, {"overflow": row.overflow})
         return PoolOut(**row.model_dump(), ips=await repository.ips_of_pool(session, body.name))
 
 

@@ -163,7 +163,7 @@ async def overview(
     chosen: list[SeenOut] = []
     narrow = class_ is not None or ip_event is not None
     step = READ if narrow else limit + 1
-    async with db.read() as session:
+    async with db.snapshot() as session:
         while following is None:
             part = await repository.page(
                 session, *asked, words=q.replace("\0", ""), order=order, after=place, limit=step
@@ -206,7 +206,7 @@ async def detail(
 ) -> SeenDetail:
     """One reply: by IP and by day."""
     reply = reply.replace("\0", "")
-    async with db.read() as session:
+    async with db.snapshot() as session:
         found = await repository.page(session, *asked, reply=reply, limit=1)
         if not found:
             raise NotFound("No such reply came in these days; widen them, or clear the filters.", field="reply")

@@ -237,6 +237,7 @@ async def test_where_a_pool_overflows_to_is_changed_and_never_in_a_circle(client
     assert freed.json()["overflow"] is None
     assert (await client.patch("/v1/pools/main", json={"overflow": "spare"})).json()["overflow"] == "spare"
     assert (await client.patch("/v1/pools/main", json={})).status_code == 422
+    assert (await client.post("/v1/pools", json={"name": "main"})).json()["overflow"] == "spare"
 
 
 @pytest.mark.parametrize(
