@@ -234,7 +234,10 @@ class DnsActivities:
                 continue
             try:
                 zone = await self._observer.zone(record.zone_hint, field="hostname")
-                present = await self._observer.values(record.name, record.type, zone)
+                present, alias = await self._observer.held(record.name, record.type, zone)
+                if alias is not None:
+                    problems += await self._behind_alias(record, zone, alias)
+                    continue
                 if record.key == "spf" and len(dns_findings.relevant(record, present)) > 1:
                     problems.append(f"{record.name} has several SPF records; a person must choose what goes.")
                     continue
@@ -249,6 +252,14 @@ class DnsActivities:
             except Exception as error:  # noqa: BLE001 - a publisher's own errors; the others must still be published
                 problems.append(f"{record.type} {record.name}: {type(error).__name__}: {error}")
         return target.automatic, problems
+
+    async def _behind_alias(self, record: rules.Record, zone: Zone, alias: str) -> list[str]:
+        """What is left to a person where the name is an alias, beside which no record can stand (RFC 2181, 10.1)."""
+        answers = await self._observer.authoritative(record, zone)
+        if dns_findings.published_state(record, answers) is rules.RecordState.PUBLISHED:
+            return []
+        what = f"{record.type} {record.name}: the name is an alias of {alias}"
+        return [f"{what}; publish the record there, or remove the alias."]
 
     async def _handed_out(
         self,

@@ -140,13 +140,13 @@ class Observer:
             behind: list[rules.Answer] = []
             with contextlib.suppress(Refused, ZoneNotFound):
                 there = await self.zone(alias) if left else None
-                # The serial that is waited for is of the zone that was written, not of the one behind.
-                aliased = record.model_copy(update={"name": alias, "serial": None})
+                aliased = record.model_copy(update={"name": alias})
                 behind = await self._through_aliases(aliased, there, left - 1) if there else []
+            pointing = [answer for answer, pointed in asked if pointed == alias]
             if not behind:
-                pointing = [answer for answer, pointed in asked if pointed == alias]
                 answers += [one.model_copy(update={"outcome": rules.Outcome.SERVER_FAILURE}) for one in pointing]
-            answers += behind
+            # The serial that is waited for is of the zone in front, which was written, not of the one behind.
+            answers += [one.model_copy(update={"serial": pointing[0].serial}) for one in behind]
         return answers
 
     async def values(self, name: str, rdtype: str, zone: Zone) -> list[str]:
@@ -162,6 +162,43 @@ class Observer:
                 if answer.outcome in ("answer", "nodata", "nxdomain"):
                     return answer.values
         raise ZoneNotFound(f"no authoritative server of {zone.apex} answers for {name}")
+
+    async def held(self, name: str, rdtype: str, zone: Zone) -> tuple[list[str], str | None]:
+        """The values at a name itself, and what it is an alias of, from the first authoritative server that answers.
+
+        No alias is followed. One that only a wildcard makes up is none: a record of the name's own takes its place.
+
+        Raises:
+            ZoneNotFound: none answers.
+        """
+        owner = dns.name.from_text(name)
+        for server in zone.servers:
+            reply = await self._ask(server.endpoint, name, rdtype, recurse=False)
+            if (
+                reply is None
+                or not reply.flags & dns.flags.AA
+                or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+            ):
+                continue
+            alias = _target(reply, owner)
+            if alias is not None and alias == await self._wildcard(server.endpoint, owner, zone):
+                alias = None
+            own = [r for r in reply.answer if r.name == owner and r.rdtype == dns.rdatatype.from_text(rdtype)]
+            values = sorted(_text(item) for rrset in own for item in rrset)
+            return values, alias.to_text(omit_final_dot=True).lower() if alias is not None else None
+        raise ZoneNotFound(f"no authoritative server of {zone.apex} answers for {name}")
+
+    async def _wildcard(self, endpoint: Endpoint, owner: dns.name.Name, zone: Zone) -> dns.name.Name | None:
+        """Where the nearest wildcard alias above a name leads."""
+        apex, above = dns.name.from_text(zone.apex), owner
+        while above != apex and above.is_subdomain(apex):
+            above = above.parent()
+            star = dns.name.from_text("*", above)
+            reply = await self._ask(endpoint, star.to_text(), "CNAME", recurse=False)
+            target = _target(reply, star) if reply is not None else None
+            if target is not None:
+                return target
+        return None
 
     async def recursive(self, record: rules.Record) -> list[rules.Answer]:
         """What every resolver says."""
@@ -412,9 +449,7 @@ def _alias(reply: dns.message.Message, name: str) -> str | None:
     """Where the aliases of an authoritative answer lead, when that is out of the zone or below a delegation."""
     seen = start = dns.name.from_text(name)
     for _ in range(MOST_ALIASES):
-        following = next(
-            (r[0].target for r in reply.answer if r.rdtype == dns.rdatatype.CNAME and r.name == seen), None
-        )
+        following = _target(reply, seen)
         if following is None:
             break
         seen = following
@@ -423,6 +458,11 @@ def _alias(reply: dns.message.Message, name: str) -> str | None:
     # With the zone's own SOA beside it the server has said that there is nothing at the end of the alias.
     told = any(r.rdtype == dns.rdatatype.SOA and seen.is_subdomain(r.name) for r in reply.authority)
     return None if told else seen.to_text(omit_final_dot=True).lower()
+
+
+def _target(reply: dns.message.Message, name: dns.name.Name) -> dns.name.Name | None:
+    """Where the alias of a name leads, when an answer holds one."""
+    return next((r[0].target for r in reply.answer if r.rdtype == dns.rdatatype.CNAME and r.name == name), None)
 
 
 def _values(reply: dns.message.Message, name: str, rdtype: str) -> list[str]:

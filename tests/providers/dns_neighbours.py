@@ -31,7 +31,7 @@ KEY_NAME = "warmpath"
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 ZONE = """$TTL {ttl}
-@ SOA ns1.shop.test. hostmaster.shop.test. 1 1 1 3600 {ttl}
+@ SOA ns1.shop.test. hostmaster.shop.test. {serial} 1 1 3600 {ttl}
 @ NS ns1.shop.test.
 @ NS ns2.shop.test.
 """
@@ -65,6 +65,8 @@ class Neighbours:
         self.parent: Endpoint | None = None
         #: Lines that the zone of the domain has beside SOA, NS and :data:`GLUE`.
         self.zone_lines = ""
+        #: The serial of both zones at the start.
+        self.serial = 1
         #: Lines that the reverse zone has beside SOA and NS.
         self.reverse_lines = ""
         #: A zone of somebody else on 127.0.0.6, as (name, lines); the resolvers know where it is.
@@ -162,7 +164,7 @@ class Neighbours:
         home = self.folder / name
         home.mkdir()
         for zone, extra in ((DOMAIN, GLUE + self.zone_lines), (REVERSE, self.reverse_lines)):
-            (home / f"{zone}.zone").write_text(ZONE.format(ttl=NEGATIVE) + extra)
+            (home / f"{zone}.zone").write_text(ZONE.format(serial=self.serial, ttl=NEGATIVE) + extra)
         other = self.secondary if name == "primary" else self.primary
         config = home / "knot.conf"
         config.write_text(
