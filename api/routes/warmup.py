@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 from typing import Any
@@ -25,6 +26,8 @@ from workflows.ids import ip_id, warmup_id
 
 router = APIRouter(tags=["warmup"])
 _ONE = "/v1/ips/{address}/warmup"
+#: Longest wait for the first write of a warm-up that has started; a busy worker writes it later.
+SEEN_SECONDS = 5.0
 
 
 def _whole() -> Any:  # noqa: ANN401
@@ -204,10 +207,17 @@ async def _tell(
 
 
 async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) -> WarmupOut:  # noqa: ANN401
-    """The started warm-up, from its own query: its first activity may not have written the read model yet."""
+    """The started warm-up, from its own query, once lists and pages show it too: whoever looks next must find it."""
     from workflows.warmup import Warmup
 
     now = await temporal.get_workflow_handle(warmup_id(address)).query(Warmup.state)
+    until = time.monotonic() + SEEN_SECONDS
+    while time.monotonic() < until:
+        async with db.read() as session:
+            found = await warmup.get(session, address)
+        if found is not None and found[0].started >= now.started:
+            break
+        await asyncio.sleep(0.02)
     return _out(address, now, [], settings, {})
 
 
