@@ -75,7 +75,7 @@ class Lessor:
         self._rests_until = 0.0
         self._file = None if postgresql else FileWriter(db)
         self.silent = ""
-        #: IPs whose newest block was booked before the last reading and came after it: that one did not look at it.
+        #: IPs with a block that may have been booked before the last reading but was not in memory when that looked.
         self.doubtful: set[str] = set()
 
     def ahead(self, need: Need) -> None:

@@ -156,17 +156,22 @@ class Gate:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        routes, outdated = await within(READ_SECONDS, self._routes())
+        routes, outdated, looked = await within(READ_SECONDS, self._routes())
         self.desk.install(routes)
         self._read_at = time.monotonic()
+        # Blocks that came while this reading was under way; it did not look at them.
+        self._lessor.doubtful |= {
+            one.address for one in self.desk.blocks.values() if (one.address, one.starts_ms) not in looked
+        }
         await self._lessor.give_back(self.desk.unused(outdated))
 
-    async def _routes(self) -> tuple[Routes, set[str]]:
-        """Routes, and the addresses whose blocks must go back."""
+    async def _routes(self) -> tuple[Routes, set[str], set[tuple[str, int]]]:
+        """Routes, the addresses whose blocks must go back, and what was looked at: addresses with starts of windows."""
         held = list(self.desk.blocks.values())
+        looked = {(one.address, one.starts_ms) for one in held}
         async with self._db.snapshot() as session:
             routes = await repository.routes(session, self._settings.gate_default_pool)
-            return routes, await repository.outdated(session, held, int(time.time() * 1000))
+            return routes, await repository.outdated(session, held, int(time.time() * 1000)), looked
 
     async def _give_back_unused(self) -> None:
         await self._lessor.probe()
@@ -180,8 +185,13 @@ class Gate:
         held = [one for one in self.desk.blocks.values() if one.address in doubtful]
         if not held:
             return set()
-        async with self._db.read() as session:
-            return await repository.outdated(session, held, int(time.time() * 1000))
+        try:
+            async with self._db.read() as session:
+                return await repository.outdated(session, held, int(time.time() * 1000))
+        except Exception:
+            # The next turn looks again. Doubts that come while this reads are kept apart: it may have read before them.
+            self._lessor.doubtful |= doubtful
+            raise
 
     async def _sweep(self) -> None:
         for one in self._listeners.values():

@@ -52,10 +52,11 @@ class Lease:
 
 
 async def one_at_a_time(session: AsyncSession) -> None:
-    """Wait until no other transaction leases: one that books several IPs could wait for another in a circle.
+    """Wait until no other transaction holds the ledger of several IPs: two could wait for each other in a circle.
 
-    Until the end of the transaction. Gates book one IP a transaction on PostgreSQL and need not wait;
-    SQLite has one writer.
+    Until the end of the transaction; to be called before the first of those IPs is touched. Leases and alerts that
+    stop several IPs at once wait here. Who writes to one IP a transaction, such as a gate on PostgreSQL, waits for
+    no second one and closes no circle; SQLite has one writer.
     """
     if session.get_bind().dialect.name == "postgresql":
         await (await session.connection()).execute(sa.text("SELECT pg_advisory_xact_lock(:name)"), {"name": _LOCK})

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import Kind, MailEvent
-from store import ips, ledger, outbox
+from store import ips, leases, ledger, outbox
 from store.events_intake import Intake
 from workflows.ids import ip_id, warmup_id
 
@@ -43,6 +43,9 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
     journeys hear of it through the outbox.
     """
     urgent = {event.address: event for event in new if event.stops_mail}
+    if len(urgent) > 1:
+        # Held until the commit are all their rows, which a lease books in an order of its own.
+        await leases.one_at_a_time(session)
     for address, event in sorted(urgent.items()):
         what = "alert" if event.kind is Kind.ALERT else "reply that blocks the IP"
         reason = f"{what} from {event.source}: {event.detail or 'no text'}"[:500]

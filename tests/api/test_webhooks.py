@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import json
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import limits, problems
 from api.routes import webhooks
@@ -26,7 +28,7 @@ from api.webhooks.reading import Rejected
 from domain.events import Kind
 from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events, ips, ledger
+from store import events, ips, leases, ledger
 from store.database import Database
 from store.tables.events import MailEvent
 from store.tables.ips import Ip
@@ -245,6 +247,54 @@ async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_t
         assert await ledger.book(session, IP, MailboxProvider.GMAIL, 1, now) is None, "before any worker hears"
         rows = (await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))).all()
     assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_alerts_about_two_ips_and_a_lease_of_both_do_not_wait_for_each_other(
+    client: httpx.AsyncClient, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, other = int(time.time() * 1000), "198.51.100.8"
+    async with db.write() as session:
+        for address in (IP, other):
+            await ips.insert(session, Ip(address=address, stage=Stage.WARMING, pool="main"))
+            await ledger.set_window(session, address, now - 1000, now + 600_000, 50, {}, 0)
+        # The first by address has less left than the second: a lease books the second first.
+        assert await ledger.book(session, IP, MailboxProvider.GMAIL, 20, now) is not None
+    alerts = [{"id": one, "kind": "alert", "ip": one, "severity": "critical"} for one in (other, IP)]
+    request = _generic(json.dumps(alerts).encode())
+    booking, order, told = leases.book_opening, list[str](), list[asyncio.Task[httpx.Response]]()
+
+    async def waits() -> None:
+        query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        async with asyncio.timeout(10), db.read() as session:
+            while not (await (await session.connection()).execute(query)).scalar_one():
+                pass
+
+    async def book(session: AsyncSession, address: str, *more: Any) -> ledger.Booking | None:
+        booked = await booking(session, address, *more)
+        order.append(address)
+        if not told:
+            told.append(asyncio.create_task(client.post("/v1/webhooks/generic", **request)))
+            await waits()
+        return booked
+
+    locking, locked = ips.lock, list[str]()
+
+    async def lock(session: AsyncSession, address: str) -> bool:
+        locked.append(address)
+        return await locking(session, address)
+
+    monkeypatch.setattr(leases, "book_opening", book)
+    monkeypatch.setattr(ips, "lock", lock)
+    async with db.write() as session:
+        await leases.one_at_a_time(session)
+        answer = await leases.lease(session, provider=MailboxProvider.GMAIL, count=40, at_ms=now, pool="main")
+    assert order[:2] == [other, IP]
+    assert sum(one.count for one in answer.grants) == 40
+    assert (await told[0]).json() == {"received": 2, "new": 2}
+    assert locked == [IP, other], "a transaction that a deadlock ended is tried once more"
+    async with db.read() as session:
+        assert [row.paused for row in (await ledger.newest(session, (IP, other), now)).values()] == [True, True]
 
 
 async def test_an_alert_about_an_ip_of_others_pauses_nothing(client: httpx.AsyncClient, db: Database) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.blocks import Block
 from domain.routing import Exit, Scope
@@ -149,6 +151,68 @@ async def test_a_block_that_was_booked_before_a_cut_and_came_after_it_was_read_g
     monkeypatch.setattr(desk, "IDLE_SECONDS", 60.0)
     assert (await (await Client.to(chosen.gate_policy_port)).ask("a@gmail.com", instance="1")).startswith("FILTER")
     await until(lambda: not any(one.left for one in gate.desk.blocks.values()), 1.5)
+
+
+async def test_a_block_that_was_booked_before_a_cut_and_came_while_that_was_read_goes_back(
+    db: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _acme(db)
+    gate, chosen = await start()
+    book, snapshot = gate._lessor._book, gate._db.snapshot
+    cut, reading = asyncio.Event(), asyncio.Event()
+
+    async def late(batch: dict[Key, Ask]) -> dict[Key, Block | repository.Refusal]:
+        taken = await book(batch)
+        now = int(time.time() * 1000)
+        cut.set()
+        async with db.write() as session:
+            await ledger.set_window(session, FIRST, now, now + DAY, 1, {}, 0)
+        await reading.wait()
+        return taken
+
+    @contextlib.asynccontextmanager
+    async def waiting() -> AsyncIterator[AsyncSession]:
+        if cut.is_set() and not reading.is_set():
+            reading.set()  # what is held was noted before this
+            await until(lambda: bool(gate.desk.blocks))
+        async with snapshot() as session:
+            yield session
+
+    monkeypatch.setattr(gate._lessor, "_book", late)
+    monkeypatch.setattr(gate._db, "snapshot", waiting)
+    monkeypatch.setattr(desk, "IDLE_SECONDS", 60.0)
+    assert (await (await Client.to(chosen.gate_policy_port)).ask("a@gmail.com", instance="1")).startswith("FILTER")
+    await until(lambda: not any(one.left for one in gate.desk.blocks.values()), 1.5)
+
+
+async def test_a_doubt_outlives_a_look_that_fails_and_one_that_began_before_it(
+    gate_settings: Callable[..., Settings], db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _acme(db)
+    gate, now = Gate(gate_settings()), int(time.time() * 1000)
+    gate.desk.put(Block(FIRST, GMAIL, now - now % DAY, 0, 4, 4, now + DAY))
+    gate._lessor.doubtful = {FIRST}
+    async with db.write() as session:
+        await ledger.set_window(session, FIRST, now, now + DAY, 1, {}, 0)
+    outdated = repository.outdated
+
+    async def fails(session: AsyncSession, blocks: Iterable[Block], at_ms: int) -> set[str]:
+        raise TimeoutError
+
+    async def slow(session: AsyncSession, blocks: Iterable[Block], at_ms: int) -> set[str]:
+        found = await outdated(session, blocks, at_ms)
+        gate._lessor.doubtful.add(FIRST)
+        return found
+
+    monkeypatch.setattr(repository, "outdated", fails)
+    with pytest.raises(TimeoutError):
+        await gate._cut()
+    monkeypatch.setattr(repository, "outdated", slow)
+    assert await gate._cut() == {FIRST}
+    monkeypatch.setattr(repository, "outdated", outdated)
+    assert await gate._cut() == {FIRST}
+    assert await gate._cut() == set()
+    await gate.stop()
 
 
 async def test_a_block_of_a_window_that_was_cut_short_goes_back_whatever_else_is_held(db: Database) -> None:
