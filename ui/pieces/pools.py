@@ -30,10 +30,7 @@ def view(api: Api, query: str) -> None:
 def _listed(api: Api, query: str) -> None:
     items: list[dict[str, Any]] = api.get("/v1/pools").get("items") or []
     if not items:
-        st.info(
-            "A pool is a set of IPs that senders' mail leaves by. There is none yet; make the first one below, or name "
-            "one when you acquire an IP."
-        )
+        st.info("A pool is a set of IPs that senders' mail leaves by. There is none yet; make the first one below.")
         return
     using: dict[str, list[str]] = {}
     for one in (api.find("/v1/senders") or {}).get("items") or []:
