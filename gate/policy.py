@@ -1,6 +1,7 @@
 """Postfix policy delegation (SMTPD_POLICY_README): attributes in, one action out.
 
-A question is lines of ``name=value`` and an empty line. Only ``RCPT`` is counted; other stages pass.
+A question is lines of ``name=value`` and an empty line. Only ``RCPT`` is counted, and what names no stage; other
+stages pass.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from gate.counter import Counter
 from gate.desk import Allow, Defer
 
 PASS = b"action=DUNNO\n\n"
+#: Characters of a reason: Postfix puts code and recipient before it, and an SMTP reply line has 512.
+REASON = 400
 
 
 #: What is read of a question, in the order that :func:`attributes` answers.
@@ -31,10 +34,14 @@ def attributes(text: str) -> list[str]:
     return found
 
 
+def one_line(reason: str) -> str:
+    """A reason as an SMTP reply needs it: one line of printable ASCII that is not too long."""
+    return "".join(one if " " <= one <= "~" else "?" for one in reason[:REASON])
+
+
 def deferred(reason: str) -> bytes:
-    """``DEFER`` with its reason: one line of printable ASCII, as an SMTP reply needs it."""
-    said = "".join(one if " " <= one <= "~" else "?" for one in reason)
-    return f"action=DEFER 4.7.1 {said}\n\n".encode()
+    """``DEFER`` with its reason."""
+    return f"action=DEFER 4.7.1 {one_line(reason)}\n\n".encode()
 
 
 class Policy(Connection):
@@ -58,7 +65,7 @@ class Policy(Connection):
         request, state, login, mail_from, recipient, instance = attributes("\n" + question.decode("utf-8", "replace"))
         if request != "smtpd_access_policy":
             raise Broken("not a policy request")
-        if state != "RCPT":
+        if state not in ("RCPT", ""):
             return PASS
         answer = self._counter.ask_now(login, mail_from, recipient, instance)
         if isinstance(answer, Allow):

@@ -14,8 +14,10 @@ from domain.words import MailboxProvider
 
 #: Bounds of how long an answer is remembered, seconds; a failure is tried again after the third.
 LEAST_TTL, MOST_TTL, FAILED_TTL = 60.0, 6 * 3600.0, 30.0
-#: Domains remembered, and look-ups at once: one mail to each of many domains must not grow either.
-DOMAINS, LOOKUPS = 100_000, 64
+#: Domains remembered, look-ups at once, and those that wait: one mail to each of many domains must not grow any.
+DOMAINS, LOOKUPS, WAITING = 100_000, 64, 2_000
+#: Characters of a domain name; what is longer is none (RFC 1035).
+LONGEST = 253
 #: Seconds a look-up goes on in the background after the mail was answered without it.
 LIFETIME = 5.0
 
@@ -25,13 +27,15 @@ class Providers:
 
     Args:
         server: ADDRESS[@PORT] to ask; None for the resolver of the machine.
-        seconds: how long an answer may wait for a look-up; the mail then counts as ``other``.
+        seconds: how long an answer may wait for a look-up; the mail then counts for the provider that the domain had
+            when DNS last said so, else as ``other``.
     """
 
     def __init__(self, server: str | None, seconds: float) -> None:
         self._seconds = seconds
         self._known: dict[str, tuple[MailboxProvider, float]] = {}
         self._running: dict[str, tuple[asyncio.Task[MailboxProvider], float]] = {}
+        self._slots = asyncio.Semaphore(LOOKUPS)
         self._resolver: dns.asyncresolver.Resolver | None
         try:
             self._resolver = dns.asyncresolver.Resolver(configure=server is None)
@@ -49,6 +53,8 @@ class Providers:
         found = self._known.get(domain)
         if found is not None and found[1] > time.monotonic():
             return found[0]
+        if len(domain) > LONGEST:
+            return MailboxProvider.OTHER
         provider = by_recipient(f"x@{domain}")
         if provider is not MailboxProvider.OTHER or "." not in domain:
             self._remember(domain, provider, MOST_TTL)
@@ -56,13 +62,13 @@ class Providers:
         return None
 
     async def find(self, domain: str) -> MailboxProvider:
-        """The provider; ``OTHER`` when DNS has not said so in time."""
+        """The provider; the one of before, else ``OTHER``, when DNS has not said so in time."""
         found = self.known(domain)
         if found is not None:
             return found
         if domain not in self._running:
-            if len(self._running) >= LOOKUPS or self._resolver is None:
-                return MailboxProvider.OTHER
+            if len(self._running) >= WAITING or self._resolver is None:
+                return self._before(domain)
             task = asyncio.create_task(self._look_up(self._resolver, domain))
             self._running[domain] = (task, time.monotonic())
             task.add_done_callback(lambda _: self._running.pop(domain, None))
@@ -71,15 +77,22 @@ class Providers:
         try:
             return await asyncio.wait_for(asyncio.shield(running), max(0.0, began + self._seconds - time.monotonic()))
         except TimeoutError:
-            return MailboxProvider.OTHER
+            return self._before(domain)
+
+    def _before(self, domain: str) -> MailboxProvider:
+        """What DNS said last: while it fails, mail must not slip from its provider's cap into that of others."""
+        return self._known.get(domain, (MailboxProvider.OTHER, 0.0))[0]
 
     async def _look_up(self, resolver: dns.asyncresolver.Resolver, domain: str) -> MailboxProvider:
         try:
-            answer = await resolver.resolve(domain, "MX")
+            async with self._slots:
+                answer = await resolver.resolve(domain, "MX")
             hosts = [str(one.exchange) for one in sorted(answer, key=lambda one: one.preference)]
             provider, ttl = by_mx(hosts), float(answer.rrset.ttl if answer.rrset else LEAST_TTL)
-        except (dns.exception.DNSException, OSError, ValueError):
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             provider, ttl = MailboxProvider.OTHER, FAILED_TTL
+        except (dns.exception.DNSException, OSError, ValueError):
+            provider, ttl = self._before(domain), FAILED_TTL
         else:
             ttl = min(MOST_TTL, max(LEAST_TTL, ttl))
         self._remember(domain, provider, ttl)

@@ -21,6 +21,7 @@ from collections.abc import Awaitable
 from gate.connection import Broken, Connection, Connections
 from gate.counter import Counter
 from gate.desk import Allow, Defer
+from gate.policy import one_line
 
 #: Digits of the length of a netstring; longer ones are longer than any question.
 DIGITS = 5
@@ -93,8 +94,7 @@ class Socketmap(Connection):
     def _found(self, answer: Allow | Defer) -> bytes:
         if isinstance(answer, Allow):
             return netstring(f"OK {self._counter.desk.transport(answer.address)}")
-        said = "".join(one if " " <= one <= "~" else "?" for one in answer.reason)
-        return netstring(f"OK retry:4.7.1 {said}")
+        return netstring(f"OK retry:4.7.1 {one_line(answer.reason)}")
 
     def _transport(self, key: str) -> bytes:
         if self._own(key):

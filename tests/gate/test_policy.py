@@ -130,6 +130,8 @@ async def test_only_rcpt_is_counted_and_strangers_wait(db: Database, start: Star
     gate, chosen = await start()
     client = await Client.to(chosen.gate_policy_port)
     assert await client.ask("a@gmail.com", state="DATA", instance="1") == "DUNNO"
+    # A client that names no stage does not pass uncounted.
+    assert (await client.ask("a@gmail.com", state="", sender="x@elsewhere.example", instance="0")).startswith("DEFER")
     said = await client.ask("a@gmail.com", sender="x@elsewhere.example", instance="2")
     assert said == "DEFER 4.7.1 no sender is known for sender x@elsewhere.example; name its login or domain in Warmpath"
     await gate.stop()

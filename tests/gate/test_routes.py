@@ -202,6 +202,35 @@ async def test_a_silent_resolver_delays_nothing_past_the_bound_and_is_asked_once
     await until(lambda: providers.known("firm.example") is MailboxProvider.GMAIL, 8)
 
 
+async def test_a_domain_stays_with_its_provider_while_dns_fails(
+    names: tuple[NameServer, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, where = names
+    monkeypatch.setattr("gate.providers.MOST_TTL", 0.0)  # known, and over at once
+    monkeypatch.setattr("gate.providers.LEAST_TTL", 0.0)
+    monkeypatch.setattr("gate.providers.LIFETIME", 0.3)
+    providers = Providers(where, 0.1)
+    assert await providers.find("firm.example") is MailboxProvider.GMAIL
+    server.silent = True
+    assert providers.known("firm.example") is None
+    assert await providers.find("firm.example") is MailboxProvider.GMAIL  # not heard of in time
+    await until(lambda: providers.known("firm.example") is MailboxProvider.GMAIL)  # and after the look-up failed
+
+
+async def test_more_new_domains_at_once_than_look_ups_wait_for_their_turn(names: tuple[NameServer, str]) -> None:
+    server, where = names
+    server.mx |= {f"firm{one}.example": "aspmx.l.google.com" for one in range(300)}
+    providers = Providers(where, 5.0)
+    found = await asyncio.gather(*(providers.find(f"firm{one}.example") for one in range(300)))
+    assert set(found) == {MailboxProvider.GMAIL}
+
+
+def test_what_is_too_long_for_a_domain_is_not_remembered() -> None:
+    providers = Providers("127.0.0.1@9", 0.1)
+    assert providers.known("a" * 16_000 + ".example") is MailboxProvider.OTHER
+    assert not providers._known
+
+
 @pytest.mark.parametrize(("reported", "over"), [(10, 0), (13, 3)])
 async def test_more_sent_than_granted_is_an_incident_until_it_is_covered(
     db: Database, reported: int, over: int
