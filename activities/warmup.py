@@ -89,6 +89,9 @@ class WarmupActivities:
         # the next day's own cap, as low as the decision may set it. After that day it stops.
         ahead = now.step if now.state in _DONE else now.plan.carried_step(now.step, now.idle_days)
         await self._open_day(session, tick.address, now, now.day + 1, ahead)
+        if now.state in _DONE:
+            # What it was warmed up to is what it may send on all days to come: more would be a jump.
+            (await ips.get(session, tick.address)).safe_limit = now.plan.target
         await self._tell(session, tick.address, now, freed=not still and not tick.close)
 
     async def _open_day(self, session: AsyncSession, address: str, now: Progress, day: int, step: int) -> None:

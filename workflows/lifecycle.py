@@ -274,6 +274,8 @@ class IpLifecycle:
             return
         outcome = child.result.outcome if isinstance(child.result, WarmupResult | Followed) else ""
         self._stage = Stage.AT_RISK if outcome == WarmupState.STOPPED else Stage.FULL_CAPACITY
+        if isinstance(child.result, WarmupResult):
+            self._start = self._start.model_copy(update={"safe_limit": child.result.cap})
 
     async def _assign(self, change: Reassign) -> None:
         await workflow.execute_activity_method(

@@ -158,8 +158,6 @@ async def test_a_graduation_and_the_days_after_it_have_one_cap_each(db: Database
             round(run.now.plan.day_bounds(run.now.started, run.now.day)[1].timestamp() * 1000), turns=60
         )
         await run.tick()
-    async with db.write() as session:
-        (await ips.get(session, IP)).safe_limit = 60
     ends = round(run.now.plan.day_bounds(run.now.started, run.now.day)[1].timestamp() * 1000)
     days: dict[int, int] = {}
     for at in range(run.at_ms, ends + 3 * run.day_ms, 100):

@@ -61,7 +61,9 @@ class Ramp:
         await workflow.wait_condition(lambda: bool(self._said))
         if self._said == "broken":
             raise ApplicationError("its history is gone", non_retryable=True)
-        return WarmupResult(address=start.address, outcome=WarmupState(self._said), reason="", step=0, cap=50)
+        return WarmupResult(
+            address=start.address, outcome=WarmupState(self._said), reason="", step=0, cap=start.plan.target
+        )
 
     @workflow.signal
     def say(self, word: str) -> None:
@@ -182,6 +184,14 @@ async def test_a_warm_up_that_runs_already_is_followed_not_thrown_away(stand: St
     await stand.say(child, word)
     await stand.stands(stage)
     assert (await stand.client.get_workflow_handle(child).describe()).run_id == before.first_execution_run_id
+
+
+async def test_what_an_ip_was_warmed_up_to_is_known_to_a_rebuild(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan(target=240))
+    await stand.say(ids.warmup_id(stand.address), "graduated")
+    await stand.stands(Stage.FULL_CAPACITY)
+    assert (await stand.life().query(IpLifecycle.standing)).start.safe_limit == 240
 
 
 async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: Stand) -> None:
