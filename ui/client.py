@@ -205,6 +205,15 @@ class Api:
                 return None
             raise
 
+    def items(self, path: str, **params: str | int | list[str] | None) -> list[Json]:
+        """What a list holds; nothing where there is no such list."""
+        found: list[Json] = (self.find(path, **params) or {}).get("items") or []
+        return found
+
+    def names(self, path: str) -> list[str]:
+        """Names of what a list holds."""
+        return [str(one["name"]) for one in self.items(path)]
+
     def text(self, path: str) -> str:
         """A resource in plain text, such as a zone file."""
         return self._call("GET", path).text

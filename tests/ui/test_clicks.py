@@ -91,7 +91,7 @@ def test_a_warm_up_is_steered(page: Open, state: State, press: str, name: str, b
     state.add_ip("warming")
     state.add_warmup()
     app = button(page(places.WARMUP, ip=ADDRESS), press)
-    app.text_input(key=f"{name}_reason").input("x")
+    app.text_input(key=f"warmup_{name}_reason").input("x")
     app = button(app, f"{press.split()[0]} now")
     assert state.asked[-1][1:3] == (f"/v1/ips/{ADDRESS}/warmup/{name}", body)
     assert says in said(app)

@@ -37,7 +37,7 @@ def test_all_mail_is_paused_and_resumed_from_every_page(page: Open, state: State
     assert "paused already" in pressed.help
     app = button(app, "Resume All Campaigns")
     app = button(app, "Resume All Campaigns now")
-    assert "Give a reason" in "".join(one.value for one in app.error)
+    assert "✕ Give a reason" in said(app)
     app.text_input(key="resume_mail_reason").input("login changed")
     app = button(app, "Resume All Campaigns now")
     assert state.asked[-1][1:3] == ("/v1/campaigns/resume", {"scope": {"all": True}, "reason": "login changed"})

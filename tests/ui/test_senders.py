@@ -37,12 +37,12 @@ def test_a_sender_is_made_with_what_tells_its_mail(page: Open, state: State) -> 
 
 def test_a_sender_is_changed_and_wants_a_reason(page: Open, state: State) -> None:
     app = button(shown(page, "Senders"), "Edit")
-    assert app.text_area(key="sender_change_matches:acme").value == "acme.example"
-    app.selectbox(key="sender_change_pool:acme").select("bulk")
+    assert app.text_area(key="sender_change:acme_matches").value == "acme.example"
+    app.selectbox(key="sender_change:acme_pool").select("bulk")
     app = button(app, "Save sender")
     assert "✕ Give a reason" in said(app)
     assert state.asked == []
-    app.text_input(key="sender_change_reason").input("more room")
+    app.text_input(key="sender_change:acme_reason").input("more room")
     app = button(app, "Save sender")
     body = {"pool": "bulk", "matches": ["acme.example"], "reason": "more room"}
     assert state.asked[0][:3] == ("PATCH", "/v1/senders/acme", body)
@@ -83,8 +83,8 @@ def test_a_pool_is_made_and_its_overflow_changed(page: Open, state: State) -> No
     assert state.asked[0][1:3] == ("/v1/pools", {"name": "spare", "overflow": "bulk"})
     assert "overflows to bulk" in said(app)
     app = button(app, "Edit")
-    app.selectbox(key="pool_change_overflow:default").select("spare")
-    app.text_input(key="pool_change_reason").input("peak")
+    app.selectbox(key="pool_change:default_overflow").select("spare")
+    app.text_input(key="pool_change:default_reason").input("peak")
     app = button(app, "Save pool")
     assert state.asked[1][:3] == ("PATCH", "/v1/pools/default", {"overflow": "spare", "reason": "peak"})
     assert "Pool default overflows to spare." in said(app)
@@ -97,7 +97,7 @@ def test_a_circle_of_pools_is_said_at_its_field(page: Open, state: State) -> Non
         {"title": "Not accepted", "detail": said_, "errors": [{"field": "overflow", "message": said_}]},
     )
     app = button(shown(page, "Pools"), "Edit")
-    app.text_input(key="pool_change_reason").input("peak")
+    app.text_input(key="pool_change:default_reason").input("peak")
     app = button(app, "Save pool")
     assert "✕ Pools would overflow in a circle" in said(app)
 

@@ -4,76 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from ui.client import Api, Problem
-from ui.pieces import asking, paging, pausing, pools, senders, session, words
-from ui.pieces.guard import fault, guarded, live, trouble
+from ui.client import Api
+from ui.pieces import asking, forms, paging, pausing, pools, senders, session, words
+from ui.pieces.guard import guarded, live
 
 VIEWS = ("Campaigns", "Senders", "Pools")
 
 
 def make(api: Api) -> None:
-    """The form for a new campaign, folded away until it is wanted."""
-    refused: Problem | None = st.session_state.get("campaign_problem")
-    known = [str(one["name"]) for one in (api.find("/v1/senders") or {}).get("items") or []]
-    why = session.barred() or (None if known else "Make a sender first, under Senders above.")
-    with (
-        st.expander("New campaign", expanded=refused is not None),
-        st.form("campaign_new", border=False, enter_to_submit=False),
-    ):
+    """The form for a new campaign."""
+    form, known = forms.Form("campaign"), api.names("/v1/senders")
+    with forms.folded("New campaign", form):
         left, right = st.columns(2, gap="medium")
         with left:
-            name = st.text_input(
-                "Name", key="campaign_name", placeholder="spring-news",
-                help="Its mail carries the name as an extension of the envelope sender: news+NAME@example.com.",
-            ).strip()  # fmt: skip
-            fault(refused, "name")
+            name = form.name_field(
+                "spring-news",
+                "Its mail carries the name as an extension of the envelope sender: news+NAME@example.com.",
+            )
         with right:
-            sender = st.selectbox("Sender", known, key="campaign_sender", placeholder="No sender yet")
-            fault(refused, "sender")
-        if refused and not refused.fields:
-            trouble(refused)
-        pressed = st.form_submit_button("Make campaign", type="primary", disabled=why is not None, help=why)
-    if not pressed:
-        return
-    try:
-        if not name:
-            raise Problem(422, "Incomplete", "A field is missing.", {"name": "Enter a name."})
-        api.post("/v1/campaigns", {"name": name, "sender": sender})
-    except Problem as problem:
-        st.session_state["campaign_problem"] = problem
-        st.rerun()
-    st.session_state.pop("campaign_problem", None)
-    st.session_state.pop("campaign_name", None)
-    session.say(f"Campaign {name} of {sender} is made.")
-    st.rerun()
+            sender = st.selectbox("Sender", known, key=form.key("sender"), placeholder="No sender yet")
+            form.fault("sender")
+        pressed = form.button("Make campaign", None if known else "Make a sender first, under Senders above.")
+    if pressed:
+        form.new_name(name, [])
+        form.send(
+            lambda: api.post("/v1/campaigns", {"name": name, "sender": sender}), f"Campaign {name} of {sender} is made."
+        )
 
 
 @live
 def listed(api: Api, query: str) -> None:
     """What is paused apart from campaigns, then every campaign, paused ones first."""
-    pauses: list[dict[str, Any]] = (api.find("/v1/campaigns/pauses") or {}).get("items") or []
+    pauses = api.items("/v1/campaigns/pauses")
     _others([one for one in pauses if not {"all", "campaign"} & set(one.get("scope") or {})])
     own = {str(one["scope"]["campaign"]): one for one in pauses if "campaign" in (one.get("scope") or {})}
-    items: list[dict[str, Any]] = api.get("/v1/campaigns").get("items") or []
+    items = api.items("/v1/campaigns")
     if not items:
         st.info(
             "A campaign is a stream of mail of one sender that can be paused by itself. There is none yet; mail of a "
             "sender goes out without one as well."
         )
         return
-    shown = [one for one in items if query.lower() in f"{one.get('name')} {one.get('sender')}".lower()]
-    shown.sort(key=lambda one: (not one.get("paused"), str(one.get("name"))))
-    if not shown:
-        st.info("No campaign matches. Clear the search.")
-        return
-    pager = paging.Pager("campaigns", query)
-    page, following = paging.part(shown, pager)
-    for one in page:
-        _campaign(one, own.get(str(one["name"])))
-    pager.buttons(following, lambda: pd.DataFrame([_row(one) for one in shown]).to_csv(index=False), "campaigns.csv")
+    items.sort(key=lambda one: (not one.get("paused"), str(one.get("name"))))
+    paging.whole(
+        "campaign", items, query, lambda one: f"{one.get('name')} {one.get('sender')}",
+        lambda one: _campaign(one, own.get(str(one["name"]))), _row,
+    )  # fmt: skip
 
 
 def _others(pauses: list[dict[str, Any]]) -> None:
@@ -127,17 +105,11 @@ def pause(api: Api, name: str) -> None:
     """The open question about a campaign; it stands outside the part that refreshes."""
     with asking.question(f"Pause {name}?"):
         st.write(f"Mail of campaign {name} stops at the gate within a second and waits until you press Resume.")
-        reason = asking.reason("campaign_pause", "Pause now")
-        if reason is None:
-            return
-        try:
-            api.post("/v1/campaigns/pause", {"scope": {"campaign": name}, "reason": reason})
-        except Problem as problem:
-            trouble(problem)
-            return
-        asking.close()
-        session.say(f"Campaign {name} is paused.")
-        st.rerun()
+        forms.Form("campaign_pause").command(
+            "Pause now",
+            lambda reason: api.post("/v1/campaigns/pause", {"scope": {"campaign": name}, "reason": reason}),
+            f"Campaign {name} is paused.",
+        )
 
 
 def main() -> None:

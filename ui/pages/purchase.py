@@ -8,7 +8,8 @@ import streamlit as st
 
 from ui.client import Api, JsonValue, Problem
 from ui.pieces import dns_wishes, login, places, session, words
-from ui.pieces.guard import fault, guarded, trouble
+from ui.pieces.forms import Form
+from ui.pieces.guard import guarded
 
 #: Domains that a sandbox's name servers hold, offered there because no other can be bought for.
 SANDBOX_DOMAINS = ("example-mail.test", "news.test", "receipts.test", "harbor-post.test")
@@ -17,17 +18,12 @@ SANDBOX_BY_HAND = ("byhand.test",)
 
 def vendors(api: Api) -> list[dict[str, Any]]:
     """Vendors that this installation buys from."""
-    found = (api.find("/v1/vendors") or {}).get("items") or []
-    return [one if isinstance(one, dict) else {"name": str(one)} for one in found] or [{"name": "sandbox"}]
+    return api.items("/v1/vendors") or [{"name": "sandbox"}]
 
 
-def _fault(name: str) -> None:
-    fault(st.session_state.get("purchase_problem"), name)
-
-
-def _text(label: str, name: str, **more: JsonValue) -> str:
-    value = str(st.text_input(label, key=f"purchase_{name}", **more) or "")
-    _fault(name)
+def _text(form: Form, label: str, name: str, **more: JsonValue) -> str:
+    value = str(st.text_input(label, key=form.key(name), **more) or "")
+    form.fault(name)
     return value.strip()
 
 
@@ -39,6 +35,7 @@ def _region(one: dict[str, Any]) -> str:
 
 def form(api: Api) -> None:
     """The form; what was typed stays when the API refuses."""
+    typing = Form("purchase")
     offered = {str(one["name"]): one for one in vendors(api)}
     st.caption(
         "Choose what to buy and how it is reached. Candidates are checked against blocklists before any "
@@ -52,37 +49,40 @@ def form(api: Api) -> None:
     buy, rest = st.columns([1, 2], gap="medium")
     with buy:
         st.markdown("**1 · The IP**")
-        kind = st.radio("Type", ["dedicated", "shared"], format_func=words.spoken, horizontal=True, key="purchase_type")
-        _fault("type")
-        vendor = st.selectbox("Vendor", list(offered), format_func=words.spoken, key="purchase_vendor")
-        _fault("vendor")
+        kind = st.radio(
+            "Type", ["dedicated", "shared"], format_func=words.spoken, horizontal=True, key=typing.key("type")
+        )
+        typing.fault("type")
+        vendor = st.selectbox("Vendor", list(offered), format_func=words.spoken, key=typing.key("vendor"))
+        typing.fault("vendor")
         chosen = offered.get(vendor or "", {})
         if chosen.get("trouble"):
             st.warning(f"△ {chosen['trouble']}")
         regions = {str(one["name"]): one for one in chosen.get("regions") or []}
         if regions:
             region = st.selectbox(
-                "Region", list(regions), format_func=lambda name: _region(regions[name]), key="purchase_region"
+                "Region", list(regions), format_func=lambda name: _region(regions[name]), key=typing.key("region")
             )
-            _fault("region")
+            typing.fault("region")
             if regions[region].get("stock") == 0:
                 st.caption("△ Out of stock: the order waits for it.")
         else:
-            region = _text("Region", "region")
-        count = st.number_input("Count", 1, 100, 1, key="purchase_count")
-        _fault("count")
-        pools = [str(one["name"]) for one in (api.find("/v1/pools") or {}).get("items") or []]
+            region = _text(typing, "Region", "region")
+        count = st.number_input("Count", 1, 100, 1, key=typing.key("count"))
+        typing.fault("count")
+        pools = api.names("/v1/pools")
         pool = st.selectbox(
-            "Pool", pools, index=pools.index("default") if "default" in pools else 0, key="purchase_pool",
+            "Pool", pools, index=pools.index("default") if "default" in pools else 0, key=typing.key("pool"),
             help="The IPs that a sender's mail may leave from. New ones are made on the page Campaigns.",
         )  # fmt: skip
-        _fault("pool")
+        typing.fault("pool")
     with rest, st.form("ip_configuration", border=False, enter_to_submit=False):
         dns, smtp = st.columns(2, gap="medium")
         with dns:
             st.markdown("**2 · DNS configuration**")
-            domain = _text("Sending domain", "domain", placeholder="example.com")
+            domain = _text(typing, "Sending domain", "domain", placeholder="example.com")
             hostname = _text(
+                typing,
                 "Host name (A record, HELO)",
                 "hostname",
                 placeholder=f"mail1.{domain or 'example.com'}",
@@ -90,22 +90,19 @@ def form(api: Api) -> None:
                 "and the server says it in HELO.",
             )
             mx = _text(
+                typing,
                 "MX",
                 "mx",
                 placeholder="the host name above",
                 help="Where mail to the sending domain is received.",
             )
             with st.expander("Optional DNS records"):
-                wishes = dns_wishes.fields("purchase", {}, st.session_state.get("purchase_problem"), wide=False)
+                wishes = dns_wishes.fields(typing, {}, wide=False)
         with smtp:
             st.markdown("**3 · SMTP credentials**")
             st.caption("Of the mail system that sends from this IP. Leave empty to add them later.")
-            typed = login.fields("purchase", st.session_state.get("purchase_problem"), smtp, smtp)
-        problem: Problem | None = st.session_state.get("purchase_problem")
-        if problem:
-            trouble(problem)
-        why = session.barred()
-        pressed = st.form_submit_button("Save IP Configuration", type="primary", disabled=why is not None, help=why)
+            typed = login.fields(typing, smtp, smtp)
+        pressed = typing.button("Save IP Configuration")
     if not pressed:
         return
     missing = {
@@ -118,9 +115,7 @@ def form(api: Api) -> None:
     }
     if typed.begun():
         missing |= typed.missing()
-    if missing:
-        st.session_state["purchase_problem"] = Problem(422, "Incomplete", "Some fields are missing.", missing)
-        st.rerun()
+    typing.incomplete(missing)
     body: dict[str, Any] = {
         "type": kind,
         "vendor": vendor,
@@ -137,10 +132,10 @@ def form(api: Api) -> None:
         body["dns"] = asked
     if typed.begun():
         body["smtp"] = typed.body()
-    save(api, body)
+    save(api, typing, body)
 
 
-def save(api: Api, body: dict[str, Any]) -> None:
+def save(api: Api, typing: Form, body: dict[str, Any]) -> None:
     """Creates the order and goes on to its payment."""
     session.spent("order") if st.session_state.get("purchase_sent") != body else None
     st.session_state["purchase_sent"] = body
@@ -148,10 +143,8 @@ def save(api: Api, body: dict[str, Any]) -> None:
         with st.spinner("Verifying the credentials and vetting candidates against blocklists ..."):
             order = api.post("/v1/orders", body, key=session.key("order"))
     except Problem as problem:
-        st.session_state["purchase_problem"] = problem
         session.spent("order")
-        st.rerun()
-    st.session_state.pop("purchase_problem", None)
+        typing.refuse(problem)
     st.session_state.pop("purchase_sent", None)
     session.spent("order")
     session.say("The IP configuration is saved. Look at the candidates and complete the purchase.")

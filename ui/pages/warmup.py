@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
 from ui.pieces import asking, charts, journey, paging, picking, places, session, words
+from ui.pieces.forms import Form
 from ui.pieces.guard import guarded, live, trouble
 
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -23,8 +24,7 @@ WHY_NOT = {
 
 def presets(api: Api) -> list[dict[str, Any]]:
     """Published ladders of peers."""
-    found = (api.find("/v1/warmup/presets") or {}).get("items") or []
-    return [one if isinstance(one, dict) else {"name": str(one)} for one in found]
+    return api.items("/v1/warmup/presets")
 
 
 def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> dict[str, Any]:
@@ -244,16 +244,11 @@ def _row(day: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _command(api: Api, address: str, name: str, body: dict[str, Any], done: str) -> None:
-    try:
-        with st.spinner("Telling the journey ..."):
-            api.post(path_of("/v1/ips/{ip}/warmup/{name}", ip=address, name=name), body)
-    except Problem as problem:
-        trouble(problem)
-        return
-    asking.close()
-    session.say(done)
-    st.rerun()
+def _command(
+    api: Api, address: str, name: str, press: str, done: str, usual: str = "", more: dict[str, Any] | None = None
+) -> None:
+    path = path_of("/v1/ips/{ip}/warmup/{name}", ip=address, name=name)
+    Form(f"warmup_{name}").command(press, lambda reason: api.post(path, {"reason": reason} | (more or {})), done, usual)
 
 
 def pause(api: Api, address: str) -> None:
@@ -263,16 +258,14 @@ def pause(api: Api, address: str) -> None:
             f"Mail from {address} stops at the gate until you press Resume. "
             "The level is kept, and decays when idle for long."
         )
-        if reason := asking.reason("pause", "Pause now"):
-            _command(api, address, "pause", {"reason": reason}, f"{address} is paused; no mail leaves from it.")
+        _command(api, address, "pause", "Pause now", f"{address} is paused; no mail leaves from it.")
 
 
 def resume(api: Api, address: str) -> None:
     """Mail flows again."""
     with asking.question("Resume the warm-up?"):
         st.write(f"{address} sends again up to its cap.")
-        if reason := asking.reason("resume", "Resume now", "Cause removed"):
-            _command(api, address, "resume", {"reason": reason}, f"{address} sends again.")
+        _command(api, address, "resume", "Resume now", f"{address} sends again.", "Cause removed")
 
 
 def complete(api: Api, address: str) -> None:
@@ -281,8 +274,7 @@ def complete(api: Api, address: str) -> None:
         st.write(
             f"{address} gets its full target at once. Providers that have not seen that volume from it may block it."
         )
-        if reason := asking.reason("complete", "Complete now"):
-            _command(api, address, "complete", {"reason": reason}, f"The warm-up of {address} is complete.")
+        _command(api, address, "complete", "Complete now", f"The warm-up of {address} is complete.")
 
 
 def restart(api: Api, address: str, step: int) -> None:
@@ -290,9 +282,8 @@ def restart(api: Api, address: str, step: int) -> None:
     with asking.question("Restart from a stage?"):
         st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
         chosen = int(st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step"))
-        if reason := asking.reason("restart", "Restart now"):
-            said = f"The warm-up of {address} restarted from step {chosen}."
-            _command(api, address, "restart", {"reason": reason, "step": chosen}, said)
+        said = f"The warm-up of {address} restarted from step {chosen}."
+        _command(api, address, "restart", "Restart now", said, more={"step": chosen})
 
 
 def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:

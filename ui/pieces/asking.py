@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.client import JsonValue, Problem
 from ui.pieces import session
-from ui.pieces.guard import fault, trouble
+from ui.pieces.guard import trouble
 
 
 def open_question(name: str, subject: str) -> None:
@@ -61,19 +61,3 @@ def question(title: str, forget: Callable[[], None] | None = None) -> Iterator[N
         except Problem as problem:
             trouble(problem)  # the way out below it stays
         st.button("Not now", on_click=drop, key=f"not_now:{title}")
-
-
-def reason(name: str, press: str, usual: str = "", problem: Problem | None = None) -> str | None:
-    """A reason, kept in the audit, once the button below it is pressed; None until then.
-
-    Args:
-        problem: a refusal before, shown at the field.
-    """
-    given = st.text_input("Reason", key=f"{name}_reason", value=usual).strip()
-    fault(problem, "reason")
-    if not st.button(press, type="primary"):
-        return None
-    if not given:
-        st.error("Give a reason; it is kept in the audit.")
-        return None
-    return given

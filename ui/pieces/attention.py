@@ -62,7 +62,7 @@ def _line(item: dict[str, Any], number: int) -> None:
     text, where = st.columns([7, 1.8], vertical_alignment="center")
     since = f" · since {words.duration_since(item['since'])}" if item.get("since") else ""
     text.markdown(
-        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {item.get('text') or ''}{since}",
+        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {str(item.get('text') or '').rstrip('.')}{since}",
         help=words.exact(item["since"]) if item.get("since") else None,
     )
     with where:

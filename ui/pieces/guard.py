@@ -41,11 +41,16 @@ def trouble(problem: Problem, *, again: bool = False) -> None:
     (st.info if problem.status == 403 else st.error)(f"{problem.detail} {advice}".strip())
 
 
-def fault(problem: Problem | None, *names: str) -> None:
-    """What was refused about a field, asked by any of its names, right below it."""
+def fault(problem: Problem | None, *names: str, before: str = "") -> bool:
+    """What was refused about a field, asked by any of its names, right below it; whether anything was.
+
+    Args:
+        before: what stands before the refusal, in markdown.
+    """
     text = problem.at(*names) if problem else None
     if text:
-        st.markdown(f":red[✕ {text}]")
+        st.markdown(f":red[✕ {before}{text}]")
+    return bool(text)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui.client import Problem
-from ui.pieces.guard import fault
+from ui.pieces.forms import Form
 
 
 @dataclass(frozen=True)
@@ -40,36 +39,30 @@ class Login:
         return asdict(self)
 
 
-def fields(prefix: str, refused: Problem | None, server: DeltaGenerator, who: DeltaGenerator) -> Login:
+def fields(form: Form, server: DeltaGenerator, who: DeltaGenerator) -> Login:
     """Draws the fields, each with what was refused about it right below.
 
     Args:
-        prefix: what the fields' keys begin with.
+        form: what they are a part of.
         server: where host, port and STARTTLS stand.
         who: where user name and password stand; may be the same place.
     """
     with server:
-        host = st.text_input("SMTP host", key=f"{prefix}_host", placeholder="smtp.example.com").strip()
-        fault(refused, "host")
-        port = st.number_input("Port", 1, 65_535, 587, key=f"{prefix}_port")
-        fault(refused, "port")
+        host = st.text_input("SMTP host", key=form.key("host"), placeholder="smtp.example.com").strip()
+        form.fault("host")
+        port = st.number_input("Port", 1, 65_535, 587, key=form.key("port"))
+        form.fault("port")
     with who:
-        username = st.text_input("User name", key=f"{prefix}_username").strip()
-        fault(refused, "username")
+        username = st.text_input("User name", key=form.key("username")).strip()
+        form.fault("username")
         password = st.text_input(
             "Password",
             type="password",
-            key=f"{prefix}_password",
+            key=form.key("password"),
             help="Verified now, stored encrypted, never shown again.",
         )
-        fault(refused, "password")
+        form.fault("password")
     with server:
-        starttls = st.checkbox("STARTTLS", value=True, key=f"{prefix}_starttls")
-    fault(refused, "smtp")
+        starttls = st.checkbox("STARTTLS", value=True, key=form.key("starttls"))
+    form.fault("smtp")
     return Login(host, int(port), username, password, bool(starttls))
-
-
-def forget(prefix: str) -> None:
-    """Nothing of the login stays in the browser session."""
-    for name in ("host", "port", "username", "password", "starttls"):
-        st.session_state.pop(f"{prefix}_{name}", None)

@@ -14,6 +14,9 @@ from ui.pieces import words
 #: Rows of an export; more belongs to a script that reads the API.
 MOST_EXPORTED = 20_000
 
+#: Rows of a page of a list that came as a whole.
+ROWS = 25
+
 Row = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -60,10 +63,35 @@ class Pager:
         self._cursors.append(following)
 
 
-def part(items: list[dict[str, Any]], pager: Pager, size: int = 25) -> tuple[list[dict[str, Any]], str | None]:
-    """The page of a list that came as a whole, and the cursor of the next page."""
-    start = int(pager.cursor or 0)
-    return items[start : start + size], str(start + size) if start + size < len(items) else None
+def whole(
+    noun: str,
+    items: list[dict[str, Any]],
+    query: str,
+    text: Callable[[dict[str, Any]], object],
+    draw: Callable[[dict[str, Any]], None],
+    row: Row,
+) -> None:
+    """A list that came as a whole: what the search finds of it, a page at a time, and all of that as a file.
+
+    Args:
+        noun: what one of the list is called.
+        text: what of one is searched.
+        draw: draws one.
+        row: makes a row of the file of one.
+    """
+    found = [one for one in items if query.lower() in str(text(one)).lower()]
+    if not found:
+        st.info(f"No {noun} matches. Clear the search.")
+        return
+    pager = Pager(f"{noun}s", query)
+    start, end = int(pager.cursor or 0), int(pager.cursor or 0) + ROWS
+    for one in found[start:end]:
+        draw(one)
+    pager.buttons(
+        str(end) if end < len(found) else None,
+        lambda: pd.DataFrame([row(one) for one in found]).to_csv(index=False),
+        f"{noun}s.csv",
+    )
 
 
 def table(rows: list[dict[str, Any]]) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, Problem
-from ui.pieces import asking, places, session, words
-from ui.pieces.guard import fault, guarded, trouble
+from ui.pieces import asking, places, words
+from ui.pieces.forms import Form
+from ui.pieces.guard import guarded
 
 #: What is typed to stop mail: long enough that nobody types it by accident.
 TYPED = "PAUSE"
@@ -20,7 +21,7 @@ SCOPES = {"all": "All mail", "ip": "One IP", "pool": "One pool", "sender": "One 
 
 def everything(api: Api) -> dict[str, Any] | None:
     """The pause of all mail; None when there is none."""
-    items = (api.find("/v1/campaigns/pauses") or {}).get("items") or []
+    items = api.items("/v1/campaigns/pauses")
     return next((one for one in items if (one.get("scope") or {}).get("all")), None)
 
 
@@ -106,11 +107,16 @@ def reach(found: dict[str, Any]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
-def _subject(api: Api) -> tuple[str, str]:
+def _subject(api: Api, form: Form) -> tuple[str, str]:
     """What shall stop: everything, or one thing by its name."""
     scope = str(
         st.segmented_control(
-            "What stops", list(SCOPES), default="all", format_func=SCOPES.__getitem__, key="pause_scope", required=True
+            "What stops",
+            list(SCOPES),
+            default="all",
+            format_func=SCOPES.__getitem__,
+            key=form.key("scope"),
+            required=True,
         )
         or "all"
     )
@@ -118,14 +124,13 @@ def _subject(api: Api) -> tuple[str, str]:
         return scope, ""
     if scope == "ip":
         usual = str(st.query_params.get("ip") or st.session_state.get("ip") or "")
-        return scope, st.text_input("IP", value=usual, placeholder="198.51.100.7", key="pause_ip").strip()
+        return scope, st.text_input("IP", value=usual, placeholder="198.51.100.7", key=form.key("ip")).strip()
     try:
-        listed = (api.find(f"/v1/{scope}s") or {}).get("items") or []
+        known = api.names(f"/v1/{scope}s")
     except Problem:  # mail can be stopped by a typed name, too
-        return scope, st.text_input(words.spoken(scope), key=f"pause_{scope}_typed").strip()
-    known = [str(one["name"]) for one in listed]
+        return scope, st.text_input(words.spoken(scope), key=form.key(f"{scope}_typed")).strip()
     chosen = st.selectbox(
-        words.spoken(scope), known, index=None, placeholder=f"Name of the {scope}", key=f"pause_{scope}"
+        words.spoken(scope), known, index=None, placeholder=f"Name of the {scope}", key=form.key(scope)
     )
     return scope, str(chosen or "")
 
@@ -149,9 +154,9 @@ def _consequence(api: Api, scope: str, name: str) -> str:
 
 
 def _pause(api: Api) -> None:
-    refused: Problem | None = st.session_state.get("pause_problem")
-    with asking.question("Pause All Campaigns?", forget=_forget):
-        scope, name = _subject(api)
+    form = Form("pause")
+    with asking.question("Pause All Campaigns?", forget=form.forget):
+        scope, name = _subject(api, form)
         try:
             said = _consequence(api, scope, name)
         except Problem:
@@ -161,42 +166,28 @@ def _pause(api: Api) -> None:
         with st.form("pause_mail", border=False, enter_to_submit=False):
             left, right = st.columns(2, gap="medium")
             with left:
-                reason = st.text_input(
-                    "Reason", key="pause_reason", max_chars=500, placeholder="Shown to everybody, kept in the audit"
-                ).strip()
-                fault(refused, "reason")
+                reason = form.reason(told="Shown to everybody, kept in the audit")
             with right:
-                typed = st.text_input(f"Type {TYPED} to confirm", key="pause_typed", autocomplete="off").strip()
-                fault(refused, "typed")
-            fault(refused, "scope", f"scope.{scope}")
+                typed = st.text_input(f"Type {TYPED} to confirm", key=form.key("typed"), autocomplete="off").strip()
+                form.fault("typed")
+            form.fault("scope", f"scope.{scope}")
             covers = "all campaigns" if scope == "all" else (name or f"the {SCOPES[scope].removeprefix('One ')}")
-            pressed = st.form_submit_button(f"Pause {covers} now", type="primary")
-        if refused and not refused.fields:
-            trouble(refused)
-    if not pressed:
-        return
-    try:
-        _checked(scope, name, reason, typed)
-        api.post("/v1/campaigns/pause", {"scope": {scope: True if scope == "all" else name}, "reason": reason})
-    except Problem as problem:
-        st.session_state["pause_problem"] = problem
-        st.rerun()
-    asking.close()
-    _forget()
-    session.say(
-        "All campaigns are paused: no mail leaves by any IP."
-        if scope == "all"
-        else f"Mail of {named({scope: name})} is paused."
-    )
-    st.rerun()
+            pressed = form.button(f"Pause {covers} now")
+    if pressed:
+        form.incomplete(_missing(scope, name, reason, typed))
+        form.send(
+            lambda: api.post(
+                "/v1/campaigns/pause", {"scope": {scope: True if scope == "all" else name}, "reason": reason}
+            ),
+            "All campaigns are paused: no mail leaves by any IP."
+            if scope == "all"
+            else f"Mail of {named({scope: name})} is paused.",
+            answers=True,
+        )
 
 
-def _checked(scope: str, name: str, reason: str, typed: str) -> None:
-    """What is missing, said at its field before anything is sent.
-
-    Raises:
-        Problem: something is missing.
-    """
+def _missing(scope: str, name: str, reason: str, typed: str) -> dict[str, str]:
+    """What is missing, by field, before anything is sent."""
     missing = {}
     if scope != "all" and not name:
         missing["scope"] = f"Choose the {SCOPES[scope].removeprefix('One ')} to pause."
@@ -204,13 +195,7 @@ def _checked(scope: str, name: str, reason: str, typed: str) -> None:
         missing["reason"] = "Give a reason; everybody sees it, and it is kept in the audit."
     if typed.upper() != TYPED:
         missing["typed"] = f"Type {TYPED}, so that mail is not stopped by a slip."
-    if missing:
-        raise Problem(422, "Incomplete", "A field is missing.", missing)
-
-
-def _forget() -> None:
-    for name in ("pause_problem", "pause_reason", "pause_typed", "pause_scope", "pause_ip"):
-        st.session_state.pop(name, None)
+    return missing
 
 
 def _release(found: dict[str, Any]) -> str:
@@ -233,24 +218,18 @@ def _resume(api: Api, scope: str, name: str) -> None:
         except Problem:
             said = UNCOUNTED
         st.markdown(said)
-        reason = asking.reason("resume_mail", f"Resume {what} now")
-        if reason is None:
-            return
-        try:
-            api.post("/v1/campaigns/resume", {"scope": {scope: True if everything_ else name}, "reason": reason})
-        except Problem as problem:
-            trouble(problem)
-            return
-        asking.close()
-        st.session_state.pop("resume_mail_reason", None)
-        session.say("All campaigns may send again." if everything_ else f"Mail of {what} may go again.")
-        st.rerun()
+        body = {"scope": {scope: True if everything_ else name}}
+        Form("resume_mail").command(
+            f"Resume {what} now",
+            lambda reason: api.post("/v1/campaigns/resume", body | {"reason": reason}),
+            "All campaigns may send again." if everything_ else f"Mail of {what} may go again.",
+        )
 
 
 def of_ip(api: Api, ip: dict[str, Any]) -> None:
     """What an operator has paused about one IP: itself, its pool or its sender; the banner tells of all mail."""
     concerned = {"ip": ip.get("address"), "pool": ip.get("pool"), "sender": ip.get("sender")}
-    for one in (api.find("/v1/campaigns/pauses") or {}).get("items") or []:
+    for one in api.items("/v1/campaigns/pauses"):
         ((kind, name),) = (one.get("scope") or {"": None}).items()
         if name is not None and concerned.get(kind) == name:
             st.markdown(

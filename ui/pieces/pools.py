@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from ui.client import Api, Problem, path_of
-from ui.pieces import asking, paging, session
-from ui.pieces.guard import fault, guarded, live, trouble
+from ui.client import Api, path_of
+from ui.pieces import asking, forms, paging
+from ui.pieces.guard import guarded, live
 
 NOWHERE = "Nowhere: mail past the caps waits"
 OVERFLOW_HELP = "Takes the mail that this pool's IPs may not send today; those at full capacity come first."
@@ -28,135 +27,91 @@ def view(api: Api, query: str) -> None:
 
 @live
 def _listed(api: Api, query: str) -> None:
-    items: list[dict[str, Any]] = api.get("/v1/pools").get("items") or []
+    items = api.items("/v1/pools")
     if not items:
         st.info("A pool is a set of IPs that senders' mail leaves by. There is none yet; make the first one below.")
         return
     using: dict[str, list[str]] = {}
-    for one in (api.find("/v1/senders") or {}).get("items") or []:
+    for one in api.items("/v1/senders"):
         using.setdefault(str(one.get("pool")), []).append(str(one["name"]))
-    shown = [one for one in items if query.lower() in str(one["name"]).lower()]
-    if not shown:
-        st.info("No pool matches. Clear the search.")
-        return
-    pager = paging.Pager("pools", query)
-    page, following = paging.part(shown, pager)
-    for one in page:
-        name, ips, senders, overflow, press = st.columns([2.5, 1.5, 2, 3, 1.3], vertical_alignment="center")
-        name.markdown(f"**{one['name']}**")
-        count = int(one.get("ips") or 0)
-        ips.markdown(f"{count:,} IP{'' if count == 1 else 's'}" if count else ":orange[△ No IP]")
-        senders.markdown(_counted(len(using.get(str(one["name"]), []))))
-        overflow.markdown(f"overflows to {one['overflow']}" if one.get("overflow") else "no overflow")
-        with press:
-            asking.button("Edit", "pool-change", str(one["name"]), key=f"pool:{one['name']}", width="stretch")
-    pager.buttons(
-        following,
-        lambda: pd.DataFrame([_row(one, using.get(str(one["name"]), [])) for one in shown]).to_csv(index=False),
-        "pools.csv",
-    )
+
+    def senders(pool: dict[str, Any]) -> list[str]:
+        return using.get(str(pool["name"]), [])
+
+    paging.whole(
+        "pool", items, query, lambda one: one["name"],
+        lambda one: _one(one, len(senders(one))), lambda one: _row(one, senders(one)),
+    )  # fmt: skip
 
 
-def _counted(number: int) -> str:
-    return f"{number:,} sender{'' if number == 1 else 's'}"
+def _one(pool: dict[str, Any], senders: int) -> None:
+    name, ips, sending, overflow, press = st.columns([2.5, 1.5, 2, 3, 1.3], vertical_alignment="center")
+    name.markdown(f"**{pool['name']}**")
+    count = int(pool.get("ips") or 0)
+    ips.markdown(f"{count:,} IP{'' if count == 1 else 's'}" if count else ":orange[△ No IP]")
+    sending.markdown(f"{senders:,} sender{'' if senders == 1 else 's'}")
+    overflow.markdown(f"overflows to {pool['overflow']}" if pool.get("overflow") else "no overflow")
+    with press:
+        asking.button("Edit", "pool-change", str(pool["name"]), key=f"pool:{pool['name']}", width="stretch")
 
 
-def _row(one: dict[str, Any], senders: list[str]) -> dict[str, Any]:
+def _row(pool: dict[str, Any], senders: list[str]) -> dict[str, Any]:
     return {
-        "Pool": one.get("name"),
-        "IPs": one.get("ips"),
+        "Pool": pool.get("name"),
+        "IPs": pool.get("ips"),
         "Senders": " ".join(senders),
-        "Overflows to": one.get("overflow") or "",
+        "Overflows to": pool.get("overflow") or "",
     }
 
 
-def _names(api: Api) -> list[str]:
-    return [str(one["name"]) for one in (api.find("/v1/pools") or {}).get("items") or []]
-
-
-def _overflow(known: list[str], present: str | None, key: str) -> str | None:
+def _overflow(form: forms.Form, known: list[str], present: str | None) -> str | None:
     """The field; None stands for nowhere."""
     choices: list[str | None] = [None, *known]
     chosen: str | None = st.selectbox(
         "Overflows to", choices, index=choices.index(present) if present in choices else 0,
-        format_func=lambda name: name or NOWHERE, key=key, help=OVERFLOW_HELP,
+        format_func=lambda name: name or NOWHERE, key=form.key("overflow"), help=OVERFLOW_HELP,
     )  # fmt: skip
+    form.fault("overflow")
     return chosen
 
 
 def _make(api: Api) -> None:
-    """The form for a new pool, folded away until it is wanted."""
-    refused: Problem | None = st.session_state.get("pool_problem")
-    known, why = _names(api), session.barred()
-    with (
-        st.expander("New pool", expanded=refused is not None),
-        st.form("pool_new", border=False, enter_to_submit=False),
-    ):
+    """The form for a new pool."""
+    form, known = forms.Form("pool"), api.names("/v1/pools")
+    with forms.folded("New pool", form):
         left, right = st.columns(2, gap="medium")
         with left:
-            name = st.text_input("Name", key="pool_name", placeholder="bulk", max_chars=100).strip()
-            fault(refused, "name")
+            name = form.name_field("bulk")
         with right:
-            overflow = _overflow(known, None, "pool_overflow")
-            fault(refused, "overflow")
-        if refused and not refused.fields:
-            trouble(refused)
-        pressed = st.form_submit_button("Make pool", type="primary", disabled=why is not None, help=why)
-    if not pressed:
-        return
-    try:
-        if not name:
-            raise Problem(422, "Incomplete", "A field is missing.", {"name": "Enter a name."})
-        if name in known:
-            raise Problem(409, "Not now", "It is there already.", {"name": f"{name} is there already; press Edit."})
-        api.post("/v1/pools", {"name": name, "overflow": overflow})
-    except Problem as problem:
-        st.session_state["pool_problem"] = problem
-        st.rerun()
-    for one in ("pool_problem", "pool_name", "pool_overflow"):
-        st.session_state.pop(one, None)
-    session.say(f"Pool {name} is made. Give it IPs: acquire some, or move an IP to it from the IP's own page.")
-    st.rerun()
-
-
-def _forget() -> None:
-    for one in [str(one) for one in st.session_state if str(one).startswith("pool_change")]:
-        st.session_state.pop(one)
+            overflow = _overflow(form, known, None)
+        pressed = form.button("Make pool")
+    if pressed:
+        form.new_name(name, known)
+        form.send(
+            lambda: api.post("/v1/pools", {"name": name, "overflow": overflow}),
+            f"Pool {name} is made. Give it IPs: acquire some, or move an IP to it from the IP's own page.",
+        )
 
 
 def _change(api: Api, name: str) -> None:
     """Another overflow."""
-    refused: Problem | None = st.session_state.get("pool_change_problem")
-    items = (api.find("/v1/pools") or {}).get("items") or []
+    items = api.items("/v1/pools")
     found = next((one for one in items if one["name"] == name), None)
     if found is None:
         asking.close()
         return
-    others = [str(one["name"]) for one in items if one["name"] != name]
-    with (
-        asking.question(f"Edit pool {name}", forget=_forget),
-        st.form("pool_change", border=False, enter_to_submit=False),
-    ):
+    form, others = forms.Form(f"pool_change:{name}"), [str(one["name"]) for one in items if one["name"] != name]
+    with forms.editing(f"Edit pool {name}", form):
         left, right = st.columns(2, gap="medium")
         with left:
-            overflow = _overflow(others, found.get("overflow"), f"pool_change_overflow:{name}")
-            fault(refused, "overflow")
+            overflow = _overflow(form, others, found.get("overflow"))
         with right:
-            reason = st.text_input("Reason", key="pool_change_reason", max_chars=500).strip()
-            fault(refused, "reason")
-        if refused and not refused.fields:
-            trouble(refused)
-        pressed = st.form_submit_button("Save pool", type="primary")
-    if not pressed:
-        return
-    try:
-        if not reason:
-            raise Problem(422, "Incomplete", "A field is missing.", {"reason": "Give a reason, kept in the audit."})
-        api.patch(path_of("/v1/pools/{name}", name=name), {"overflow": overflow, "reason": reason})
-    except Problem as problem:
-        st.session_state["pool_change_problem"] = problem
-        st.rerun()
-    asking.close()
-    _forget()
-    session.say(f"Pool {name} overflows to {overflow}." if overflow else f"Pool {name} overflows to no other pool.")
-    st.rerun()
+            reason = form.reason()
+        pressed = form.button("Save pool")
+    if pressed:
+        form.reasoned(reason)
+        form.send(
+            lambda: api.patch(path_of("/v1/pools/{name}", name=name), {"overflow": overflow, "reason": reason}),
+            f"Pool {name} overflows to {overflow or 'no other pool'}.",
+            answers=True,
+        )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.client import Api, Problem, path_of
 from ui.pieces import asking, listings, places, session
-from ui.pieces.guard import fault, trouble
+from ui.pieces.forms import Form
 
 
 def actions(api: Api, ip: dict[str, Any]) -> None:
@@ -40,74 +40,57 @@ def _close(api: Api, incident: str) -> None:
         st.write(
             "It no longer asks for anybody's attention. If its cause still holds, the next look opens a new incident."
         )
-        reason = asking.reason("close_incident", "Close now")
-        if reason is None:
-            return
-        try:
-            api.post(path_of("/v1/incidents/{id}/close", id=incident), {"reason": reason})
-        except Problem as problem:
-            trouble(problem)
-            return
-        asking.close()
-        session.say("The incident is closed.")
-        st.rerun()
+        path = path_of("/v1/incidents/{id}/close", id=incident)
+        Form("close_incident").command(
+            "Close now", lambda reason: api.post(path, {"reason": reason}), "The incident is closed."
+        )
 
 
 def _assign(api: Api, ip: dict[str, Any]) -> None:
     """Another pool: other senders' mail leaves from this IP."""
-    address = str(ip["address"])
-    refused: Problem | None = st.session_state.get("assign_problem")
+    address, form = str(ip["address"]), Form("assign")
     with asking.question(f"Move {address} to another pool?"):
         st.write(
             f"Mail of pool {ip.get('pool') or '–'} no longer leaves from {address}; mail of the pool you name does. "
             "Its warm-up goes on unchanged."
         )
-        known = [str(one.get("name")) for one in (api.find("/v1/pools") or {}).get("items") or []]
         pool = st.selectbox(
             "Pool",
-            known,
+            api.names("/v1/pools"),
             index=None,
             placeholder="Name of the pool",
-            key="assign_pool",
+            key=form.key("pool"),
             help="New pools are made on the page Campaigns.",
         )
-        fault(refused, "pool")
-        reason = asking.reason("assign", "Move now", problem=refused)
-        if reason is None:
-            return
-        if not pool:
-            st.error("Name the pool.")
-            return
-        _tell(api, address, "assign", {"pool": pool, "reason": reason}, f"{address} moves to pool {pool}.")
+        form.fault("pool")
+
+        def move(reason: str) -> None:
+            if not pool:
+                raise Problem(422, "Incomplete", "A field is missing.", {"pool": "Name the pool."})
+            _tell(api, address, "assign", {"pool": pool, "reason": reason})
+
+        form.command("Move now", move, f"{address} moves to pool {pool}.")
 
 
 def _retire(api: Api, address: str) -> None:
     """The end of a life asks once."""
-    refused: Problem | None = st.session_state.get("retire_problem")
+    form = Form("retire")
     with asking.question(f"Retire {address}?"):
         st.write(
             f"Mail from {address} stops at once and for good: a retired IP does not come back. "
             "Its figures and incidents stay readable. An IP that was bought here goes back to its vendor."
         )
-        keep = st.checkbox("Keep the address; the vendor goes on charging for it", key="retire_keep")
-        reason = asking.reason("retire", "Retire now", problem=refused)
-        if reason is None:
-            return
-        body = {"reason": reason, "keep": keep}
-        _tell(api, address, "retire", body, f"{address} is retired; no mail leaves from it.")
+        keep = st.checkbox("Keep the address; the vendor goes on charging for it", key=form.key("keep"))
+        form.command(
+            "Retire now",
+            lambda reason: _tell(api, address, "retire", {"reason": reason, "keep": keep}),
+            f"{address} is retired; no mail leaves from it.",
+        )
 
 
-def _tell(api: Api, address: str, name: str, body: dict[str, Any], done: str) -> None:
+def _tell(api: Api, address: str, name: str, body: dict[str, Any]) -> None:
+    purpose = f"{name}:{address}"
     try:
-        with st.spinner("Telling the journey ..."):
-            api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(f"{name}:{address}"))
-    except Problem as problem:
-        session.spent(f"{name}:{address}")
-        st.session_state[f"{name}_problem"] = problem
-        trouble(problem)
-        return
-    session.spent(f"{name}:{address}")
-    st.session_state.pop(f"{name}_problem", None)
-    asking.close()
-    session.say(done)
-    st.rerun()
+        api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(purpose))
+    finally:
+        session.spent(purpose)

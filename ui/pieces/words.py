@@ -241,7 +241,7 @@ def who(actor: JsonValue) -> str:
     """Who must act next."""
     return {
         "operator": "you",
-        "registrar": "your registrar",
+        "registrar": "you, at your registrar",
         "vendor": "the IP vendor",
         "time": "nobody: time passes",
         "nobody": "nobody",

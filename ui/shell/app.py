@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, Problem
-from ui.pieces import attention, pausing, places, session
+from ui.pieces import attention, forms, pausing, places, session
 from ui.pieces.guard import guarded
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -79,6 +79,7 @@ def main() -> None:
             # Otherwise Streamlit hides the last pages behind "View more" as soon as there are many.
             expanded=True,
         )
+        forms.entered(page.url_path)
         fleet = _fleet(api)
         with st.sidebar:
             _ways_out(fleet)
