@@ -42,6 +42,9 @@ _KINDS = {
     "unsubscribed": Kind.UNSUBSCRIBED,
 }
 
+#: Events that are about the account and mail that came in.
+_OTHER = frozenset({"stored", "list_member_uploaded", "list_member_upload_error", "list_uploaded", "email_validation"})
+
 
 def verify(signature: Mapping[str, Any], key: str, now: float) -> str:
     """Check the signature of a request; answers its token.
@@ -67,12 +70,12 @@ async def read(delivery: Delivery) -> Reading:
     assert key is not None
     signature = given.get("signature")
     token = verify(signature if isinstance(signature, dict) else given, key.get_secret_value(), delivery.now)
-    return Reading([_event(given, delivery.now)], once=("mailgun token", token))
+    return Reading(_events(given, delivery.now), once=("mailgun token", token))
 
 
 def normalise(body: bytes, now: float) -> list[MailEvent]:
     """The event of a body without a look at its signature."""
-    return [_event(_body(body, ""), now)]
+    return _events(_body(body, ""), now)
 
 
 def _body(body: bytes, content_type: str) -> dict[str, Any]:
@@ -92,6 +95,11 @@ def _body(body: bytes, content_type: str) -> dict[str, Any]:
         else:
             form.setdefault(name, value)
     return form
+
+
+def _events(given: dict[str, Any], now: float) -> list[MailEvent]:
+    name = text((inner(given.get("event-data")) or given).get("event"))
+    return [] if name in _OTHER else [_event(given, now)]
 
 
 def _event(given: dict[str, Any], now: float) -> MailEvent:

@@ -21,6 +21,8 @@ _KINDS = {
     "SubscriptionChange": (Kind.UNSUBSCRIBED, "ChangedAt"),
     "Bounce": (Kind.BOUNCED, "BouncedAt"),
 }
+#: Records about mail that came in, or that was never taken.
+_OTHER = frozenset({"Inbound", "SMTPApiError"})
 #: Types of bounces that are no failures of a delivery; the others are read from the reply.
 _NO_BOUNCE = {
     "Unsubscribe": Kind.UNSUBSCRIBED,
@@ -46,7 +48,8 @@ async def read(delivery: Delivery) -> Reading:
 def normalise(body: bytes, now: float) -> list[MailEvent]:
     """The event of a body; a list of them is read too."""
     given = document(body)
-    return [_event(mapping(one, "body"), now) for one in (given if isinstance(given, list) else [given])]
+    records = [mapping(one, "body") for one in (given if isinstance(given, list) else [given])]
+    return [_event(one, now) for one in records if text(one.get("RecordType")) not in _OTHER]
 
 
 def _event(raw: dict[str, Any], now: float) -> MailEvent:

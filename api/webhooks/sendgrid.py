@@ -43,6 +43,8 @@ _KINDS = {
     "group_unsubscribe": Kind.UNSUBSCRIBED,
     "group_resubscribe": Kind.SUBSCRIBED,
 }
+#: Events that are about the account and not about a mail.
+_OTHER = frozenset({"account_status_change"})
 #: In opens and clicks `ip` is the reader's address, elsewhere the one that sent.
 _IP_IS_READER = frozenset({"open", "click", "unsubscribe", "group_unsubscribe", "group_resubscribe"})
 
@@ -90,7 +92,8 @@ def events(body: bytes) -> list[MailEvent]:
     given = document(body)
     if not isinstance(given, list):
         raise unreadable("The body must be a list of events.")
-    return [_event(mapping(one, f"[{place}]"), f"[{place}]") for place, one in enumerate(given)]
+    raw = [mapping(one, f"[{place}]") for place, one in enumerate(given)]
+    return [_event(one, f"[{place}]") for place, one in enumerate(raw) if text(one.get("event")) not in _OTHER]
 
 
 def _event(raw: dict[str, Any], place: str) -> MailEvent:

@@ -152,6 +152,11 @@ class Envelope(NamedTuple):
     at_ms: int
 
 
+#: What tells nothing of mail that was sent: the tests of a new topic, and mail that Amazon receives for somebody.
+_SUBSCRIBED = "AmazonSnsSubscriptionSucceeded"
+_OTHER = frozenset({_SUBSCRIBED.lower(), "received"})
+_TEST = "Successfully validated SNS topic"
+
 _KINDS = {
     "send": (Kind.SENT, "send"),
     "delivery": (Kind.DELIVERED, "delivery"),
@@ -174,6 +179,8 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     """
     name = text(notification.get("eventType") or notification.get("notificationType"))
     known = _KINDS.get(name.lower())
+    if name.lower() in _OTHER:
+        return []
     if known is None:
         raise unreadable(f"eventType {name!r} is unknown.", "eventType")
     kind, part_name = known
@@ -224,7 +231,7 @@ def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider:
     """Kind and reply class, read from the reply and not from SES's own label."""
     if kind is Kind.COMPLAINED:
         # Amazon did not send to an address on its list, and reports of another kind are no complaint.
-        spam = text(part.get("complaintFeedbackType")) not in NO_COMPLAINT and not part.get("complaintSubType")
+        spam = text(part.get("complaintFeedbackType")).lower() not in NO_COMPLAINT and not part.get("complaintSubType")
         return Judged(Kind.COMPLAINED if spam else Kind.FEEDBACK)
     if kind is Kind.DEFERRED or action == "delayed":
         return deferral(reply, provider)
@@ -238,6 +245,8 @@ def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider:
     return judged
 
 
+#: A report of several recipients also names those that it did not fail for (RFC 3464): nothing new is told of them.
+_NOT_FAILED = frozenset({"delivered", "relayed", "expanded"})
 #: Bounces of mail that Amazon never sent, since the address is on a list of its own or of the account.
 _NOT_SENT = frozenset({"Suppressed", "OnAccountSuppressionList"})
 
@@ -269,6 +278,7 @@ def _recipients(kind: Kind, part: dict[str, Any], mail: dict[str, Any]) -> list[
                     " ".join(filter(None, (text(row.get("status")), text(row.get("diagnosticCode"))))),
                 )
                 for row in rows
+                if text(row.get("action")).lower() not in _NOT_FAILED
             ]
     listed = part.get("recipients") if kind is Kind.DELIVERED else None
     listed = listed if isinstance(listed, list) else mail.get("destination")
@@ -296,7 +306,9 @@ def normalise(body: bytes, now: float) -> list[MailEvent]:
 
 
 def _opened(message: dict[str, Any], now: float) -> tuple[dict[str, Any], Envelope]:
-    inner = mapping(document(text(message.get("Message")).encode("utf-8", "replace")), "Message")
+    written = text(message.get("Message"))
+    test = {"notificationType": _SUBSCRIBED}
+    inner = test if written.startswith(_TEST) else mapping(document(written.encode("utf-8", "replace")), "Message")
     told = message.get("Timestamp")
     at = int(now * 1000) if told is None else epoch_ms(told, "Timestamp")
     return inner, Envelope(text(message.get("MessageId")), at)

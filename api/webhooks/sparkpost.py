@@ -11,6 +11,7 @@ from api.webhooks.reading import (
     derived,
     document,
     epoch_ms,
+    inner,
     label,
     mapping,
     own,
@@ -47,8 +48,8 @@ _NO_BOUNCE = {
     "90": Kind.UNSUBSCRIBED,
     "100": Kind.AUTOREPLY,
 }
-#: Classes of events that are about something else than mail that was sent.
-_OTHER = frozenset({"relay_event", "ab_test_event", "ingest_event"})
+#: Classes and types of events that are about something else than mail that was sent.
+_OTHER = frozenset({"relay_event", "ab_test_event", "ingest_event", "sms_status"})
 
 
 async def read(delivery: Delivery) -> Reading:
@@ -66,7 +67,7 @@ def normalise(body: bytes, now: float) -> list[MailEvent]:
         found += [
             _event(mapping(raw, f"[{place}].msys.{name}"), f"[{place}]", now)
             for name, raw in wrapped.items()
-            if name not in _OTHER
+            if name not in _OTHER and text(inner(raw).get("type")) not in _OTHER
         ]
     return found
 

@@ -253,6 +253,8 @@ INTERNAL = {"code": 451, "content": "KumoMTA internal: no sources"}
     [
         (_ses("Complaint", {"complaintFeedbackType": "not-spam"}), "feedback", None),
         (_ses("Complaint", {"complaintFeedbackType": "auth-failure"}), "feedback", None),
+        (_ses("Complaint", {"complaintFeedbackType": "Not-Spam"}), "feedback", None),
+        (_ses("Bounce", {"bounceType": "Permanent", "bouncedRecipients": [_to("Delivered", "250 ok")]}), None, None),
         (_ses("Complaint", {"complaintSubType": "OnAccountSuppressionList"}), "feedback", None),
         (_ses("Complaint", {"complaintFeedbackType": "abuse"}), "complained", "complained"),
         (
@@ -318,6 +320,17 @@ INTERNAL = {"code": 451, "content": "KumoMTA internal: no sources"}
             "deferred",
         ),
         (_gun(event="rejected"), "dropped", None),
+        # Of something else than mail that was sent: taken, and nothing of it kept.
+        (_gun(event="stored"), None, None),
+        (_post(RecordType="Inbound"), None, None),
+        (_spark(type="sms_status"), None, None),
+        (_ses("AmazonSnsSubscriptionSucceeded", {}), None, None),
+        (
+            ses.normalise(b'{"Message": "Successfully validated SNS topic for Amazon SES event publishing."}', 0),
+            None,
+            None,
+        ),
+        (SOURCES["sendgrid"].normalise(b'[{"event": "account_status_change", "sg_event_id": "x"}]', 0), None, None),
     ],
 )
 def test_what_counts_and_what_does_not(events: list[MailEvent], kind: str | None, counted: str | None) -> None:
