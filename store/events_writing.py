@@ -77,8 +77,8 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
     if not first:
         return []
     received_us = time.time_ns() // 1000
-    _attribute(cursor, dialect, first.values())
     _make_public(cursor, first.values())
+    _attribute(cursor, dialect, first.values())
     given = list(first.items())
     keys = [(source, key, received_us) for source, key in first]
     new = (_new_on_sqlite if dialect == "sqlite" else _new_on_postgresql)(cursor, keys, given)
@@ -129,6 +129,8 @@ def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None
         for one in given
         if one.message_id and one.counted and (not one.address or (one.kind is Kind.COMPLAINED and one.sent_ms is None))
     ]
+    told = [one for one in given if one.kind in _MAILED and one.message_id] if asking else []
+    beside = [(*_mail_key(one), one.address, one.at_ms, one.sender, one.campaign) for one in told]
     for at in range(0, len(asking), _ROWS):
         part = asking[at : at + _ROWS]
         names = sorted({storable(one.message_id[:TEXT_LENGTH]) for one in part})
@@ -138,19 +140,38 @@ def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None
             among, values = "SELECT unnest(%s::text[])", [names]  # type: ignore[list-item]
         cursor.execute(
             "SELECT source, message_id, recipient, address, at_ms, sender, campaign FROM mail_event "
-            f"WHERE message_id IN ({among}) AND kind IN ('sent', 'delivered') AND message_id <> '' "
-            "ORDER BY at_ms DESC",
+            f"WHERE message_id IN ({among}) AND kind IN ('sent', 'delivered') AND message_id <> ''",
             values,
         )
-        # The earliest of a recipient is written last and stays.
-        mails = {(row[0], row[1], row[2].lower()): row for row in cursor.fetchall()}
+        mails = _mails([*beside, *cursor.fetchall()])
         for one in part:
-            mail = mails.get((one.source, one.message_id[:TEXT_LENGTH], one.recipient[:TEXT_LENGTH].lower()))
+            mail = mails.get(_mail_key(one))
             if mail is not None:
-                one.address = one.address or mail[3]
-                one.sender, one.campaign = one.sender or mail[5], one.campaign or mail[6]
+                one.address = one.address or mail[0]
+                one.sender, one.campaign = one.sender or mail[2], one.campaign or mail[3]
                 if one.sent_ms is None:
-                    one.sent_ms = mail[4]
+                    one.sent_ms = mail[1]
+
+
+_MAILED = frozenset({Kind.SENT, Kind.DELIVERED})
+
+
+def _mail_key(one: MailEvent) -> Row:
+    return one.source, storable(one.message_id[:TEXT_LENGTH]), storable(one.recipient[:TEXT_LENGTH]).lower()
+
+
+def _mails(rows: list[Row]) -> dict[Row, Row]:
+    """Address, instant, sender and campaign of each mail of a recipient, by its key.
+
+    The instant is that of its first event, the rest whatever event says it: most sources name the IP only when the mail
+    was delivered.
+    """
+    found: dict[Row, Row] = {}
+    for source, message_id, recipient, address, at_ms, sender, campaign in sorted(rows, key=lambda row: -row[4]):
+        key = source, message_id, recipient.lower()
+        late = found.get(key, ("", 0, "", ""))
+        found[key] = address or late[0], at_ms, sender or late[2], campaign or late[3]
+    return found
 
 
 def _make_public(cursor: Cursor, given: Iterable[MailEvent]) -> None:

@@ -98,6 +98,28 @@ async def test_a_complaint_that_names_its_mail_counts_for_its_ip_on_its_send_day
     assert await _complained(db, 3) == 0
 
 
+async def test_a_report_that_comes_together_with_its_mail_counts_for_its_ip_on_its_send_day(
+    db: Database, intake: Intake
+) -> None:
+    mail = {"message_id": "m1", "recipient": "a@gmail.com"}
+    report = _event("c", Kind.COMPLAINED, address="", at_ms=START + DAY, **mail)
+    sent = [_event("d", at_ms=START + 9, **mail), _event("s", Kind.SENT, at_ms=START + 5, campaign="spring", **mail)]
+    new = {one.event_id: one for one in await intake.take(Batch([report, *sent])) or []}
+    assert (new["c"].address, new["c"].campaign, new["c"].sent_ms) == (IP, "spring", START + 5)
+    assert await _complained(db, 0) == 1
+
+
+async def test_the_event_that_names_the_ip_need_not_be_the_first_of_its_mail(db: Database, intake: Intake) -> None:
+    mail = {"message_id": "m1", "recipient": "a@gmail.com"}
+    await intake.take(Batch([_event("s", Kind.SENT, address="", at_ms=START + 5, **mail)]))
+    await intake.take(Batch([_event("d", at_ms=START + DAY, **mail)]))
+    (report,) = (
+        await intake.take(Batch([_event("c", Kind.COMPLAINED, address="", at_ms=START + 3 * DAY, **mail)])) or []
+    )
+    assert (report.address, report.sent_ms) == (IP, START + 5)
+    assert await _complained(db, 0) == 1
+
+
 async def test_a_bound_address_counts_for_its_public_one(db: Database, intake: Intake) -> None:
     async with db.write() as session:
         session.add(Ip(address=OTHER, bind_address="10.0.0.1", stage=Stage.WARMING, mx=None, disposal=""))
