@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import mailbox
+from api.webhooks.reading import unreadable
+from domain import mailbox, reports
 from domain.events import Kind, MailEvent
 from domain.reports import Outcome, Report
 from domain.reports.counting import feedback_kind, outcome_kind
@@ -96,28 +97,43 @@ async def events(
     said = told(report, raw, sent_to)
     for one in said:
         mail = await mailed.find(session, report.original.message_id, one.recipients, alone=len(said) == 1)
-        recipient = mail.recipient if mail else next(iter(one.recipients), "")
-        address = mail.address if mail else (_named_ip(report) if trust else "")
-        sent_ms = mail.sent_ms if mail else _moment(report.original.date, now_ms)
-        found.append(
-            MailEvent(
-                source=SOURCE,
-                event_id=one.event_id,
-                kind=one.kind,
-                address=address,
-                sender=mail.sender if mail else "",
-                campaign=mail.campaign if mail else "",
-                provider=_provider(recipient, one.provider),
-                at_ms=_moment(one.at, now_ms) or now_ms,
-                sent_ms=sent_ms,
-                recipient=recipient,
-                message_id=mail.message_id if mail else report.original.message_id,
-                detail=one.detail,
-                reply_class=one.reply_class,
-                local=one.local,
-            )
-        )
+        found.append(_event(one, report, mail, now_ms=now_ms, trust=trust))
     return found
+
+
+def normalise(raw: bytes, now: float) -> list[MailEvent]:
+    """Events of a mail about mails that nobody knows: what an operator asks about from a shell.
+
+    The IP is the one that the report names, which the way in believes only with ``reports_trusted``.
+
+    Raises:
+        Rejected: it is no mail, or a report without its facts.
+    """
+    report = reports.read(raw)
+    if report.reason:
+        raise unreadable(f"The body {report.reason}.")
+    now_ms = int(now * 1000)
+    return [_event(one, report, None, now_ms=now_ms, trust=True) for one in told(report, raw, "")]
+
+
+def _event(one: Told, report: Report, mail: mailed.Mailed | None, *, now_ms: int, trust: bool) -> MailEvent:
+    recipient = mail.recipient if mail else next(iter(one.recipients), "")
+    return MailEvent(
+        source=SOURCE,
+        event_id=one.event_id,
+        kind=one.kind,
+        address=mail.address if mail else (_named_ip(report) if trust else ""),
+        sender=mail.sender if mail else "",
+        campaign=mail.campaign if mail else "",
+        provider=_provider(recipient, one.provider),
+        at_ms=_moment(one.at, now_ms) or now_ms,
+        sent_ms=mail.sent_ms if mail else _moment(report.original.date, now_ms),
+        recipient=recipient,
+        message_id=mail.message_id if mail else report.original.message_id,
+        detail=one.detail,
+        reply_class=one.reply_class,
+        local=one.local,
+    )
 
 
 def _provider(recipient: str, spoken: str) -> MailboxProvider:

@@ -29,6 +29,27 @@ def test_events_of_a_body_are_printed_and_nothing_needs_a_signature(tmp_path: Pa
     assert lines[0]["reply"] == "550 5.1.1 user ? unknown"
 
 
+def test_a_report_that_came_by_mail_is_read_too(tmp_path: Path) -> None:
+    file = tmp_path / "report.eml"
+    file.write_text(
+        "From: mailer-daemon@mx.example\nMessage-ID: <r1@mx.example>\nDate: Fri, 2 Jan 2026 10:00:00 +0000\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+        "Final-Recipient: rfc822; a@gmail.com\nAction: failed\nStatus: 5.1.1\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 user unknown\n\n"
+        "Final-Recipient: rfc822; b@gmail.com\nAction: delayed\nStatus: 4.2.0\n"
+        "Diagnostic-Code: smtp; 450 4.2.0 wait\n\n--b\nContent-Type: message/rfc822\n\n"
+        "X-Warmpath-Source: 198.51.100.7\nMessage-ID: <m1@acme.example>\n\n--b--\n"
+    )
+    done = CliRunner().invoke(app, ["mail", str(file)])
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["event"], one["recipient"], one["ip"], one["message_id"]) for one in lines] == [
+        ("bounced", "a@gmail.com", "198.51.100.7", "m1@acme.example"),
+        ("deferred", "b@gmail.com", "198.51.100.7", "m1@acme.example"),
+    ]
+
+
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     file = tmp_path / "body"
     file.write_bytes(b"\xff")
@@ -36,6 +57,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         (["postmark", str(file)], "not UTF-8"),
         (["postmark", str(tmp_path / "absent")], "No such file"),
         (["nobody", str(file)], "There is no webhook"),
+        (["mail", str(file)], "is no mail"),
     ):
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 2
