@@ -13,6 +13,10 @@ from domain.reports.model import Action, Feedback, Format, Original, Outcome, Re
 
 __all__ = ["Action", "Feedback", "Format", "Original", "Outcome", "Report", "read"]
 
+#: Types of the part that holds the mail that came back, or its headers; one of them is a usual mistake.
+_RETURNED = frozenset(
+    {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global", "message/global-headers"}
+)
 _ANGLE = re.compile(r"<([^<>\s]{1,320})>")
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()]{1,64}@[^\s<>@,;:\"()]{1,255}")
 _USUAL = frozenset(
@@ -34,6 +38,16 @@ def read(raw: bytes) -> Report:
         raw: the mail as it came, with its headers.
     """
     mail = mime.read(raw)
+    report = _read(mail)
+    if report.format is Format.OTHER:
+        # Somebody sent a report on as it came.
+        for part in mail.walk():
+            if part.type == "message/rfc822" and (sent_on := mime.read(part.content())).type == "multipart/report":
+                return _read(sent_on)
+    return report
+
+
+def _read(mail: mime.Entity) -> Report:
     if not mail.headers.keys() & _USUAL:
         return Report(format=Format.UNREADABLE, reason="is no mail: none of the usual headers is there")
     parts = list(mail.walk())
@@ -101,7 +115,7 @@ def first_address(value: str) -> str:
 def _original(parts: list[mime.Entity]) -> Original:
     """Headers of the mail that came back: as a message, as its headers, or quoted at the end of the text."""
     for part in parts[1:]:
-        if part.type in ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"):
+        if part.type in _RETURNED:
             headers = mime.fields(mime.decoded(part.content()[:60_000].partition(b"\n\n")[0]))
             break
     else:

@@ -66,8 +66,13 @@ def _recipients(told: mime.Headers, parts: list[mime.Entity]) -> tuple[str, ...]
     return ()
 
 
+_TAGGED = re.compile(r"^ipv[46]:", re.IGNORECASE)
+
+
 def _ip(value: str) -> str:
+    """The address of a field, which may be in brackets, have a tag before it and a comment after it."""
+    first = value.strip("[] ").partition(" ")[0].rstrip("]")
     try:
-        return str(ipaddress.ip_address(value.strip("[] ")))
+        return str(ipaddress.ip_address(_TAGGED.sub("", first)))
     except ValueError:
         return ""

@@ -118,6 +118,17 @@ def test_a_report_within_a_report_is_found() -> None:
     assert kinds(read(outer + inner_type + b"\n\n" + body + b"\n--b--\n")) == {"a@a.example": "bounced"}
 
 
+def test_a_report_that_somebody_sent_on_is_read_and_a_bounce_of_a_bounce_is_the_outer_one() -> None:
+    inner = (
+        dsn(group("a@a.example", "failed", "5.1.1", "550 no such user")).replace(b'"b"', b'"c"').replace(b"--b", b"--c")
+    )
+    sent_on = b"From: x@example.org\nSubject: FW: see\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+    raw = sent_on + b"Content-Type: message/rfc822\n\n" + inner + b"\n--b--\n"
+    assert kinds(read(raw)) == {"a@a.example": "bounced"}
+    outer = dsn(group("bounces@ours.example", "failed", "5.2.2", "552 mailbox full"), original=inner.decode())
+    assert kinds(read(outer)) == {"bounces@ours.example": "failed"}
+
+
 def test_a_boundary_that_starts_another_is_not_taken_for_it() -> None:
     head = b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n"
     raw = head + b"--b\n\none\n--bb\nstill one\n--b\n\ntwo\n--b--\n"
@@ -281,6 +292,13 @@ def test_which_feedback_is_a_complaint(type_: str, kind: str) -> None:
     assert feedback_kind(report.feedback) == kind
     assert (report.feedback.source_ip, report.recipients) == ("198.51.100.7", ("a@a.example",))
     assert report.original.message_id == "m1@ours.example"
+
+
+@pytest.mark.parametrize("written", ["[198.51.100.7]", "198.51.100.7 (mx.ours.example)", "IPv4:198.51.100.7"])
+def test_the_source_of_a_complaint_is_found_however_it_is_written(written: str) -> None:
+    report = read(arf("abuse").replace(b"Source-IP: 198.51.100.7", b"Source-IP: " + written.encode()))
+    assert report.feedback is not None
+    assert report.feedback.source_ip == "198.51.100.7"
 
 
 def test_outlooks_complaint_of_the_older_shape() -> None:
