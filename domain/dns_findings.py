@@ -154,6 +154,8 @@ def _record_trouble(record: Record, state: RecordState, what: str, expected: str
     if state is RecordState.WRONG:
         if ptr:
             return "wrong_ptr", f"Ask the IP's vendor to change the PTR of {record.name} to {expected}."
+        if record.type == "MX":
+            return "wrong", f"Add {what} = {expected}, beside what is there: mail that comes to you goes by it."
         return "wrong", f"Change {what} to {expected}."
     code = {"spf": "second_spf", "ptr": "second_ptr"}.get(record.key, "extra")
     if record.key == "spf":

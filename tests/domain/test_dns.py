@@ -43,6 +43,15 @@ def test_what_the_domain_has_stays() -> None:
     assert record("spf", existing).expected == ["v=spf1 ip4:203.0.113.9 mx -all"]
 
 
+def test_an_mx_of_ones_own_is_added_to_and_never_taken_away() -> None:
+    wanted = record("mx", dns.Existing(mx=["5 mx.other.test"]), WISH.model_copy(update={"mx": "mail.shop.test"}))
+    servers = [answer("5 mx.other.test.")]
+    view = dns.RecordView(record=wanted, servers=servers, published=dns_findings.published_state(wanted, servers))
+    (finding,) = dns_findings.findings(view)
+    assert finding.fix.startswith("Add MX shop.test = 10 mail.shop.test, beside what is there")
+    assert dns_findings.judge(wanted, answer("5 mx.other.test.", "10 mail.shop.test.")) is dns.RecordState.PUBLISHED
+
+
 def test_an_override_of_no_record_is_refused() -> None:
     with pytest.raises(Refused, match="no record 'bimi'"):
         dns.render(WISH.model_copy(update={"overrides": {"bimi": ["x"]}}), dns.Existing())
