@@ -17,7 +17,7 @@ from activities.context import Context
 from domain.lifecycle import Disposal, disposed
 from domain.words import Actor, Severity, Stage
 from providers.ip_vendors.port import IpVendor, VendorError, VendorFault
-from store import dns_troubles, incidents, ips, ledger, risk
+from store import dns_troubles, incidents, ips, ledger, risk, secrets
 from store import purchase as orders
 
 #: Seconds that one attempt follows a workflow of somebody else, and from one sign of life to the next.
@@ -92,7 +92,9 @@ class LifecycleActivities:
             if reached.stage is Stage.RETIRED:
                 await ledger.set_paused(session, reached.address, True, "retired")
                 # Nobody looks at its DNS any more, so nobody else would let go.
-                await dns_troubles.over(session, await ips.get(session, reached.address), "the IP is retired")
+                ip = await ips.get(session, reached.address)
+                await dns_troubles.over(session, ip, "the IP is retired")
+                await secrets.forget_login(session, ip.smtp_secret)
 
     @activity.defn(name="lifecycle_give_back")
     async def give_back(self, wanted: GiveBack) -> str:

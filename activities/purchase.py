@@ -190,7 +190,7 @@ class PurchaseActivities:
     async def mark(self, wanted: Mark) -> None:
         """Write where the order stands."""
         async with self._context.db.write() as session:
-            await orders.change(
+            order = await orders.change(
                 session,
                 wanted.order_id,
                 status=wanted.status,
@@ -200,9 +200,9 @@ class PurchaseActivities:
             )
             if wanted.status in rules.ENDED:
                 await secrets.forget(session, rules.payment_purpose(wanted.order_id))
+                await secrets.forget_login(session, order.smtp_secret)
         if wanted.status in rules.ENDED:
             # Some vendors show an address only by allocating it; an order that ends keeps none.
-            order = await self._order(wanted.order_id)
             await self._vendors[order.vendor].abandon(order.id, [])
 
     @activity.defn(name="purchase_reserve")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -241,6 +242,20 @@ def choose(candidates: Sequence[Candidate], wanted: Sequence[str], count: int) -
     if len(chosen) != count:
         raise Refused(f"Choose {count} candidates, not {len(chosen)}.", field="candidates", code="count")
     return chosen
+
+
+_CARD_NUMBER = re.compile(r"(?:[0-9][ -]?){12,19}")
+
+
+def check_payment_method(text: str) -> None:
+    """A card number is kept nowhere, not even sealed.
+
+    Raises:
+        Refused: it looks like one.
+    """
+    if _CARD_NUMBER.fullmatch(text.strip()):
+        said = "This looks like a card number. Enter cards at the payment provider only, and give its token here."
+        raise Refused(said, field="payment_method", code="card_number")
 
 
 class PaymentEventKind(StrEnum):

@@ -12,16 +12,27 @@ import sqlalchemy as sa
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.purchase import ENDED
 from domain.refusals import NotFound
+from domain.words import Stage
 from store.database import Database
 from store.instants import now
 from store.keys import Keyring
 from store.tables.accounts import Secret
+from store.tables.ips import Ip
+from store.tables.purchase import Order
 
 
 async def forget(session: AsyncSession, purpose: str) -> None:
     """Keep the secrets of a purpose no longer."""
     await session.exec(sa.delete(Secret).where(col(Secret.purpose) == purpose))
+
+
+async def forget_login(session: AsyncSession, ref: str | None) -> None:
+    """Keep SMTP credentials no longer than an IP in service or an open order goes by them."""
+    by_ip = sa.exists().where(col(Ip.smtp_secret) == ref, col(Ip.stage) != Stage.RETIRED)
+    by_order = sa.exists().where(col(Order.smtp_secret) == ref, col(Order.status).not_in(ENDED))
+    await session.exec(sa.delete(Secret).where(col(Secret.ref) == ref, ~by_ip, ~by_order))
 
 
 class Secrets:

@@ -30,6 +30,7 @@ from settings import Profile, Settings
 from store import ips, outbox, senders
 from store import purchase as orders
 from store.database import Database
+from store.secrets import forget_login
 from store.tables.purchase import Order
 from workflows import search_attributes
 from workflows.ids import purchase_id
@@ -244,6 +245,8 @@ async def create(
             if made
             else None
         )
+        if not made:
+            await forget_login(session, ref)
     if queued is not None:
         await audit.record(db, principal, "order.create", row.id, "", None, {"vendor": row.vendor, "count": row.count})
         if await _start(client, settings, row):
@@ -309,6 +312,7 @@ async def complete(
     key: Keyed = None,
 ) -> OrderOut:
     """Pay and buy; a second press answers the order as it stands."""
+    rules.check_payment_method(body.payment_method)
     row = await _get(db, order_id)
     if row.status not in (OrderStatus.PURCHASING, OrderStatus.PURCHASED):
         candidates = [rules.Candidate.model_validate(one) for one in row.candidates]
@@ -381,7 +385,9 @@ async def rotate(
         raise Refused("Give credentials.", field="smtp")
     async with db.write() as session:
         row = await ips.get(session, address)
-        row.smtp_secret, row.smtp_login = ref, login
+        old, row.smtp_secret, row.smtp_login = row.smtp_secret, ref, login
         session.add(row)
+        await session.flush()
+        await forget_login(session, old)
     await audit.record(db, principal, "ip.smtp", address, "", {"smtp_login": before}, {"smtp_login": login})
     return SmtpOut(address=address, smtp_login=login)

@@ -237,11 +237,12 @@ async def test_a_token_without_the_role(
     [
         ("/v1/orders/nothing/purchase", {"payment_method": "tok_visa"}, 404, "There is no order nothing."),
         ("/v1/orders/nothing/cancel", {}, 404, "There is no order nothing."),
+        ("/v1/orders/nothing/purchase", {"payment_method": "4242 4242-42424242"}, 422, "This looks like a card number"),
         ("/v1/ips/203.0.113.77/retire", {"reason": "old"}, 404, "There is no open journey"),
         ("/v1/ips/nowhere/retire", {"reason": "old"}, 422, "is no IP address"),
     ],
 )
-async def test_what_is_not_there(
+async def test_what_is_not_there_or_never_comes_here(
     http: httpx.AsyncClient, db: Database, path: str, body: object, status: int, said: str
 ) -> None:
     await refused(http, db, status, said, path=path, json=body)
@@ -257,6 +258,7 @@ async def test_credentials_are_replaced_only_by_ones_that_the_server_takes(
     given = {"host": HOST, "port": server.port, "username": "demo", "password": password}
     path = f"/v1/ips/{OWNED}/smtp"
     try:
+        assert (await http.put(path, json=given)).is_success
         first = await http.put(path, json=given)
         assert first.json() == {"address": OWNED, "smtp_login": f"{HOST}:{server.port} demo"}
         async with db.read() as session:
@@ -271,6 +273,7 @@ async def test_credentials_are_replaced_only_by_ones_that_the_server_takes(
         row = await ips.get(session, OWNED)
     assert row.smtp_secret == ref, "the old ones stay"
     assert json.loads(await secrets.get(ref))["password"] == given["password"]
+    assert (await contents(db))["secret"] == 1, "what was replaced is kept no longer"
     for shown in (f"/v1/ips/{OWNED}", "/v1/audit", "/v1/ips"):
         text = (await http.get(shown)).text
         assert given["password"] not in text

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from activities.context import Context
 from domain.refusals import NotFound
 from store.keys import Keyring, new_key
-from store.secrets import Secrets
+from store.secrets import Secrets, forget_login
 from store.tables.accounts import Secret
+from store.tables.ips import Ip
+from store.tables.purchase import Order
 
 
 async def test_a_secret_comes_back_by_its_reference_and_is_not_stored_in_clear(context: Context) -> None:
@@ -44,6 +47,27 @@ async def test_a_ciphertext_moved_to_another_row_does_not_open(context: Context)
         session.add(target)
     with pytest.raises(ValueError, match="does not decrypt"):
         await context.secrets.get(other)
+
+
+async def test_a_login_is_kept_as_long_as_an_ip_in_service_or_an_open_order_goes_by_it(context: Context) -> None:
+    ref = await context.secrets.put("smtp", "correct horse")
+    order = Order(id="o", vendor="v", region="r", domain="d.test", hostname="m.d.test", smtp_secret=ref)
+    async with context.db.write() as session:
+        session.add(order)
+        session.add(Ip(address="203.0.113.9", smtp_secret=ref))
+    for status, stage in (("quoted", "active"), ("purchased", "active"), ("quoted", "retired")):
+        await forgetting(context, ref, status, stage)
+        assert await context.secrets.get(ref) == "correct horse"
+    await forgetting(context, ref, "purchased", "retired")
+    with pytest.raises(NotFound):
+        await context.secrets.get(ref)
+
+
+async def forgetting(context: Context, ref: str, status: str, stage: str) -> None:
+    async with context.db.write() as session:
+        await session.exec(sa.update(Order).values(status=status))
+        await session.exec(sa.update(Ip).values(stage=stage))
+        await forget_login(session, ref)
 
 
 async def test_an_unknown_reference_is_not_found(context: Context) -> None:
