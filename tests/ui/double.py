@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from ui.client import JsonValue
 
@@ -48,6 +49,7 @@ class State:
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
         self.garble: set[str] = set()
         self.profile = "sandbox"
+        self.day_seconds = 86_400.0
         self.role = "admin"
         self.incidents: list[dict[str, Any]] = []
         self.listings: list[dict[str, Any]] = []
@@ -85,6 +87,17 @@ class State:
             "workflow": {"id": f"ip:{address}", "run_id": "1", "url": "http://127.0.0.1:8233/x"},
         }
         return self.ips[address]
+
+    def reach(self, scope: str, name: str) -> dict[str, int]:
+        """What sends now and belongs to a scope."""
+        senders = [one for one in self.senders if scope == "all" or name in (one["name"], one["pool"])]
+        ips = [one for one in self.ips.values() if one["stage"] in ("warming", "full_capacity")]
+        return {
+            "campaigns": sum(one["sender"] in [sender["name"] for sender in senders] for one in self.campaigns),
+            "senders": len(senders) if ips else 0,
+            "ips": sum(scope == "all" or one["address"] == name or one["pool"] == name for one in ips),
+            "kept": sum(one.get("paused", False) for one in self.campaigns),
+        }
 
     def add_warmup(self, address: str = ADDRESS) -> None:
         """A running warm-up with a week behind it."""
@@ -129,10 +142,15 @@ def forecast(initial: float, growth: float, target: float) -> dict[str, Any]:
     days: list[dict[str, Any]] = []
     cap = float(initial)
     while cap < target and len(days) < 400:
-        days.append({"day": len(days) + 1, "date": "", "cap": int(cap), "by_provider": {}})
+        days.append({"day": len(days) + 1, "date": _date(len(days)), "cap": int(cap), "by_provider": {}})
         cap *= 1 + growth
-    days.append({"day": len(days) + 1, "date": "", "cap": int(target), "by_provider": {}})
-    return {"days": days, "finish": {"p10": len(days), "p50": len(days) + 2, "p90": len(days) + 9}}
+    days.append({"day": len(days) + 1, "date": _date(len(days)), "cap": int(target), "by_provider": {}})
+    last = len(days) - 1
+    return {"days": days, "finish": {"p10": _date(last), "p50": _date(last + 2), "p90": _date(last + 9)}}
+
+
+def _date(day: int) -> str:
+    return f"{dt.date(2026, 3, 1) + dt.timedelta(days=day):%Y-%m-%d}"
 
 
 def quoted(body: dict[str, Any], number: int) -> dict[str, Any]:
@@ -209,7 +227,7 @@ class Double(BaseHTTPRequestHandler):
 
     def _route(self, method: str, path: str, body: dict[str, Any], query: dict[str, str]) -> None:
         state = self.state
-        parts = path.strip("/").split("/")[1:]
+        parts = [unquote(part) for part in path.strip("/").split("/")[1:]]
         match (method, *parts):
             case ("GET", "attention"):
                 self._answer(200, {"items": state.attention})
@@ -219,8 +237,12 @@ class Double(BaseHTTPRequestHandler):
                     stages[ip["stage"]] = stages.get(ip["stage"], 0) + 1
                 bands = {"green": len(state.ips)} if state.ips else {}
                 self._answer(
-                    200, {"stages": stages, "bands": bands, "installation": "SANDBOX", "profile": state.profile}
-                )
+                    200,
+                    {
+                        "stages": stages, "bands": bands, "installation": "SANDBOX", "profile": state.profile,
+                        "day_seconds": state.day_seconds,
+                    },
+                )  # fmt: skip
             case ("GET", "me"):
                 self._answer(200, {"name": "first operator", "role": state.role})
             case ("GET", "pools"):
@@ -266,7 +288,7 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "campaigns", "pauses"):
                 self._answer(200, {"items": state.pauses, "next": None})
             case ("GET", "campaigns", "reach"):
-                self._answer(200, {"campaigns": len(state.campaigns), "senders": 1, "ips": len(state.ips), "kept": 0})
+                self._answer(200, state.reach(query["scope"], query.get("name", "")))
             case ("GET", "campaigns"):
                 self._answer(200, {"items": state.campaigns, "next": None})
             case ("POST", "campaigns"):

@@ -55,9 +55,13 @@ class Running:
         assert answer.json()["new"] == len(events), answer.text
 
     def tell_replies(self) -> None:
-        """Three blocks on two IPs, two full mailboxes, one dead address."""
+        """Three blocks on two IPs, two full mailboxes, one dead address; and two days ago a deferral."""
         blocked = {"kind": "blocked", "provider": "gmail"}
         self.tell(
+            {
+                "id": "old", "kind": "deferred", "provider": "apple", "at": time.time() - 2 * 86_400,
+                "detail": "451 4.7.1 Greylisting in action, please come back later",
+            },
             *(
                 blocked | {"id": f"b{n}", "ip": ip, "detail": BLOCKED.format(ip)}
                 for n, ip in enumerate((IP, IP, OTHER_IP))

@@ -64,7 +64,7 @@ def test_the_audit_says_states_and_lists_in_words(page: Open, state: State) -> N
         {"id": 1, "at": "2026-03-01T00:00:00Z", "who": "ada", "role": "operator", "what": "sender.change",
          "target": "acme", "why": "x", "before": {"paused": False}, "after": {"paused": True, "matches": ["a", "b"]}}
     ]  # fmt: skip
-    row = page(places.AUDIT).dataframe[0].value.iloc[0]
+    row = page(places.AUDIT).table[0].value.iloc[0]
     assert (row["What"], row["Before"], row["After"]) == ("Change sender", "not paused", "paused, matches a b")
 
 

@@ -409,3 +409,40 @@ def test_what_no_blocklist_was_asked_about_is_not_called_clean(page: Open, state
     text = said(page(places.REPUTATION, ip=ADDRESS))
     assert "No blocklist was asked yet" in text
     assert "On no blocklist" not in text
+
+
+@pytest.mark.parametrize("file", [None, places.DNS, places.REPUTATION])
+def test_a_link_may_spell_an_address_in_another_way(page: Open, state: State, file: str | None) -> None:
+    state.add_ip("active", "198.51.100.1")
+    state.add_ip("active", "2001:db8::7")
+    app = page(file, ip="2001:0DB8:0:0::0007")
+    assert not app.error
+    if file is None:
+        assert "2001:db8::7" in [one.value for one in app.subheader]
+    else:
+        assert app.query_params["ip"] in ("2001:db8::7", ["2001:db8::7"])
+
+
+def test_short_days_are_counted_and_real_ones_dated(page: Open, state: State) -> None:
+    state.add_ip("active")
+    assert "Full capacity: most likely on 2026-03-20, at best on 2026-03-18" in said(page(places.WARMUP, ip=ADDRESS))
+    state.day_seconds = 5
+    assert "Full capacity: most likely on day 20, at best on day 18, with setbacks on day 27" in said(
+        page(places.WARMUP, ip=ADDRESS)
+    )
+
+
+def test_figures_lead_to_the_replies_behind_them(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    links = [one.proto.label for one in page(places.PERFORMANCE).get("page_link")]
+    assert "Reply Explorer: what the mail servers said" in links
+
+
+def test_a_refusal_that_no_field_says_is_said_below_the_form(page: Open, state: State) -> None:
+    state.refuse["POST", "/v1/orders"] = (
+        422,
+        {"title": "Refused", "detail": "The budget is spent.", "errors": [{"field": "budget", "detail": "spent"}]},
+    )
+    app = button(filled(page(places.ACQUIRE)), "Save IP Configuration")
+    assert "The budget is spent." in "".join(one.value for one in app.error)

@@ -133,3 +133,48 @@ def test_a_pause_without_an_answer_is_not_said_to_be_tried_again(page: Open, sta
     told = "".join(one.value for one in app.error)
     assert "Too many requests. Wait a minute, then try again." in told
     assert "by itself" not in told
+
+
+def reached(app: AppTest, scope: str, name: str = "") -> str:
+    """What the question says once it is about one thing."""
+    app = next(one for one in app.button_group if one.label == "What stops").set_value(scope).run()
+    if scope == "ip":
+        app = app.text_input(key="pause_ip").input(name).run()
+    elif scope != "all":
+        app = app.selectbox(key=f"pause_{scope}").select(name).run()
+    return said(app)
+
+
+def test_the_question_counts_what_it_is_about(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_ip("warming", "203.0.113.10")["pool"] = "bulk"
+    state.campaigns = [{"name": "spring", "sender": "acme", "created_at": "2026-03-01T00:00:00Z"}]
+    app = button(page(), "Pause All Campaigns")
+    assert "This stops **1** campaign, **1** sender and **2** IPs, and all other mail as well" in said(app)
+    assert "This stops **1** IP: at the gate, within a second. Mail that another pool" in reached(app, "pool", "bulk")
+    assert "This stops **1** campaign and **1** sender: at the gate, within a second. It lasts" in reached(
+        app, "sender", "acme"
+    )
+    assert "This stops nothing that sends now: at the gate" in reached(app, "ip", "203.0.113.99")
+    asked = [query for path, query in state.read if path == "/v1/campaigns/reach"]
+    assert {"scope": "pool", "name": "bulk"} in asked
+    assert {"scope": "sender", "name": "acme"} in asked
+    assert {"scope": "ip", "name": "203.0.113.99"} in asked
+
+
+def test_mail_can_be_stopped_before_anything_sends(page: Open, state: State) -> None:
+    app = button(page(), "Pause All Campaigns")
+    assert "Nothing sends now. This stops all mail: at the gate, within a second." in said(app)
+    app = button(filled(app), "Pause all campaigns now")
+    app = button(app, "Resume All Campaigns")
+    assert "Nothing would send at once: other pauses hold it" in said(app)
+
+
+def test_the_way_back_counts_what_goes_and_what_stays(page: Open, state: State) -> None:
+    state.add_ip("full_capacity")
+    made = {"sender": "acme", "created_at": "2026-03-01T00:00:00Z"}
+    state.campaigns = [made | {"name": "spring"}, made | {"name": "summer", "paused": True}]
+    state.pauses = [{"scope": {"all": True}, "reason": "drill", "who": "ada", "since": "2026-03-01T00:00:00Z"}]
+    text = said(button(page(), "Resume All Campaigns"))
+    assert "This lets **2** campaigns, **1** sender and **1** IP go on, up to today's caps of the IPs." in text
+    assert "**1** campaign stays stopped for another reason." in text

@@ -145,3 +145,15 @@ def test_every_list_is_exported_and_searched(page: Open, state: State, view: str
     assert "**c29**" in said(button(app, "Next"))
     searched = next(one for one in app.text_input if one.label == "Search").input("c07").run()
     assert [one.value for one in searched.markdown if str(one.value).startswith("**c")] == ["**c07**"]
+
+
+def test_a_refusal_and_an_open_form_are_over_when_the_page_is_left(page: Open, state: State) -> None:
+    app = button(shown(page, "Senders"), "Edit")
+    app = button(app, "Save sender")
+    assert "✕ Give a reason" in said(app)
+    app = next(one for one in app.button_group if one.label == "Show").set_value("Campaigns").run()
+    app = button(app, "Make campaign")
+    assert "✕ Enter a name." in said(app)
+    app = app.switch_page(places.file_of(places.AUDIT)).run().switch_page(places.file_of(places.CAMPAIGNS)).run()
+    assert "✕" not in said(app)
+    assert "Save sender" not in [one.label for one in app.button]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue
 from ui.pieces import paging, session, words
 from ui.pieces.guard import guarded, live
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 NOUNS = {"ip": "IP", "dns": "DNS", "warmup": "warm-up"}
 SPOKEN = {
     "ip.smtp": "Replace SMTP credentials",
@@ -25,7 +24,7 @@ SPOKEN = {
 
 
 def _brief(value: JsonValue) -> str:
-    """Before or after in words: ``cap 50, step 3``."""
+    """Before or after in words: ``cap 50, step 3``; the reason has a column of its own."""
     if value in (None, "", {}, []):
         return "–"
     if isinstance(value, str):
@@ -34,7 +33,12 @@ def _brief(value: JsonValue) -> str:
         except ValueError:
             return str(value)
     if isinstance(value, dict):
-        return ", ".join(_said(name, part) for name, part in value.items() if part not in ([], {}, None, "")) or "–"
+        return (
+            ", ".join(
+                _said(name, part) for name, part in value.items() if name != "reason" and part not in ([], {}, None, "")
+            )
+            or "–"
+        )
     return str(value)
 
 
@@ -93,16 +97,8 @@ def entries(api: Api, target: str) -> None:
     rows = [_row(one) for one in items]
     for row in rows:
         row["On"] = f"order for {orders[row['On']]}" if row["On"] in orders else row["On"]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
-        height=min(38 + 35 * len(rows), 600),
-        column_config={
-            "On": st.column_config.TextColumn(width=215),
-            "Why": st.column_config.TextColumn(width=170),
-        },
-    )
+    # Rows wrap: what was changed, and why, is what an operator reads here.
+    paging.table(rows)
     pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
 
 
@@ -110,8 +106,7 @@ def _orders(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Orders by which a person knows what an entry is about; none are asked for where no entry is about one."""
     if not any(str(one.get("target")).startswith("ord_") for one in items):
         return []
-    found: list[dict[str, Any]] = (api.find("/v1/orders", limit=200) or {}).get("items") or []
-    return found
+    return api.items("/v1/orders", limit=200)
 
 
 with guarded():

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api
-from ui.pieces import importing, paging, place, places, session, words
+from ui.pieces import importing, paging, picking, place, places, session, words
 from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
@@ -32,12 +32,13 @@ def fleet(api: Api) -> None:
         importing.form(api)
         return
     top, find, order, pool, band = st.columns([1.3, 2.2, 1.2, 1, 1], vertical_alignment="bottom")
-    if top.button("Acquire New IP", type="primary", width="stretch"):
-        places.go(places.ACQUIRE)
+    with top:
+        places.acquire(type="primary", width="stretch")
     query = find.text_input("Search", placeholder="Address, host name or domain", key="fleet_q").strip()
     sort = order.selectbox("Sort by", list(ORDERS), format_func=ORDERS.__getitem__, key="fleet_order")
-    pools = [str(one.get("name")) for one in (api.find("/v1/pools") or {}).get("items") or []]
-    chosen_pool = pool.selectbox("Pool", [None, *pools], format_func=lambda name: name or "All", key="fleet_pool")
+    chosen_pool = pool.selectbox(
+        "Pool", [None, *api.names("/v1/pools")], format_func=lambda name: name or "All", key="fleet_pool"
+    )
     chosen_band = band.selectbox(
         "Reputation",
         [None, *words.BANDS],
@@ -60,8 +61,7 @@ def _empty() -> None:
         "This page shows every IP you send from and where its journey stands. You have none yet: "
         "press **Acquire New IP** to buy the first one, or import IPs that you own."
     )
-    if st.button("Acquire New IP", type="primary"):
-        places.go(places.ACQUIRE)
+    places.acquire(type="primary")
     st.markdown(
         "1. **IP Acquisition**: choose an IP; it is checked against blocklists before any money moves.\n"
         "2. **DNS**: its records are published for you, or you enter them at your registrar.\n"
@@ -130,10 +130,9 @@ def _open(ips: list[dict[str, Any]]) -> None:
 
 
 def _sent(api: Api, addresses: list[str]) -> dict[str, list[int]]:
-    found = api.find("/v1/metrics/caps", ip=addresses, days=SPARK_DAYS) or {}
     return {
         str(one["address"]): [int(day["granted"]) for day in one.get("windows") or []]
-        for one in found.get("items") or []
+        for one in api.items("/v1/metrics/caps", ip=addresses, days=SPARK_DAYS)
     }
 
 
@@ -152,7 +151,7 @@ def _load_band(ip: dict[str, Any]) -> str | None:
 
 
 COLUMNS = (
-    "IP", "Status", "Stage", "Load", "Last days", "Reputation", "Score", "Sent today", "Daily cap", "Now",
+    "IP", "Status", "Stage", "Load", "Reputation", "Now", "Last days", "Score", "Sent today", "Daily cap",
     "Pool", "Type", "Host name",
 )  # fmt: skip
 
@@ -177,7 +176,7 @@ def _row(ip: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """The place of the IP in the address, else the fleet."""
     api = session.api()
-    asked = st.query_params.get("ip")
+    asked = picking.linked_ip()
     if asked:
         place.of(api, asked)
     else:

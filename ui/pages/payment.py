@@ -53,8 +53,7 @@ def orders(api: Api) -> None:
     found: list[dict[str, Any]] = answer.get("items") or []
     if not found:
         st.info("Orders are paid here. There is none yet: choose an IP first.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
+        places.acquire(type="primary")
         return
     for order in found:
         where, what, how, go = st.columns([3, 3, 2, 1], vertical_alignment="center")
@@ -137,8 +136,7 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
             f"{status_word(order)}: {str(order.get('reason') or 'no reason given').rstrip('.')}. "
             "Nothing is owed for this order."
         )
-        if st.button("Start a new order"):
-            places.go(places.ACQUIRE)
+        places.acquire("Start a new order")
     elif status == "waitlisted":
         until = order.get("deadline") or order.get("expires_at")
         st.warning(
@@ -172,7 +170,7 @@ def candidates(order: dict[str, Any]) -> list[str]:
         {
             "IP": one.get("address"),
             "Verdict": words.spoken(one.get("verdict")),
-            "Monthly": words.money(one.get("price")),
+            "Monthly": words.money(one.get("price")).replace(" ", "\u00a0"),
             "Why": "; ".join(str(reason) for reason in one.get("reasons") or []) or "no finding",
             "PTR now": one.get("ptr") or ("unknown" if one.get("ptr_state") == "unknown" else "none"),
             "Listed neighbours": _neighbours(one),

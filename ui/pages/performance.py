@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api
-from ui.pieces import charts, places, session, words
+from ui.pieces import charts, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live
 
 SPANS = {
@@ -37,8 +37,7 @@ def main() -> None:
     api = session.api()
     span_column, by_column, filter_column = st.columns([2, 3, 2], vertical_alignment="bottom")
     with span_column:
-        short = float((api.find("/v1/fleet") or {}).get("day_seconds") or 86_400) < 3_600
-        usual = list(SPANS).index("10 minutes" if short else "24 hours")
+        usual = list(SPANS).index("10 minutes" if session.short_days() else "24 hours")
         span = st.selectbox(
             "Span", list(SPANS), index=usual, format_func=lambda name: f"Last {name}", key="metrics_span"
         )
@@ -46,7 +45,7 @@ def main() -> None:
         by = st.segmented_control(
             "Taken apart by", list(BY), default="ip", format_func=BY.__getitem__, key="metrics_by", required=True
         )
-    ip = filter_column.text_input("Only this IP", placeholder="All IPs", key="metrics_ip").strip()
+    ip = picking.spelled(filter_column.text_input("Only this IP", placeholder="All IPs", key="metrics_ip"))
     _figures(api, str(span), str(by or "ip"), ip)
 
 
@@ -77,19 +76,20 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
         with right:
             st.markdown("**What went wrong over time**")
             st.altair_chart(charts.wrong(points), width="stretch", key="metrics_wrong")
+    places.link(places.REPLIES, "Reply Explorer: what the mail servers said", ip=ip or None)
     items: list[dict[str, Any]] = found.get("items") or []
     st.markdown(f"**By {BY[by]}**")
-    frame = pd.DataFrame([_row(one, by) for one in items])
+    rows = [_row(one, by) for one in items]
     grouped = st.column_config.NumberColumn(format="localized")
     counts = ("Volume", "Delivered", "Bounced", "Blocked", "Deferred", "Complaints")
     st.dataframe(
-        frame,
+        pd.DataFrame(rows),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(items), 388),
         column_config=dict.fromkeys(counts, grouped),
     )
-    st.download_button("Export CSV", frame.to_csv(index=False), f"metrics-by-{by}.csv", "text/csv", on_click="ignore")
+    paging.export(rows, f"metrics-by-{by}.csv")
     if by == "ip":
         _caps(api, [str(one["name"]) for one in items[:MOST_IPS] if one.get("name")])
 
@@ -104,7 +104,7 @@ def _whole_steps(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _caps(api: Api, addresses: list[str]) -> None:
-    found = (api.find("/v1/metrics/caps", ip=addresses, days=1) or {}).get("items") or [] if addresses else []
+    found = api.items("/v1/metrics/caps", ip=addresses, days=1) if addresses else []
     today = [one | one["windows"][-1] for one in found if one.get("windows")]
     if not today:
         return

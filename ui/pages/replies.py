@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import asking_replies, charts, paging, places, reading, session, words
+from ui.pieces import asking_replies, charts, paging, picking, places, reading, session, words
 from ui.pieces.guard import guarded, live_slowly
 
 PAGE_SIZE = 50
@@ -17,7 +17,7 @@ PAGE_SIZE = 50
 ROWS, FEW_ROWS = 10, 4
 #: Pixels of each column: all of them are in sight on a small screen.
 WIDTHS = {
-    "What we make of it": 128, "Code": 82, "Reply": 270, "Provider": 78, "IPs": 110, "First seen": 88, "Last seen": 88,
+    "What we make of it": 128, "Code": 82, "Reply": 264, "Provider": 84, "IPs": 110, "First seen": 88, "Last seen": 88,
 }  # fmt: skip
 SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30}
 ORDERS = {"often": "Most frequent", "newest": "Newest"}
@@ -59,7 +59,7 @@ def _question() -> Question:
         ),
     }  # fmt: skip
     if "replies_ip" not in st.session_state:
-        st.session_state["replies_ip"] = st.query_params.get("ip", "")
+        st.session_state["replies_ip"] = picking.linked_ip() or ""
     for column, (name, label, hint) in zip(
         st.columns(4),
         (("ip", "IP", "Only this IP"), ("sender", "Sender", "Only this sender"),
@@ -70,6 +70,7 @@ def _question() -> Question:
             column.text_input(label, placeholder=hint, key=f"replies_{name}", label_visibility="collapsed").strip()
             or None
         )
+    chosen["ip"] = picking.spelled(str(chosen["ip"])) if chosen["ip"] else None
     return chosen
 
 
@@ -86,7 +87,9 @@ def _seen(api: Api, question: Question) -> None:
         _empty(question)
     if items or found.get("next") or pager.page > 1:
         pager.buttons(
-            found.get("next"), paging.everything(api, "/v1/replies", "cursor", _exported, **question), "replies.csv"
+            found.get("next"),
+            paging.everything(api, "/v1/replies", "cursor", reading.exported, **question),
+            "replies.csv",
         )
     if name := st.query_params.get("reply"):
         _one(api, name, question)
@@ -140,37 +143,10 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "What we make of it": reading.label(read),
         "Code": code,
         "Reply": str(one.get("template")).removeprefix(code).strip(),
-        "Provider": _parts(one.get("providers"), spoken=True),
-        "IPs": _only(one.get("ips")),
+        "Provider": _only(one.get("providers"), "providers", spoken=True),
+        "IPs": _only(one.get("ips"), "IPs"),
         "First seen": words.ago(one.get("first_seen")),
         "Last seen": words.ago(one.get("last_seen")),
-    }
-
-
-def _exported(one: dict[str, Any]) -> dict[str, Any]:
-    read = one.get("reading") or {}
-    shares = {
-        label: "; ".join(f"{part['name'] or 'not named'} ({part['count']})" for part in one[name]["parts"])
-        for label, name in (
-            ("Providers", "providers"), ("IPs", "ips"), ("Senders", "senders"), ("Campaigns", "campaigns"),
-        )
-    }  # fmt: skip
-    return {
-        "Mails": one.get("count"),
-        "Class": read.get("class"),
-        "IP event": reading.ip_event(read),
-        "Retry": read.get("retry"),
-        "About": read.get("object"),
-        "Code": read.get("code"),
-        "Enhanced code": read.get("status"),
-        "Speaks": read.get("provider"),
-        "Rule": read.get("rule"),
-        "First seen": one.get("first_seen"),
-        "Last seen": one.get("last_seen"),
-        **shares,
-        "Number of IPs": one["ips"]["of"],
-        "Reply": one.get("template"),
-        "Example": one.get("example"),
     }
 
 
@@ -184,10 +160,10 @@ def _parts(share: dict[str, Any] | None, *, spoken: bool = False) -> str:
     return f"{name} and {of - 1} more" if of > 1 else name
 
 
-def _only(share: dict[str, Any] | None) -> str:
+def _only(share: dict[str, Any] | None, nouns: str, *, spoken: bool = False) -> str:
     """The one there is, or how many there are: a column of a table is narrow."""
     of = (share or {}).get("of") or 0
-    return f"{words.number(of)} IPs" if of > 1 else _parts(share)
+    return f"{words.number(of)} {nouns}" if of > 1 else _parts(share, spoken=spoken)
 
 
 def _one(api: Api, name: str, question: Question) -> None:

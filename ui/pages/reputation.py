@@ -101,7 +101,7 @@ def detail(api: Api, address: str) -> None:
         trend = [point for point in found.get("trend") or [] if point.get("score") is not None]
         if trend:
             listed = [*(found.get("listings") or []), *(found.get("past_listings") or [])]
-            incidents = (api.find("/v1/incidents", address=address, limit=100) or {}).get("items") or []
+            incidents = api.items("/v1/incidents", address=address, limit=100)
             st.altair_chart(charts.score_over_time(trend, listed, incidents), width="stretch", key="trend")
         else:
             st.caption("No score was taken yet, so there is no line to draw.")

@@ -131,15 +131,20 @@ def draw_forecast(api: Api, plan: dict[str, Any]) -> bool:
     days = forecast.get("days") or []
     finish = forecast.get("finish") or {}
     if days:
-        st.altair_chart(charts.forecast(days, finish), width="stretch", key="forecast")
+        short = session.short_days()
+        likely, best, late = (_end(finish.get(part), days, short=short) for part in ("p50", "p10", "p90"))
+        st.altair_chart(charts.forecast(days, finish, dated=not short), width="stretch", key="forecast")
         st.caption(
-            f"Full capacity: most likely {_end(finish.get('p50'))}, at best {_end(finish.get('p10'))}, "
-            f"with setbacks {_end(finish.get('p90'))}. The green band is that range."
+            f"Full capacity: most likely {likely}, at best {best}, with setbacks {late}. The green band is that range."
         )
     return True
 
 
-def _end(value: JsonValue) -> str:
+def _end(value: JsonValue, days: list[dict[str, Any]], *, short: bool) -> str:
+    """When a plan is at its end: on a date, or on a day of the plan where days are short."""
+    number = charts.day_number(value, days) if short and days else None
+    if number is not None:
+        return f"on day {number + int(days[0].get('day') or 1) - 1}"
     if isinstance(value, dict):
         value = value.get("date") or value.get("day")
     if isinstance(value, (int, float)):
@@ -198,7 +203,7 @@ def watch(api: Api, address: str) -> None:
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}
-    likely = _likely(api, warmup.get("forecast") or {}, finish.get("p50"))
+    likely = _likely(finish.get("p50"), (warmup.get("forecast") or {}).get("days") or [])
     reached = ip.get("stage") == "full_capacity"
     figures[3].metric("Full capacity", "reached" if reached else likely, border=True)
     if history:
@@ -218,14 +223,11 @@ def watch(api: Api, address: str) -> None:
     journey.workflow_link(warmup if warmup.get("workflow") else ip)
 
 
-def _likely(api: Api, ahead: dict[str, Any], p50: JsonValue) -> str:
+def _likely(p50: JsonValue, days: list[dict[str, Any]]) -> str:
     """When full capacity is most likely: in days from now; in an installation with short days, the day of the plan."""
-    short = float((api.find("/v1/fleet") or {}).get("day_seconds") or 86_400) < 3_600
-    days = ahead.get("days") or []
-    number = charts.day_number(p50, days)
-    if short and number is not None and days:
-        return f"day {number + int(days[0].get('day') or 1) - 1}"
-    return words.ago(p50) if isinstance(p50, str) else _end(p50)
+    if session.short_days() or not isinstance(p50, str):
+        return _end(p50, days, short=session.short_days()).removeprefix("on ")
+    return words.ago(p50)
 
 
 def _row(day: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ui.pieces.guard import fault, trouble
 MOST = 200
 #: Pixels of each column: all of them are in sight on a small screen.
 WIDTHS = {
-    "Reply": 300, "What we make of it": 128, "About": 124, "Provider": 84, "Try again": 68, "IP event": 66, "Rule": 136,
+    "Reply": 288, "What we make of it": 128, "About": 136, "Provider": 84, "Try again": 68, "IP event": 66, "Rule": 136,
 }  # fmt: skip
 _EXAMPLE = "550 5.1.1 <ada@example.org>: Recipient address rejected: User unknown"
 

@@ -90,8 +90,12 @@ def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return days
 
 
-def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
-    """The planned cap per day, and the range of finish days as a band with the median marked."""
+def forecast(days: list[dict[str, Any]], finish: dict[str, Any], *, dated: bool) -> Picture:
+    """The planned cap per day, and the range of finish days as a band with the median marked.
+
+    Args:
+        dated: a day is one of the calendar, so its date is told on hover.
+    """
     frame = pd.DataFrame(
         [
             {
@@ -105,7 +109,8 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any]) -> Picture:
     base = alt.Chart(frame).encode(x=alt.X("Day:Q", title="Day of the warm-up"))
     area = base.mark_area(opacity=0.25, color="#4c8fd6", interpolate="step").encode(y="Cap:Q")
     line = base.mark_line(color="#4c8fd6", interpolate="step", strokeWidth=2).encode(
-        y=alt.Y("Cap:Q", title="Mails a day"), tooltip=["Day", "Date", alt.Tooltip("Cap:Q", format=",")]
+        y=alt.Y("Cap:Q", title="Mails a day"),
+        tooltip=["Day", *(["Date"] if dated else []), alt.Tooltip("Cap:Q", format=",")],
     )
     layers: list[Any] = [area, line]
     ends = {name: day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
@@ -336,7 +341,7 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
 
 
 #: What can go wrong with mail, with a colour each.
-_WRONG = {"bounced": "#d1453b", "blocked": "#7b2d8b", "deferred": "#d9a406", "complained": "#b06000"}
+_WRONG = {"bounced": "#d1453b", "blocked": "#a04fb0", "deferred": "#d9a406", "complained": "#b06000"}
 
 
 def _time(points: list[dict[str, Any]]) -> alt.X:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,20 @@ from ui.pieces import places
 
 #: Suggestions at once; more help nobody, and ten thousand IPs are as quick as ten.
 SUGGESTED = 20
+
+
+def spelled(text: str) -> str:
+    """An address in the one spelling that the inventory knows it by; any other text as it is."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        return text.strip()
+
+
+def linked_ip() -> str | None:
+    """The IP that the address of the page names (``?ip=``)."""
+    given = st.query_params.get("ip")
+    return spelled(given) if given else None
 
 
 def chosen_ip(api: Api, empty: str, label: str = "IP", key: str = "ip_choice") -> str | None:
@@ -24,14 +39,13 @@ def chosen_ip(api: Api, empty: str, label: str = "IP", key: str = "ip_choice") -
     Returns:
         The address, or None when there is no IP at all; then the first step is on the page.
     """
-    asked = st.query_params.get("ip") or st.session_state.get("ip")
+    asked = linked_ip() or st.session_state.get("ip")
     searched = str(st.session_state.get(f"{key}:searched") or "")
     found = api.get("/v1/ips", q=searched or None, limit=SUGGESTED)
     offered: dict[str, dict[str, Any]] = {str(ip["address"]): ip for ip in found.get("items", [])}
     if not offered and not searched and not asked:
         st.info(f"{empty} There is no IP yet.")
-        if st.button("Acquire New IP", type="primary"):
-            places.go(places.ACQUIRE)
+        places.acquire(type="primary")
         return None
     if asked and asked not in offered:
         known = api.find(path_of("/v1/ips/{ip}", ip=str(asked)))
@@ -61,7 +75,7 @@ def chosen_ip(api: Api, empty: str, label: str = "IP", key: str = "ip_choice") -
             f"{len(found.get('items', []))}{'+' if more else ''} IPs match “{searched}”; choose one above.{more}"
         )
     if picked is not None and picked not in offered:
-        _search(api, picked.strip(), key)
+        _search(api, spelled(picked), key)
     if picked and picked != st.query_params.get("ip"):
         st.query_params["ip"] = picked
     if picked:

@@ -78,7 +78,7 @@ def _figures(api: Api, address: str) -> None:
 
 def _sending(api: Api, address: str) -> None:
     st.markdown("**Cap against sent**")
-    found = (api.find("/v1/metrics/caps", ip=[address], days=SHOWN_DAYS) or {}).get("items") or [{}]
+    found = api.items("/v1/metrics/caps", ip=[address], days=SHOWN_DAYS) or [{}]
     windows: list[dict[str, Any]] = found[0].get("windows") or []
     if not windows:
         st.caption("Nothing was sent from this IP yet; the chart appears with its first day of mail.")
@@ -98,8 +98,8 @@ def _sending(api: Api, address: str) -> None:
 
 def _reputation(api: Api, address: str) -> None:
     found = api.find(path_of("/v1/ips/{ip}/reputation", ip=address)) or {}
-    said = "unknown" if found.get("score") is None else words.number(found["score"])
-    st.markdown(f"**Score**: {said} · {words.band(found.get('band'))}")
+    score = "" if found.get("score") is None else f"{words.number(found['score'])} · "
+    st.markdown(f"**Score**: {score}{words.band(found.get('band'))}")
     if found.get("reason"):
         st.caption(str(found["reason"]))
     if not found.get("components"):
@@ -136,7 +136,7 @@ def _dns(api: Api, address: str) -> None:
 
 def _incidents(api: Api, address: str) -> None:
     st.markdown("**Incidents**")
-    items = (api.find("/v1/incidents", address=address, limit=20) or {}).get("items") or []
+    items = api.items("/v1/incidents", address=address, limit=20)
     if not items:
         st.caption("No incident is known of this IP.")
     for one in items:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.client import JsonValue
+from ui.pieces import session
+
 FLEET = "pages/lifecycle.py"
 ACQUIRE = "pages/purchase.py"
 PAYMENT = "pages/payment.py"
@@ -73,3 +76,10 @@ def go(page: str, *, ip: str | None = None, order: str | None = None) -> None:
     if ip:
         st.session_state["ip"] = ip
     st.switch_page(file_of(page), query_params=about or None)
+
+
+def acquire(label: str = "Acquire New IP", **look: JsonValue) -> None:
+    """The button that leads to the first step of a purchase; disabled with the reason for who may not buy."""
+    why = session.barred()
+    if st.button(label, disabled=why is not None, help=why, **look):
+        go(ACQUIRE)

@@ -122,6 +122,34 @@ def ip_event(reading: dict[str, Any]) -> str:
     return "Yes" if reading.get("ip_event") else "No"
 
 
+def exported(one: dict[str, Any]) -> dict[str, Any]:
+    """One reply of the list as a row of the export."""
+    read = one.get("reading") or {}
+    shares = {
+        label: "; ".join(f"{part['name'] or 'not named'} ({part['count']})" for part in one[name]["parts"])
+        for label, name in (
+            ("Providers", "providers"), ("IPs", "ips"), ("Senders", "senders"), ("Campaigns", "campaigns"),
+        )
+    }  # fmt: skip
+    return {
+        "Mails": one.get("count"),
+        "Class": read.get("class"),
+        "IP event": ip_event(read),
+        "Retry": read.get("retry"),
+        "About": read.get("object"),
+        "Code": read.get("code"),
+        "Enhanced code": read.get("status"),
+        "Speaks": read.get("provider"),
+        "Rule": read.get("rule"),
+        "First seen": one.get("first_seen"),
+        "Last seen": one.get("last_seen"),
+        **shares,
+        "Number of IPs": one["ips"]["of"],
+        "Reply": one.get("template"),
+        "Example": one.get("example"),
+    }
+
+
 def _of(reading: dict[str, Any]) -> tuple[str, str, str, str]:
     name = str(reading.get("class") or "other")
     return CLASSES.get(name) or ("?", words.spoken(name), "No words are known for this here", "Read the reply.")
