@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
@@ -161,16 +160,12 @@ async def _sender_of(session: AsyncSession, campaign: str) -> str:
 
 
 async def _known(session: AsyncSession, party: Party, routes: Routes) -> None:
-    """Refuse what no row names. IPs may name a pool or a sender that nobody has set up any further."""
+    """Refuse what no row names. An IP may name a sender that nobody has set up any further."""
     if party.ip is not None:
         if party.ip not in routes.exits and await session.get(Ip, party.ip) is None:
             raise NotFound(f"{party.ip} is not one of this installation's IPs.", field="ip", code="unknown_ip")
     elif party.sender is not None:
         if not (routes.senders or routes.exits):
             raise NotFound(f"There is no sender {party.sender!r}.", field="sender", code="unknown_sender")
-    elif (
-        party.pool is not None
-        and party.pool not in routes.overflow
-        and not (await session.exec(select(Ip.address).where(col(Ip.pool) == party.pool).limit(1))).first()
-    ):
+    elif party.pool is not None and party.pool not in routes.overflow:
         raise NotFound(f"There is no pool {party.pool!r}.", field="pool", code="unknown_pool")

@@ -82,8 +82,5 @@ async def known(session: AsyncSession, scope: Scope, name: str) -> None:
     table = _TABLES.get(scope)
     if table is None or await session.get(table, name) is not None:
         return
-    # IPs may name a pool that nobody has set up any further.
-    if scope is Scope.POOL and (await session.exec(select(Ip.address).where(col(Ip.pool) == name))).first():
-        return
     what = "IP" if scope is Scope.IP else str(scope)
     raise NotFound(f"There is no {what} {name!r}.", field=f"scope.{scope}", code=f"unknown_{scope}")

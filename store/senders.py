@@ -61,18 +61,9 @@ async def change_pool(session: AsyncSession, name: str, overflow: str | None) ->
 
 
 async def _pool(session: AsyncSession, name: str, field: str) -> Pool:
-    """A pool; one that only IPs name so far is set up with this.
-
-    Raises:
-        NotFound: neither was it made, nor does an IP name it.
-    """
     row = await session.get(Pool, name)
     if row is None:
-        if (await session.exec(select(Ip.address).where(col(Ip.pool) == name).limit(1))).first() is None:
-            raise NotFound(f"There is no pool {name!r}; make it first.", field=field, code="unknown_pool")
-        row = Pool(name=name)
-        session.add(row)
-        await session.flush()
+        raise NotFound(f"There is no pool {name!r}; make it first.", field=field, code="unknown_pool")
     return row
 
 
@@ -216,28 +207,20 @@ async def campaigns(session: AsyncSession) -> Sequence[Campaign]:
 
 @dataclass(frozen=True)
 class PoolState:
-    """A pool with its IPs in service; ``created_at`` is None while only IPs name it."""
+    """A pool with its IPs in service."""
 
     name: str
     overflow: str | None
-    created_at: dt.datetime | None
+    created_at: dt.datetime
     ips: int
 
 
 async def pools(session: AsyncSession) -> list[PoolState]:
-    """Every pool by name, those that only IPs name as well."""
+    """Every pool by name."""
     alive = select(Ip.pool, sa.func.count()).where(col(Ip.stage) != Stage.RETIRED).group_by(col(Ip.pool))
     counts = dict((await session.exec(alive)).all())
-    made = {row.name: row for row in (await session.exec(select(Pool))).all()}
-    return [
-        PoolState(
-            name,
-            made[name].overflow if name in made else None,
-            made[name].created_at if name in made else None,
-            counts.get(name, 0),
-        )
-        for name in sorted({*made, *counts})
-    ]
+    made = (await session.exec(select(Pool).order_by(col(Pool.name)))).all()
+    return [PoolState(row.name, row.overflow, row.created_at, counts.get(row.name, 0)) for row in made]
 
 
 async def ips_of_pool(session: AsyncSession, name: str) -> int:

@@ -36,11 +36,11 @@ class PoolChange(BaseModel):
 
 
 class PoolOut(BaseModel):
-    """A pool as it stands; `created_at` is null while only IPs name it."""
+    """A pool as it stands."""
 
     name: str
     overflow: str | None
-    created_at: dt.datetime | None
+    created_at: dt.datetime
     ips: int = Field(description="IPs of it that are not retired.")
 
 
@@ -94,7 +94,7 @@ class Senders(BaseModel):
 
 @router.get("/pools")
 async def list_pools(who: Viewer, db: Store) -> Pools:
-    """Pools by name, also those that only IPs name so far."""
+    """Pools by name."""
     async with db.read() as session:
         return Pools(items=[PoolOut(**vars(one)) for one in await repository.pools(session)])
 

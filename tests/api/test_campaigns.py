@@ -18,6 +18,7 @@ from settings import Settings
 from store import accounts, ledger
 from store.database import Database
 from store.tables.ips import Ip
+from store.tables.senders import Pool
 
 IP = "198.51.100.7"
 
@@ -206,12 +207,12 @@ async def test_a_pause_says_beforehand_what_it_stops(client: httpx.AsyncClient) 
 async def test_a_sender_moves_to_another_pool_and_its_mail_follows(client: httpx.AsyncClient, db: Database) -> None:
     other = "198.51.100.8"
     async with db.write() as session:
+        session.add(Pool(name="bulk"))
         session.add(Ip(address=other, pool="bulk", stage=Stage.WARMING))
         now = int(time.time() * 1000)
         await ledger.set_window(session, other, now - 3_600_000, now + 3_600_000, 50, {}, 0)
-    # Only the IP names this pool so far.
     listed = {one["name"]: one for one in (await client.get("/v1/pools")).json()["items"]}
-    assert (listed["bulk"]["created_at"], listed["bulk"]["ips"]) == (None, 1)
+    assert (listed["bulk"]["overflow"], listed["bulk"]["ips"]) == (None, 1)
     change = {"pool": "bulk", "matches": ["acme.example", "SMTP-17"], "reason": "more room"}
     moved = await client.patch("/v1/senders/acme", json=change)
     assert (moved.status_code, moved.json()["pool"], moved.json()["matches"]) == (

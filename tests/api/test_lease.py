@@ -18,6 +18,7 @@ from settings import Settings
 from store import accounts, ledger
 from store.database import Database
 from store.tables.ips import Ip
+from store.tables.senders import Pool
 
 IP = "198.51.100.7"
 
@@ -27,6 +28,7 @@ async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncC
     """The lease route with an operator's token and one warming IP of 50 a day."""
     async with db.write() as session:
         token = await accounts.create_token(session, "sender", Role.OPERATOR)
+        session.add(Pool(name="main"))
         session.add(Ip(address=IP, pool="main", stage=Stage.WARMING))
         now = int(time.time() * 1000)
         await ledger.set_window(session, IP, now - 3_600_000, now + 3_600_000, 50, {}, 0)

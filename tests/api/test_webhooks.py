@@ -34,6 +34,7 @@ from store.tables.events import MailEvent
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 from store.tables.outbox import OutboxRow
+from store.tables.senders import Pool
 from tests.corpora import collected
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of this test").decode()
@@ -255,6 +256,7 @@ async def test_alerts_about_two_ips_and_a_lease_of_both_do_not_wait_for_each_oth
 ) -> None:
     now, other = int(time.time() * 1000), "198.51.100.8"
     async with db.write() as session:
+        session.add(Pool(name="main"))
         for address in (IP, other):
             await ips.insert(session, Ip(address=address, stage=Stage.WARMING, pool="main"))
             await ledger.set_window(session, address, now - 1000, now + 600_000, 50, {}, 0)
