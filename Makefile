@@ -6,7 +6,7 @@ PYTEST := $(RUN) -m pytest
 # With it every program would compile all of its packages anew at every start: half of the time of `make up`.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help environment up demo test test-long check bench docs
+.PHONY: help environment up demo test test-long check bench docs pictures
 
 help:
 	@echo "make up         start everything in the sandbox; Ctrl-C stops it"
@@ -16,6 +16,7 @@ help:
 	@echo "make check      lint, types, layers"
 	@echo "make bench      measurements, each as a ratio"
 	@echo "make docs       write the generated parts of docs/"
+	@echo "make pictures   take the README's pictures anew, in a browser that buys a first IP"
 
 environment:
 	@$(PYTHON) deploy/bootstrap.py
@@ -46,3 +47,7 @@ bench: environment
 docs: environment
 	@$(RUN) deploy/configuration_doc.py
 	@$(RUN) -m bench.decisions --write >/dev/null
+
+pictures: environment
+	@sh deploy/install-test-packages.sh
+	@WARMPATH_TEST_PICTURES=docs/pictures $(PYTEST) -q tests/browser/test_first_ip.py

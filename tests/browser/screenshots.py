@@ -3,7 +3,8 @@
 Starts a system of its own on free ports and brings it into each state by its own means: no IP yet (``empty``), a
 fleet in different stages (``full``), and trouble (``trouble``: a declined payment, DNS that waits and DNS that is
 wrong, a listed IP, an IP at risk; ``viewer``: a role that may only look; ``api``: an API that is down, refuses, or
-went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-light.png``.
+went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-light.png``;
+``--width`` and ``--tall`` ask for other windows.
 
 Look at every one before calling work on the console done.
 """
@@ -96,13 +97,14 @@ class Camera:
     browser: Browser
     url: str
     folder: Path
+    width: int = 1280
     tall: bool = False
     themes: tuple[str, ...] = ("light", "dark")
 
     def open(self, path: str) -> Page:
         """A page of a fresh browser session."""
         height = 2400 if self.tall else 800
-        page = self.browser.new_page(viewport={"width": 1280, "height": height}, color_scheme="light")
+        page = self.browser.new_page(viewport={"width": self.width, "height": height}, color_scheme="light")
         page.set_default_timeout(60_000)
         page.goto(f"{self.url}{path}")
         settled(page)
@@ -397,6 +399,7 @@ def main() -> None:
     words.add_argument("folder", type=Path)
     words.add_argument("--state", choices=STATES, action="append", help="only this state; may be given again")
     words.add_argument("--theme", choices=("light", "dark"), action="append", help="only this theme")
+    words.add_argument("--width", type=int, default=1280, help="width of the window in pixels (default: %(default)s)")
     words.add_argument("--tall", action="store_true", help="a window tall enough for whole pages")
     given = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="warmpath-pictures-") as var, sync_playwright() as engine:
@@ -405,7 +408,7 @@ def main() -> None:
             stage = Stage(running)
             for name in given.state or STATES:
                 themes = tuple(given.theme or ("light", "dark"))
-                camera = Camera(browser, running.console, given.folder / name, given.tall, themes)
+                camera = Camera(browser, running.console, given.folder / name, given.width, given.tall, themes)
                 globals()[name](camera, stage)
         browser.close()
 

@@ -1,7 +1,7 @@
 """A real browser buys the first IP, sees **Active**, and starts the warm-up, on a system of its own.
 
-Pictures of the way are left in ``WARMPATH_TEST_PICTURES`` (``docs/pictures`` makes the README's anew), else in the
-test's own folder.
+It leaves the README's pictures in ``WARMPATH_TEST_PICTURES`` (``make pictures``: in ``docs/pictures``), else in a
+folder of its own. For the picture of the fleet, the first fleet of a sandbox joins the IP that was bought.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.running import System, system
-from tests.browser.screenshots import CHROMIUM, FLAGS, settled
+from tests.browser.screenshots import CHROMIUM, FLAGS, Stage, settled
 
-# About 50 s alone; a run that cannot look at the console says so instead of passing.
+# About 70 s alone; a run that cannot look at the console says so instead of passing.
 pytestmark = pytest.mark.timeout(420)
 
 
@@ -62,8 +63,9 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def leave(page: Page, file: Path, theme: Literal["light", "dark"] = "light") -> None:
-    """Leaves a picture of the page as it stands."""
+def leave(page: Page, file: Path, theme: Literal["light", "dark"] = "light", height: int = 800) -> None:
+    """Leaves a picture of the page as it stands, in a window of a height in pixels."""
+    page.set_viewport_size({"width": 1280, "height": height})
     page.emulate_media(color_scheme=theme)
     settled(page)
     page.screenshot(path=str(file))
@@ -111,14 +113,18 @@ def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, pa
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_enabled()
     assert password not in page.content()
 
+    with patch.dict(os.environ):
+        stage = Stage(running)
+        stage.seed()
     page.goto(f"{running.console}/?ip={address}")
     expect(page.get_by_text("Last decisions")).to_be_visible(timeout=60_000)
     # On a busy machine a short day may hold instead of growing; any four decisions make the picture.
     expect(page.get_by_text(re.compile(r"^(Grow|Hold|Graduate)$")).nth(3)).to_be_visible(timeout=60_000)
-    leave(page, pictures / "one-ip-dark.png", "dark")
+    leave(page, pictures / "one-ip-dark.png", "dark", height=1150)
     page.goto(f"{running.console}/warmup-dashboard?ip={address}")
     expect(page.get_by_text("Cap against sent")).to_be_visible()
-    leave(page, pictures / "warmup-dashboard-light.png")
+    leave(page, pictures / "warmup-dashboard-light.png", height=950)
+    stage.warm("198.51.100.12", 4)
     page.goto(running.console)
     expect(page.get_by_text("Sort by")).to_be_visible()
     leave(page, pictures / "ip-management-dashboard-light.png")
