@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,12 @@ from urllib.parse import quote
 
 import httpx
 
-#: Seconds; a command waits for its journey, so reading may take longer than connecting.
+#: Seconds; a command waits for its journey, so it may take longer than a look.
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+LOOK_TIMEOUT = httpx.Timeout(12.0, connect=3.0)
+
+#: Seconds in which an API that took too long is not looked at again: a page asks many things, one after the other.
+LEFT_ALONE = 5.0
 
 #: Answers kept to stand in while the API does not answer.
 KEPT = 200
@@ -62,6 +67,17 @@ class Unreachable(Problem):
             0,
             "The API does not answer",
             f"The API at {url} does not answer. Start it with `make up`, or set WARMPATH_API_URL.",
+        )
+
+
+class TooSlow(Problem):
+    """The API took a request and gave no answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            0,
+            "The API took too long",
+            "The API took too long to answer. What was asked may still go on; look again in a moment.",
         )
 
 
@@ -150,22 +166,22 @@ class Api:
         self._http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=TIMEOUT,
             trust_env=False,
             transport=transport,
         )
         self._kept: OrderedDict[str, tuple[datetime, Json]] = OrderedDict()
         self._lock = threading.Lock()
+        self._alone_until = 0.0
 
     def _call(self, method: str, path: str, **more: JsonValue) -> httpx.Response:
+        looks = method == "GET"
+        if looks and time.monotonic() < self._alone_until:
+            raise TooSlow
         try:
-            answer = self._http.request(method, path, **more)
+            answer = self._http.request(method, path, timeout=LOOK_TIMEOUT if looks else TIMEOUT, **more)
         except httpx.TimeoutException as failure:
-            raise Problem(
-                0,
-                "The API took too long",
-                "The API took too long to answer. What was asked may still go on; look again in a moment.",
-            ) from failure
+            self._alone_until = time.monotonic() + LEFT_ALONE
+            raise TooSlow from failure
         except httpx.HTTPError as failure:
             raise Unreachable(self.url) from failure
         if answer.status_code >= 400:

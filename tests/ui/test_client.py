@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ui.client import Api, Problem, Unreachable, configured_token, path_of
+from ui.client import Api, Problem, TooSlow, Unreachable, configured_token, path_of
 
 
 def answering(status: int, body: object) -> Api:
@@ -82,3 +82,19 @@ def test_the_token_comes_from_the_environment_before_the_file(monkeypatch: pytes
     assert configured_token() == "from-file"
     monkeypatch.setenv("WARMPATH_TOKEN", "from-env")
     assert configured_token() == "from-env"
+
+
+def test_an_api_that_hangs_is_waited_for_once_a_page() -> None:
+    seen: list[str] = []
+
+    def hang(request: httpx.Request) -> httpx.Response:
+        seen.append(request.method)
+        raise httpx.ReadTimeout("late", request=request)
+
+    api = Api("http://api.test", "t", httpx.MockTransport(hang))
+    for _ in range(3):
+        with pytest.raises(TooSlow, match="took too long"):
+            api.get("/v1/ips")
+    with pytest.raises(TooSlow):
+        api.post("/v1/campaigns/pause")
+    assert seen == ["GET", "POST"]

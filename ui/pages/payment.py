@@ -170,7 +170,7 @@ def candidates(order: dict[str, Any]) -> list[str]:
         {
             "IP": one.get("address"),
             "Verdict": words.spoken(one.get("verdict")),
-            "Monthly": words.money(one.get("price")).replace(" ", "\u00a0"),
+            "Monthly": words.money(one.get("price")),
             "Why": "; ".join(str(reason) for reason in one.get("reasons") or []) or "no finding",
             "PTR now": one.get("ptr") or ("unknown" if one.get("ptr_state") == "unknown" else "none"),
             "Listed neighbours": _neighbours(one),

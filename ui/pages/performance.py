@@ -30,12 +30,14 @@ RATES = {
     "complaint": ("Complaint", "Spam complaints of delivered. Healthy under 0.1 %, acts over 0.2 %."),
 }
 MOST_IPS = 20
+#: Six figures beside each other fill a usual window.
+FIGURE_PIXELS = 138
 
 
 def main() -> None:
     """The span and the way to take it apart, then the figures."""
     api = session.api()
-    span_column, by_column, filter_column = st.columns([2, 3, 2], vertical_alignment="bottom")
+    span_column, by_column, filter_column = st.columns([1.2, 3.4, 1.4], vertical_alignment="bottom")
     with span_column:
         usual = list(SPANS).index("10 minutes" if session.short_days() else "24 hours")
         span = st.selectbox(
@@ -61,12 +63,13 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
         )
         places.link(places.WARMUP)
         return
-    volume, *columns = st.columns(1 + len(RATES))
-    volume.metric(
-        "Volume", words.number(total["attempted"]), border=True, help="Recipients that delivery was tried for."
-    )
-    for column, (name, (label, meaning)) in zip(columns, RATES.items(), strict=True):
-        column.metric(label, words.rate((total.get("rates") or {}).get(name)), border=True, help=meaning)
+    shown = [("Volume", words.number(total["attempted"]), "Recipients that delivery was tried for.")]
+    rates = total.get("rates") or {}
+    shown += [(label, words.rate(rates.get(name)), meaning) for name, (label, meaning) in RATES.items()]
+    # In a narrow window they stand in two rows.
+    with st.container(horizontal=True, gap="small"):
+        for label, value, meaning in shown:
+            st.metric(label, value, border=True, help=meaning, width=FIGURE_PIXELS)
     points = _whole_steps(found)
     if len(points) > 1:
         left, right = st.columns(2, gap="large")

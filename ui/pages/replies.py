@@ -38,7 +38,7 @@ def main() -> None:
 
 def _question() -> Question:
     """What is looked for, from the filters on top."""
-    span, provider, class_, event, order = st.columns([2, 2, 2, 2, 3], vertical_alignment="bottom")
+    span, provider, class_, event, order = st.columns([2, 2, 2, 2, 3.8], vertical_alignment="bottom")
     days = SPANS[str(span.selectbox("Days", list(SPANS), index=1, key="replies_days"))]
     chosen: Question = {
         "since": (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat(),

@@ -188,6 +188,8 @@ def watch(api: Api, address: str) -> None:
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     warmup = api.find(path_of("/v1/ips/{ip}/warmup", ip=address)) or {}
     history: list[dict[str, Any]] = sorted(warmup.get("history") or [], key=lambda day: str(day.get("date")))
+    if session.short_days():
+        history = [day | {"date": f"Day {day.get('day')}"} for day in history]
     state = str(warmup.get("state") or warmup.get("status") or "")
     if warmup.get("paused") or state == "paused":
         st.warning(
@@ -199,7 +201,8 @@ def watch(api: Api, address: str) -> None:
     else:
         journey.waits(ip)
     figures = st.columns(4)
-    figures[0].metric("Step", words.number(warmup.get("step")), border=True)
+    taken = "Steps of the plan that are taken; a day that holds takes none."
+    figures[0].metric("Step", words.number(warmup.get("step")), border=True, help=taken)
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}

@@ -337,7 +337,8 @@ def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
         )
     )
     signs = base.mark_text(fontSize=14, fontWeight="bold", color="white").encode(text="sign:N")
-    return alt.layer(cells, signs).properties(height=alt.Step(34))
+    # The last server's name reaches over the edge of the grid.
+    return alt.layer(cells, signs).properties(height=alt.Step(34), padding={"right": 60})
 
 
 #: What can go wrong with mail, with a colour each.
@@ -398,7 +399,7 @@ def wrong(points: list[dict[str, Any]]) -> Picture:
             color=alt.Color(
                 "What:N",
                 scale=alt.Scale(domain=[words.spoken(name) for name in _WRONG], range=list(_WRONG.values())),
-                legend=alt.Legend(orient="top", title=None),
+                legend=alt.Legend(orient="top", title=None, columns=2),
             ),
             tooltip=["When", "What", alt.Tooltip("Mails:Q", format=",")],
         )

@@ -79,17 +79,14 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
     """One sentence: what this IP waits for and who must act; with ``stages``, only while it is at one of them."""
     if stages and ip.get("stage") not in stages:
         return
-    text = words.waiting(ip.get("waiting_for"))
-    actor = ip.get("waiting_on")
-    if not text:
+    text, actor = words.now(ip), ip.get("waiting_on")
+    if not ip.get("waiting_for"):
         return
-    text = text.rstrip(".")
     since = f" Since {words.duration_since(ip['waiting_since'])}." if ip.get("waiting_since") else ""
     if actor in ("operator", "registrar", "vendor"):
-        said = text if words.told(text) else f"Waits for {text}"
-        st.info(f"**{said}.** Who must act: **{words.who(actor)}**.{since}")
+        st.info(f"**{text}.** Who must act: **{words.who(actor)}**.{since}")
     else:
-        st.info(f"Now: **{text}**. Nobody must act.")
+        st.info(f"**{text}.** Nobody must act.")
 
 
 def workflow_link(resource: dict[str, Any]) -> None:

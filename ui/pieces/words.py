@@ -100,12 +100,7 @@ def now(ip: dict[str, JsonValue]) -> str:
     text = waiting(ip.get("waiting_for")).rstrip(".")
     if not text:
         return "–"
-    return f"Waits for {text}" if ip.get("waiting_on") not in ("time", "nobody", None) and not told(text) else text
-
-
-def told(text: str) -> bool:
-    """Whether words of a journey are a sentence of their own, and not the name of what is waited for."""
-    return text.startswith(("Paused", "Warm-up stopped"))
+    return text if text.startswith(("Paused", "Warm-up stopped", "Day ")) else f"Waits for {text}"
 
 
 #: Roles as a person calls them.
