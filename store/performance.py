@@ -81,6 +81,8 @@ _COLUMN = {
     By.CAMPAIGN: col(Figure.campaign),
 }
 _COUNTS = tuple(Figures.model_fields)
+#: Final answers, of which a recipient has one.
+_RESULTS = ("delivered", "bounced", "blocked", "failed")
 
 
 async def parts(
@@ -92,22 +94,17 @@ async def parts(
         only: values that a column must have.
         most: parts at most.
     """
-    column = _COLUMN[by]
-    query = (
-        _summed(column, from_ms=from_ms, to_ms=to_ms, only=only)
-        .group_by(column)
-        .order_by(sa.func.sum(col(Figure.attempted)).desc(), column)
-        .limit(most)
-    )
+    summed = _summed(_COLUMN[by], from_ms=from_ms, to_ms=to_ms, only=only)
+    query = summed.order_by(sa.desc("attempted"), sa.asc("part")).limit(most)
     rows = await (await session.connection()).execute(query)
     return [(name, _figures(counts)) for name, *counts in rows]
 
 
 async def whole(session: AsyncSession, from_ms: int, to_ms: int, only: dict[By, str]) -> Figures:
     """Figures of a span in one sum."""
-    query = _summed(sa.literal(0), from_ms=from_ms, to_ms=to_ms, only=only)
-    _, *counts = (await (await session.connection()).execute(query)).one()
-    return _figures(counts)
+    by_ip = _summed(_COLUMN[By.IP], from_ms=from_ms, to_ms=to_ms, only=only).subquery()
+    query = sa.select(*[sa.func.coalesce(sa.func.sum(by_ip.c[name]), 0) for name in _COUNTS])
+    return _figures((await (await session.connection()).execute(query)).one())
 
 
 async def line(
@@ -117,20 +114,40 @@ async def line(
 
     Steps without any mail are absent.
     """
-    begin = (col(Figure.slice_ms) - col(Figure.slice_ms) % step_ms).label("begin")
-    query = _summed(begin, from_ms=from_ms, to_ms=to_ms, only=only).group_by(begin).order_by(begin)
+    begin = col(Figure.slice_ms) - col(Figure.slice_ms) % step_ms
+    query = _summed(begin, from_ms=from_ms, to_ms=to_ms, only=only).order_by(sa.asc("part"))
     rows = await (await session.connection()).execute(query)
     return [(int(at), _figures(counts)) for at, *counts in rows]
 
 
 def _summed(
-    first: sa.SQLColumnExpression[Any], *, from_ms: int, to_ms: int, only: dict[By, str]
+    part: sa.SQLColumnExpression[Any], *, from_ms: int, to_ms: int, only: dict[By, str]
 ) -> sa.Select[tuple[Any, ...]]:
-    sums = [sa.func.coalesce(sa.func.sum(col(getattr(Figure, name))), 0) for name in _COUNTS]
+    """Sums by ``part``, which is their first column, however they are taken apart.
+
+    A source that reports results but no attempts has its results counted as attempts: that is decided once for each IP
+    and not for each part, so that parts and steps add up to the whole, whatever the IPs beside it report.
+    """
+    address = _COLUMN[By.IP]
+    sums = [sa.func.sum(col(getattr(Figure, name))).label(name) for name in _COUNTS]
     wanted = [_COLUMN[by] == value for by, value in only.items()]
-    return sa.select(first, *sums).where(col(Figure.slice_ms) >= from_ms, col(Figure.slice_ms) < to_ms, *wanted)
+    split = (
+        sa.select(part.label("part"), address.label("address"), *sums)
+        .where(col(Figure.slice_ms) >= from_ms, col(Figure.slice_ms) < to_ms, *wanted)
+        .group_by(*dict.fromkeys((address, part)))
+        .subquery()
+    )
+    results = sum((split.c[name] for name in _RESULTS[1:]), split.c[_RESULTS[0]])
+
+    def of_ip(counted: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+        return sa.func.sum(counted).over(partition_by=split.c.address)
+
+    attempts = sa.case((of_ip(split.c.attempted) >= of_ip(results), split.c.attempted), else_=results)
+    rows = sa.select(
+        split.c.part, attempts.label("attempted"), *[split.c[name] for name in _COUNTS if name != "attempted"]
+    ).subquery()
+    return sa.select(rows.c.part, *[sa.func.sum(rows.c[name]).label(name) for name in _COUNTS]).group_by(rows.c.part)
 
 
 def _figures(counts: Sequence[int]) -> Figures:
-    """Sums as figures; a source that reports results but no attempts has its results counted as attempts."""
-    return Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)}).with_attempts()
+    return Figures(**{name: int(count) for name, count in zip(_COUNTS, counts, strict=True)})

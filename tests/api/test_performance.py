@@ -66,6 +66,23 @@ async def test_figures_by_each_word_add_up_to_the_whole(
     assert found["total"]["attempted"] == 450  # type: ignore[index]
 
 
+@pytest.mark.parametrize("by", ["ip", "provider", "sender", "campaign"])
+async def test_sources_that_tell_of_attempts_and_those_that_do_not_add_up(
+    api: httpx.AsyncClient, db: Database, by: str
+) -> None:
+    noon = round(NOON.timestamp() * 1000)
+    async with db.write() as session:
+        for provider in ("gmail", "yahoo"):  # taken within one step, delivered within the next
+            session.add(Figure(address="198.51.100.1", slice_ms=noon, provider=provider, sender="a", attempted=50))
+            late = noon + 4 * SLICE_MS
+            session.add(Figure(address="198.51.100.1", slice_ms=late, provider=provider, sender="a", delivered=25))
+        session.add(Figure(address="198.51.100.2", slice_ms=noon, provider="gmail", sender="b", delivered=40))
+    found = await asked(api, by=by)
+    assert found["total"]["attempted"] == 140  # type: ignore[index]
+    assert sum(one["attempted"] for one in found["items"]) == 140  # type: ignore[attr-defined]
+    assert [point["attempted"] for point in found["points"]] == [140, 0]  # type: ignore[attr-defined]
+
+
 async def test_filters_hold_together_and_the_course_is_in_steps(api: httpx.AsyncClient, db: Database) -> None:
     await filled(db)
     found = await asked(api, by="provider", ip="198.51.100.1", campaign="spring")
