@@ -54,7 +54,9 @@ _COMMAND = re.compile(r" ?\(in reply to (?:end of )?([a-z ]{1,40}?)(?: command)?
 _AFTER = re.compile(
     r"(?:after|reply to|in response to) (mail from|rcpt to|end of data|data|ehlo|helo|initial)", re.IGNORECASE
 )
+#: A question in a link that asks about an IP keeps that: ``?ip``.
 _QUERY = re.compile(r"(https?://[^\s<>\"?]{1,200})\?(?!p=)[^\s<>\"]*", re.IGNORECASE)
+_ASKS_IP = re.compile(r"[?&](?:ip|ip_?addr(?:ess)?|client_?ip|addr)=", re.IGNORECASE)
 #: Brackets stand for groups in phrases and carry no meaning in replies.
 _PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
 _URL = re.compile(r"https?://([^\s<>\"')\]]+)")
@@ -68,8 +70,8 @@ _ADDRESS = re.compile(
 _QUOTED_ADDRESS = re.compile(r"[^\s<>\"'?&=/%]{1,64}%40[^\s<>\"'?&/%]{0,255}")
 _DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4})", re.IGNORECASE)
 _IP = re.compile(
-    r"\[?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
-    r"(?![\w.-]*\w)(?:[ ]{1,3}\d{1,3}(?=\]))?\]?"
+    r"(?:\[|<\s?)?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
+    r"(?![\w.-]*\w)(?:[ ]{1,3}\d{1,3}(?=\]))?(?:\]|\s?>)?"
 )
 _IP6 = re.compile(
     r"\[?(?:ipv6:)?(?<![\w:.])(?:[0-9a-f]{1,4}:{1,2}){3,7}[0-9a-f]{0,4}(?![\w:])(?:[ ]{1,3}\d{1,3}(?=\]))?\]?"
@@ -93,7 +95,7 @@ def take_apart(text: str) -> Parts:
     code, start = _code(stripped)
     before, said = stripped[:start], stripped[start:]
     command = _COMMAND.search(said) or _AFTER.search(before)
-    said = _QUERY.sub(r"\1", _COMMAND.sub("", said))
+    said = _QUERY.sub(_asked, _COMMAND.sub("", said))
     if command:
         said = f"{said} <at {command[1]}>"
     found = _STATUS.search(said) or _STATUS.search(before)
@@ -101,6 +103,10 @@ def take_apart(text: str) -> Parts:
         status = _numbers(found)
     named = _DOMAIN.search(stripped)
     return Parts(code, status, words(said, code), words(before), named[1].lower() if named else "")
+
+
+def _asked(link: re.Match[str]) -> str:
+    return link[1] + ("?ip" if _ASKS_IP.search(link[0]) else "")
 
 
 def _numbers(match: re.Match[str]) -> tuple[int, int, int]:
@@ -129,6 +135,12 @@ def words(text: str, code: str = "") -> str:
     if "::" in text or text.count(":") > 2:
         text = _IP6.sub("<ip>", text)
     return _SPACE.sub(" ", text.translate(_PLAIN)).strip()
+
+
+@functools.lru_cache(maxsize=1_024)
+def without_links(words: str) -> str:
+    """The words of a reply without its links: a path like ``/spam/help`` says nothing of what is meant."""
+    return _URL.sub(lambda found: "?ip" if found[0].endswith("?ip") else "", words)
 
 
 #: Local parts that are plain words of replies as well: without them a reply could not be read, and nobody is named.

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.refusals import Refused
 from domain.replies.phrases import BadPhrase, Phrase
-from domain.replies.reading import Parts
+from domain.replies.reading import Parts, without_links
 from domain.replies.words import Class, Object, Retry
 
 SHIPPED = Path(__file__).parent / "rules"
@@ -43,6 +43,7 @@ class RuleText(BaseModel):
     text: tuple[str, ...] = Field((), description="Phrases, one of which must be there.")
     and_: tuple[str, ...] = Field((), alias="and", description="More phrases, one of which must be there too.")
     unless: tuple[str, ...] = Field((), description="Phrases that must not be there.")
+    links: bool = Field(True, description="False: the phrases are not looked for in links.")
     class_: Class = Field(alias="class")
     object: Object | None = None
     retry: Retry | None = None
@@ -101,6 +102,8 @@ class Rule:
     def fits(self, parts: Parts) -> bool:
         """Whether everything that the rule asks for is there."""
         code, status, words = parts[:3]
+        if not self.given.links and "://" in words:
+            words = without_links(words)
         told = code or (str(status[0]) if status else "")
         if self._codes and not (told.startswith(self._codes) or (not code and NO_CODE in self._codes)):
             return False
