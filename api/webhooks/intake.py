@@ -24,7 +24,7 @@ async def fetch(url: str) -> bytes:
     try:
         async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
             return (await client.get(url)).raise_for_status().content
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(str(error) or type(error).__name__) from error
 
 

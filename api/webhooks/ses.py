@@ -122,7 +122,14 @@ async def _signing_key(url: str, fetch: Fetch, now: float) -> rsa.RSAPublicKey:
 def _check_host(url: str, field: str, hosts: str) -> None:
     try:
         parts = urlsplit(url)
-        plain = parts.scheme == "https" and parts.port in (None, 443) and "@" not in parts.netloc
+        # What a client of HTTP would refuse, or read in another way than this does, goes nowhere.
+        plain = (
+            url.isascii()
+            and url.isprintable()
+            and parts.scheme == "https"
+            and parts.port in (None, 443)
+            and "@" not in parts.netloc
+        )
     except ValueError:
         plain = False
     if not plain or not re.fullmatch(hosts, parts.hostname or ""):

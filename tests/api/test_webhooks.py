@@ -147,6 +147,11 @@ async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Dat
     assert sums[MailboxProvider.GMAIL].delivered == 1
 
 
+def _subscribes(url: str) -> dict[str, str]:
+    """A signed request to subscribe, which is to be confirmed at a URL."""
+    return _sns("hello", "SubscriptionConfirmation", SubscribeURL=url, Token="t")
+
+
 @pytest.mark.parametrize(
     ("source", "request_", "status", "reason"),
     [
@@ -167,6 +172,10 @@ async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Dat
         ("sendgrid", lambda: _sendgrid(b'[{"event":"delivered"}]'), 400, "sg_event_id"),
         ("ses", lambda: {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
         ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": f"{CERT_URL}\t"}}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": _subscribes("https://sns.us-east-1.amazonaws.com@evil.test/")}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": _subscribes("https://sns.us-east-1.amazonaws.com.evil.test/")}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": _subscribes("http://169.254.169.254/latest/meta-data")}, 401, "Amazon SNS"),
         ("ses", lambda: {"json": {**_sns("{}"), "TopicArn": "arn:other"}}, 401, "not accepted"),
         ("unheard", lambda: {"content": b"[]"}, 404, "no webhook"),
     ],
