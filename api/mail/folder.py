@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from api.mail.listener import LARGEST_MAIL
 from api.mail.taking import Taker
 
 log = structlog.get_logger()
@@ -37,10 +38,24 @@ async def look(taker: Taker, folder: Path) -> int:
     coming, gone, suffix = places(folder)
     gone.mkdir(exist_ok=True)
     waiting = [one for one in coming.iterdir() if one.is_file() and not one.name.startswith(".")]
+    unread: list[OSError] = []
     for file in sorted(waiting, key=lambda one: (one.stat().st_mtime, one.name)):
-        await taker.take(await asyncio.to_thread(file.read_bytes), sent_to="", now=time.time())
+        try:
+            raw = await asyncio.to_thread(_content, file)
+        except OSError as error:  # those after it are read all the same
+            unread.append(error)
+            continue
+        await taker.take(raw, sent_to="", now=time.time())
         file.rename(gone / f"{file.name}{suffix}")
+    if unread:
+        raise unread[0]
     return len(waiting)
+
+
+def _content(file: Path) -> bytes:
+    """A mail, as much of it as the socket would take."""
+    with file.open("rb") as opened:
+        return opened.read(LARGEST_MAIL)
 
 
 async def watch(taker: Taker, folder: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import smtplib
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -289,3 +291,23 @@ async def test_a_folder_is_emptied_once(taker: Taker, db: Database, tmp_path: Pa
     assert [row[4] for row in await rows(db)] == ["ada@gmail.com"]
     assert (root / "cur" / "1:2,S" if maildir else root / "done" / "1").exists()
     assert (coming / ".2").exists()
+
+
+async def test_a_file_that_cannot_be_read_keeps_no_other_from_being_taken(
+    taker: Taker, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).write_bytes(bounce(f"ada{name}@gmail.com"))
+        os.utime(tmp_path / name, (int(name), int(name)))
+    read = Path.open
+
+    def refused(path: Path, *how: Any) -> Any:
+        if path.name == "1":
+            raise PermissionError(13, "Permission denied")
+        return read(path, *how)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(PermissionError):
+        await folder.look(taker, tmp_path)
+    assert [row[4] for row in await rows(db)] == ["ada2@gmail.com"]
+    assert (tmp_path / "1").exists()
