@@ -23,6 +23,9 @@ from settings import Settings
 PATIENCE = timedelta(seconds=25)
 
 
+_SPOKEN = {"ip": "life", "warmup": "warm-up", "dns": "DNS set-up", "purchase": "purchase"}
+
+
 async def command(
     client: Client,
     workflow_id: str,
@@ -55,7 +58,10 @@ async def command(
         raise HTTPException(503, "The journey has the command and has not answered yet; look again.") from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            subject = workflow_id.replace(":", " of ", 1)
+            kind, _, of = workflow_id.partition(":")
+            if "already completed" in error.message:
+                raise Conflict(f"The {_SPOKEN.get(kind, kind)} of {of} has ended.", code="ended") from error
+            subject = f"{kind} of {of}"
             raise NotFound(f"There is no open journey {subject}.", code="no_journey") from error
         if error.status is RPCStatusCode.FAILED_PRECONDITION:
             raise Conflict("The journey has ended.", code="ended") from error

@@ -164,8 +164,9 @@ async def retire(
 ) -> IpOut:
     """End the life of an IP: its mail stops, then its address goes back to the vendor unless it is kept."""
     address = _canonical(address, settings)
+    was = await get_ip(address, who, db, settings)
     await command(temporal, ip_id(address), IpLifecycle.retire, body, key)
-    await audit.record(db, who, "ip.retire", address, body.reason, after={"keep": body.keep})
+    await audit.record(db, who, "ip.retire", address, body.reason, {"stage": was.stage}, {"keep": body.keep})
     return await get_ip(address, who, db, settings)
 
 
@@ -183,8 +184,10 @@ async def assign(
     address = _canonical(address, settings)
     async with db.read() as session:
         await senders.check_known(session, pool=body.pool, sender=body.sender)
+        row = await ips.get(session, address)
+        was = {"pool": row.pool, "sender": row.sender}
     await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
-    await audit.record(db, who, "ip.assign", address, body.reason, after=body.model_dump())
+    await audit.record(db, who, "ip.assign", address, body.reason, was, body.model_dump(include={"pool", "sender"}))
     return await get_ip(address, who, db, settings)
 
 

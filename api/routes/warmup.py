@@ -199,11 +199,15 @@ async def _tell(
     address: str, name: str, arg: BaseModel, reason: str, who: Principal, db: Any,  # noqa: ANN401
     temporal: Any, settings: Settings, key: str | None,  # noqa: ANN401
 ) -> WarmupOut:  # fmt: skip
-    async with db.read() as session:
-        await ips.get(session, address)
+    before = _told(await _get(address, db, settings))
     await command(temporal, warmup_id(address), name, arg, key)
-    await audit.record(db, who, f"warmup.{name}", address, reason, after=arg.model_dump(mode="json"))
-    return await _get(address, db, settings)
+    now = await _get(address, db, settings)
+    await audit.record(db, who, f"warmup.{name}", address, reason, before, _told(now))
+    return now
+
+
+def _told(warmup: WarmupOut) -> dict[str, Any]:
+    return warmup.model_dump(mode="json", include={"state", "day", "step", "cap", "plan"})
 
 
 async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) -> WarmupOut:  # noqa: ANN401

@@ -118,8 +118,12 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
         return bool((await api.get(ip)).json()["stage"] == Stage.FULL_CAPACITY)
 
     await until(full, 15)
+    address = ip.rpartition("/")[2]
+    lines = (await api.get("/v1/audit", params={"target": address, "limit": 2})).json()["items"]
+    told = [(one["what"], one["before"]["cap"], one["after"]["cap"]) for one in lines]
+    assert told == [("warmup.complete", 103, 300), ("warmup.adjust", 122, 103)]
+    assert [lines[1][side]["plan"]["target"] for side in ("before", "after")] == [500, 300]
     for call in ("/pause", "/resume", "/restart", "/complete"):
-        answer = await api.post(f"{path}{call}", json={})
-        assert answer.status_code in (404, 409), answer.text
+        await refused(409, f"The warm-up of {address} has ended.", call)
     audited = [one["what"] for one in (await api.get("/v1/audit")).json()["items"]]
     assert {f"warmup.{one}" for one in ("start", "pause", "resume", "restart", "adjust", "complete")} <= set(audited)
