@@ -14,9 +14,10 @@ from domain.lifecycle import Disposal, Standing
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Stage
 from store import ordering
+from store.database import upsert
 from store.instants import now
 from store.tables.dns import DnsSetup
-from store.tables.ips import Ip, JourneyStep
+from store.tables.ips import Ip, IpImport, JourneyStep
 from store.tables.ledger import LedgerWindow
 from store.tables.reputation import Reputation
 from store.tables.warmup import WarmupRow
@@ -68,6 +69,18 @@ async def insert(session: AsyncSession, ip: Ip) -> bool:
     session.add(JourneyStep(address=ip.address, stage=ip.stage, note=ip.waiting_for))
     await session.flush()
     return True
+
+
+async def imported_before(
+    session: AsyncSession, dialect: str, key: str | None, addresses: Sequence[str]
+) -> Sequence[str] | None:
+    """What an import with this key added already; None for the first one, which adds ``addresses``."""
+    if key is None:
+        return None
+    insert = upsert(dialect, IpImport).values(key=key, addresses=list(addresses)).on_conflict_do_nothing()
+    if (await session.exec(insert.returning(col(IpImport.key)))).first() is not None:
+        return None
+    return (await session.exec(select(IpImport.addresses).where(col(IpImport.key) == key))).one()
 
 
 async def set_stage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlmodel import JSON, Column, Field, SQLModel
 
 from domain.words import Actor, IpType, Stage
 from store.instants import UtcDateTime, now
@@ -57,3 +57,12 @@ class JourneyStep(SQLModel, table=True):
     stage: str
     at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
     note: str = ""
+
+
+class IpImport(SQLModel, table=True):
+    """What an import with an idempotency key added."""
+
+    __tablename__ = "ip_import"
+
+    key: str = Field(primary_key=True)
+    addresses: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))

@@ -69,6 +69,20 @@ async def test_a_broken_line_imports_nothing(api: httpx.AsyncClient) -> None:
     assert again.status_code == 409
 
 
+async def test_an_import_that_is_sent_again_with_its_key_adds_once(api: httpx.AsyncClient) -> None:
+    rows = [{"address": "203.0.113.20", "stage": "active"}, {"address": "2001:0db8::20", "stage": "full_capacity"}]
+    keyed = {"Idempotency-Key": "import-1"}
+    refused = [*rows, {"address": "nowhere", "stage": "active"}]
+    assert (await api.post("/v1/ips/import", json=refused, headers=keyed)).status_code == 422
+    answers = await asyncio.gather(*(api.post("/v1/ips/import", json=rows, headers=keyed) for _ in range(20)))
+    assert {(one.status_code, tuple(one.json()["items"])) for one in answers} == {
+        (201, ("203.0.113.20", "2001:db8::20"))
+    }
+    assert len((await api.get("/v1/ips")).json()["items"]) == 2
+    lines = (await api.get("/v1/audit")).json()["items"]
+    assert [one["what"] for one in lines] == ["ip.import"], "and is told once"
+
+
 async def test_nobody_pays_for_a_domain_that_does_not_exist(
     api: httpx.AsyncClient,
     vendor: str,

@@ -238,7 +238,7 @@ async def test_a_token_without_the_role(
         ("/v1/orders/nothing/purchase", {"payment_method": "tok_visa"}, 404, "There is no order nothing."),
         ("/v1/orders/nothing/cancel", {}, 404, "There is no order nothing."),
         ("/v1/orders/nothing/purchase", {"payment_method": "4242 4242-42424242"}, 422, "This looks like a card number"),
-        ("/v1/ips/203.0.113.77/retire", {"reason": "old"}, 404, "is not one of this),
+        ("/v1/ips/203.0.113.77/retire", {"reason": "old"}, 404, "is not one of this"),
         ("/v1/ips/nowhere/retire", {"reason": "old"}, 422, "is no IP address"),
     ],
 )
