@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zoneinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 import settings as configuration
 
-app = typer.Typer(no_args_is_help=True, help="Postfix: one transport an IP.")
+app = typer.Typer(no_args_is_help=True, help="Postfix: one transport an IP, and what its log says.")
 
 
 @app.command("render")
@@ -40,3 +41,28 @@ def render(
     into.mkdir(parents=True, exist_ok=True)
     (into / "main.cf.warmpath").write_text(main)
     (into / "master.cf.warmpath").write_text(master)
+
+
+@app.command("follow-log")
+def follow_log(
+    file: Annotated[Path, typer.Argument(help="Where Postfix's log is written: /var/log/mail.log, or `maillog_file`.")],
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="The first time, book what is in the file already, too.")
+    ] = False,
+    time_zone: Annotated[
+        str, typer.Option(help="Of stamps without an offset, such as Europe/Berlin; else that of this machine.")
+    ] = "",
+) -> None:
+    """Book what Postfix's log says of deliveries, until SIGTERM; started again, it goes on where it was.
+
+    Exit code 1 when the log is followed already, 2 when it cannot be read, 3 when a rule file is wrong.
+    """
+    from api.postfix_log import service
+
+    try:
+        zone = zoneinfo.ZoneInfo(time_zone) if time_zone else None
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        typer.echo(f"--time-zone: {time_zone!r} is no time zone that this machine knows.", err=True)
+        raise typer.Exit(2) from None
+    chosen = configuration.load()
+    raise typer.Exit(asyncio.run(service.run(chosen, file, from_start=from_start, zone=zone)))

@@ -17,15 +17,16 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks of mail systems and monit
 
 @app.command("normalise")
 def normalise(
-    source: Annotated[str, typer.Argument(help="Its name in the address: ses, sendgrid, mailgun, ...; or mail.")],
+    source: Annotated[str, typer.Argument(help="Its name in the address: ses, sendgrid, mailgun, ...; mail; postfix.")],
     file: Annotated[
-        Path, typer.Argument(help="A body as it is posted; its signature is not looked at. For mail, a report.")
+        Path, typer.Argument(help="A body as posted; its signature is not looked at. Mail: a report; postfix: a log.")
     ],
 ) -> None:
     """Print the events that would be stored for a body, a JSON object a line; nothing is stored.
 
     Exit code 0 when the body was read (even when it holds no event), 2 when it or the file cannot be.
     """
+    from api import postfix_log
     from api.mail import reported
     from api.webhooks.reading import Rejected  # the other commands do not need the API's parts
     from api.webhooks.registry import known
@@ -34,8 +35,9 @@ def normalise(
     use_rules()
     try:
         body = file.read_bytes()
-        reading = reported if source == reported.SOURCE else known(source, (reported.SOURCE,))
-        found = reading.normalise(body, time.time())
+        beside = {"mail": reported.normalise, "postfix": postfix_log.normalise}
+        read = beside.get(source) or known(source, tuple(beside)).normalise
+        found = read(body, time.time())
     except OSError as error:
         typer.echo(f"{file}: {error.strerror}.", err=True)
         raise typer.Exit(2) from None

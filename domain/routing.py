@@ -9,11 +9,14 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 #: Characters of an address that a Postfix service name does not carry.
 _DASHES = str.maketrans(".:", "--")
+_TRANSPORT = re.compile(r"wp-([0-9a-f-]{2,39})")
 #: Reasons of single IPs in one answer, and its characters: an SMTP reply line has 512.
 REASONS, CHARACTERS = 3, 380
 
@@ -24,6 +27,19 @@ def transport_name(address: str) -> str:
     The gate answers it and the Postfix fragments define it; both take it from here.
     """
     return "wp-" + address.lower().translate(_DASHES)
+
+
+def address_of(transport: str) -> str:
+    """The IP of a transport by its name, the way back of :func:`transport_name`; empty when it is none of ours."""
+    found = _TRANSPORT.fullmatch(transport)
+    if found is None:
+        return ""
+    name = found[1]
+    try:
+        # IPv6 has seven dashes, or two that stand together.
+        return str(ipaddress.ip_address(name.replace("-", ":" if "--" in name or name.count("-") == 7 else ".")))
+    except ValueError:
+        return ""
 
 
 class Scope(enum.StrEnum):

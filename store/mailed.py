@@ -28,10 +28,28 @@ class Mailed:
     recipient: str
 
 
+#: The same, told by the log of a Postfix under one queue id (`domain/postfix_log/mails.py` makes the event's id).
+_LOGGED = sa.text(
+    "SELECT 1 FROM mail_event WHERE message_id IN (:whole, :angled, :left) AND kind IN ('sent', 'delivered') "
+    "AND message_id <> '' AND source = 'postfix' AND event_id LIKE :under LIMIT 1"
+)
+
+
+async def logged(session: AsyncSession, message_id: str, queue_id: str) -> bool:
+    """Whether a log told of a mail under this queue id: then the Postfix that has or had it is ours.
+
+    Args:
+        message_id: without angle brackets.
+        queue_id: letters and digits.
+    """
+    if not message_id or not queue_id:
+        return False
+    values = {**_names(message_id), "under": f"{queue_id}@%"}
+    return (await (await session.connection()).execute(_LOGGED, values)).first() is not None
+
+
 async def find(session: AsyncSession, message_id: str, recipients: Sequence[str], *, alone: bool) -> Mailed | None:
     """The mail of a Message-ID that went to one of the recipients; None when no source told of it.
-
-    Sources write the id with and without angle brackets, some only its left half.
 
     Args:
         message_id: without angle brackets.
@@ -41,11 +59,15 @@ async def find(session: AsyncSession, message_id: str, recipients: Sequence[str]
     """
     if not message_id:
         return None
-    names = {"whole": message_id, "angled": f"<{message_id}>", "left": message_id.partition("@")[0]}
-    rows = (await (await session.connection()).execute(_FIND, names)).all()
+    rows = (await (await session.connection()).execute(_FIND, _names(message_id))).all()
     mails = [Mailed(*row) for row in rows]
     for recipient in recipients:
         for mail in mails:
             if recipient and mail.recipient.lower() == recipient:
                 return mail
     return mails[0] if alone and len({mail.recipient.lower() for mail in mails}) == 1 else None
+
+
+def _names(message_id: str) -> dict[str, str]:
+    """Sources write the id with and without angle brackets, some only its left half."""
+    return {"whole": message_id, "angled": f"<{message_id}>", "left": message_id.partition("@")[0]}

@@ -88,12 +88,16 @@ async def events(
     like a report: the IP that the report itself names is taken only with ``trust``, and without either the event
     has no IP and counts into no sum.
 
+    What a Postfix of ours reports, whose log is followed, is in that log, too: it makes no event here.
+
     Args:
         sent_to: the address the report was sent to.
         now_ms: epoch milliseconds; nothing is booked later than now.
         trust: whether only mail systems of ours can reach this way in.
     """
-    found = []
+    found: list[MailEvent] = []
+    if await mailed.logged(session, report.original.message_id, report.queue_id):
+        return found
     said = told(report, raw, sent_to)
     for one in said:
         mail = await mailed.find(session, report.original.message_id, one.recipients, alone=len(said) == 1)

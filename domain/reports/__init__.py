@@ -62,7 +62,7 @@ def _read(mail: mime.Entity) -> Report:
     if status is not None:
         outcomes = dsn.outcomes(status, parts)
         if outcomes:
-            return Report(format=Format.DSN, outcomes=outcomes, **common)
+            return Report(format=Format.DSN, outcomes=outcomes, queue_id=dsn.queue_id(status), **common)
     feedback = next((part for part in parts if part.type == "message/feedback-report"), None)
     if feedback is not None:
         opinion, recipients = arf.feedback(feedback, parts)

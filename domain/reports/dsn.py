@@ -14,6 +14,7 @@ MOST_RECIPIENTS = 1_000
 
 _ACTIONS = {**{action.value: action for action in Action}, **dict.fromkeys(("failure", "fail", "error"), Action.FAILED)}
 _GROUP = re.compile(r"^(?:final-recipient|action|reporting-mta) ?:", re.IGNORECASE | re.MULTILINE)
+_QUEUE_ID = re.compile(r"^X-[A-Za-z0-9-]{1,40}-Queue-ID: *([0-9A-Za-z]{6,30})\s*$", re.IGNORECASE | re.MULTILINE)
 _BLANK = re.compile(r"\n[ \t]*\n")
 _STATUS = re.compile(r"([245])\.\d{1,3}\.\d{1,3}")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
@@ -23,6 +24,12 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 def outcomes(status: mime.Entity, parts: list[mime.Entity]) -> tuple[Outcome, ...]:
     """Outcomes of all recipients that a status part names."""
     return _outcomes(status.text(), plain.first_text(parts))
+
+
+def queue_id(status: mime.Entity) -> str:
+    """Under which id a Postfix that reports has, or had, the mail; empty when it names none."""
+    found = _QUEUE_ID.search(status.text())
+    return found[1] if found else ""
 
 
 def inline(text: str) -> tuple[Outcome, ...]:

@@ -78,6 +78,7 @@ class Report(BaseModel):
     to: str = Field("", description="Where the report was sent: may be a VERP address.")
     date: str = ""
     original: Original = Original()
+    queue_id: str = Field("", description="Of the mail that came back, at a Postfix that reports.")
     outcomes: tuple[Outcome, ...] = ()
     feedback: Feedback | None = None
     reason: str = Field("", description="Why it is unreadable.")

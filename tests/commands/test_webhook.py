@@ -62,3 +62,21 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 2
         assert reason in done.stderr
+
+
+def test_a_log_of_postfix_is_read_as_a_body_is(tmp_path: Path) -> None:
+    file = tmp_path / "mail.log"
+    head = "2026-11-24T16:00:01.500+00:00 mail postfix"
+    file.write_text(
+        f"{head}/smtpd[7]: connect from localhost[127.0.0.1]\n"
+        f"{head}/wp-198-51-100-7/smtp[9]: 4dGxRd1zPrz9vJ: to=<a@gmail.com>, relay=none, delay=1, delays=0/0/1/0, "
+        "dsn=4.4.1, status=deferred (connect to mx.example[192.0.2.1]:25: Connection refused)\n"
+    )
+    done = CliRunner().invoke(app, ["postfix", str(file)])
+    assert done.exit_code == 0, done.output
+    sent, deferred = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (sent["event"], sent["ip"], sent["occurred_at"]) == ("sent", "198.51.100.7", "2026-11-24T16:00:00.500Z")
+    assert (deferred["event"], deferred["class"], deferred["local"]) == ("deferred", "network", True)
+    file.write_text("{}\n")
+    done = CliRunner().invoke(app, ["postfix", str(file)])
+    assert (done.exit_code, "No line is one of a mail system's log" in done.stderr) == (2, True)
