@@ -85,7 +85,7 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
     if new:
         rows = _event_rows(new, received_us // 86_400_000_000)
         _put(cursor, dialect, "mail_event", _EVENT, rows)
-        _add(cursor, dialect, rows, [event for _, event in new], slice_ms)
+        _add(cursor, dialect, rows, [event for _, event in new], slice_ms, received_us // 1000)
         put = functools.partial(_put, cursor, dialect)
         replies_writing.count(put, dialect, (event for _, event in new), received_us // 86_400_000_000)
     return [event for _, event in new]
@@ -241,13 +241,16 @@ def _put(
     return count
 
 
-def _add(cursor: Cursor, dialect: str, rows: Iterable[Row], new: Iterable[MailEvent], slice_ms: int) -> None:
+def _add(
+    cursor: Cursor, dialect: str, rows: Iterable[Row], new: Iterable[MailEvent], slice_ms: int, now_ms: int
+) -> None:
     sums: dict[Row, list[int]] = {}
     for row, one in zip(rows, new, strict=True):
         address, counted = row[3], None if one.local else COUNTED.get(one.kind)
         if not address or counted is None:
             continue
-        booked = one.booked_ms
+        # A source whose clock is ahead must not take mail out of the day that it was sent on.
+        booked = min(one.booked_ms, now_ms)
         key = (address, booked - booked % slice_ms, row[4], row[5], row[6])
         counts = sums.get(key)
         if counts is None:

@@ -51,6 +51,8 @@ def document(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
+        if body.startswith(b"\x1f\x8b"):
+            raise unreadable("The body is compressed; send it as it is, without gzip.") from None
         raise unreadable(f"The body is not UTF-8 (byte {error.start}); send JSON in UTF-8.") from None
     except RecursionError:
         raise unreadable("The body is nested too deeply.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime as dt
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -160,6 +161,7 @@ def _subscribes(url: str) -> dict[str, str]:
         ("generic", lambda: {**_generic(b"[]"), "content": b"[ ]"}, 401, "does not fit"),
         ("generic", lambda: _generic(b"[]", at=time.time() - 3600), 401, "replay"),
         ("generic", lambda: _generic(b"\xff\xfe"), 400, "not UTF-8"),
+        ("generic", lambda: _generic(gzip.compress(b"[]")), 400, "compressed"),
         ("generic", lambda: _generic(b"{"), 400, "not JSON"),
         ("generic", lambda: _generic(b"[" * 9000), 400, "nested"),
         ("generic", lambda: _generic(b"x" * 20_001), 413, "20,000"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 from typing import Any
 
@@ -53,6 +54,12 @@ async def test_a_complaint_is_booked_on_the_day_the_mail_was_sent(db: Database) 
     await _record(db, _event("c", Kind.COMPLAINED, START + 3 * DAY, sent_ms=START + 5))
     assert (await _sums(db))[GMAIL].complained == 1
     assert not await _sums(db, START + DAY, START + 9 * DAY)
+
+
+async def test_a_source_whose_clock_is_ahead_books_nothing_on_a_day_to_come(db: Database) -> None:
+    now = time.time_ns() // 1_000_000
+    await _record(db, _event("a", Kind.DELIVERED, now + 3_600_000), _event("b", Kind.DELIVERED, now + 400 * DAY))
+    assert (await _sums(db, now - DAY, now + 900_000))[GMAIL].delivered == 2
 
 
 async def test_sums_keep_providers_and_days_apart(db: Database) -> None:
