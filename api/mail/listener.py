@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any, cast
 
 import structlog
 from aiosmtpd.lmtp import LMTP
@@ -18,14 +19,37 @@ LARGEST_MAIL = 20_000_000
 SILENT_SECONDS = 60.0
 #: Mail that comes back holds lines longer than the 998 bytes of RFC 5322; refusing it would lose the report.
 LONGEST_LINE = 1_000_000
+#: Connections at once; each may hold a whole mail. A mail system that is turned away keeps its mail and comes again.
+MOST_CONNECTIONS = 64
 
 
-class _Smtp(SMTP):
+class _Busy(asyncio.Protocol):
+    """Turns away a peer too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        wire = cast(asyncio.Transport, transport)
+        wire.write(b"421 4.3.2 Too many connections; try again later\r\n")
+        wire.close()
+
+
+class _Counted(SMTP):
     line_length_limit = LONGEST_LINE
 
+    def __init__(self, handler: Handler, peers: set[SMTP], **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._peers = peers
 
-class _Lmtp(LMTP):
-    line_length_limit = LONGEST_LINE
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._peers.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._peers.discard(self)
+        super().connection_lost(error)
+
+
+class _Lmtp(_Counted, LMTP):
+    pass
 
 
 class Handler:
@@ -59,11 +83,15 @@ async def listen(taker: Taker, host: str, port: int, protocol: str) -> asyncio.S
     Raises:
         OSError: the port is taken.
     """
-    kind = _Lmtp if protocol == "lmtp" else _Smtp
+    kind = _Lmtp if protocol == "lmtp" else _Counted
+    peers: set[SMTP] = set()
 
-    def connection() -> SMTP:
+    def connection() -> asyncio.Protocol:
+        if len(peers) >= MOST_CONNECTIONS:
+            return _Busy()
         return kind(
             Handler(taker),
+            peers,
             data_size_limit=LARGEST_MAIL,
             enable_SMTPUTF8=True,
             timeout=SILENT_SECONDS,

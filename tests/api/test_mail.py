@@ -239,6 +239,29 @@ async def test_a_report_over_the_socket(
         await server.wait_closed()
 
 
+async def test_a_mail_system_too_many_is_told_to_come_again(
+    taker: Taker, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 2)
+    port = free_port()
+    server = await listener.listen(taker, "127.0.0.1", port, "smtp")
+
+    async def greeted() -> tuple[bytes, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        return await asyncio.wait_for(reader.readline(), 5), writer
+
+    try:
+        first, second, third = [await greeted() for _ in range(3)]
+        assert [one[0][:4] for one in (first, second, third)] == [b"220 ", b"220 ", b"421 "]
+        first[1].close()
+        await first[1].wait_closed()
+        async with asyncio.timeout(5):
+            while (await greeted())[0][:4] != b"220 ":
+                await asyncio.sleep(0.01)
+    finally:
+        server.close()
+
+
 async def test_long_lines_of_the_returned_mail_are_taken(
     taker: Taker, db: Database, free_port: Callable[[], int]
 ) -> None:
