@@ -446,3 +446,13 @@ def test_a_refusal_that_no_field_says_is_said_below_the_form(page: Open, state: 
     )
     app = button(filled(page(places.ACQUIRE)), "Save IP Configuration")
     assert "The budget is spent." in "".join(one.value for one in app.error)
+
+
+def test_a_new_order_after_a_failure_starts_with_what_was_typed(page: Open, state: State) -> None:
+    body = {"hostname": "mail1.example.test", "domain": "example.test", "count": 2, "type": "shared"}
+    state.orders["order-1"] = quoted(body, 1) | {"status": "failed", "reason": "The card was declined."}
+    app = button(page(places.PAYMENT, order="order-1"), "Start a new order")
+    assert app.text_input(key="purchase_domain").value == "example.test"
+    assert app.text_input(key="purchase_hostname").value == "mail1.example.test"
+    assert app.number_input(key="purchase_count").value == 2
+    assert app.radio(key="purchase_type").value == "shared"

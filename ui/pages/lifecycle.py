@@ -81,7 +81,8 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
     rows = [_row(ip) for ip in ips]
     bands = [_load_band(ip) for ip in ips]
     for row, ip in zip(rows, ips, strict=True):
-        row["Last days"] = sent.get(str(ip["address"])) or [0]
+        days = sent.get(str(ip["address"]), [])[-SPARK_DAYS:]
+        row["Last days"] = [0] * (SPARK_DAYS - len(days)) + days
     frame = pd.DataFrame(rows)[[*COLUMNS]]
     for name in ("Sent today", "Daily cap", "Score"):
         frame[name] = frame[name].astype("Int64")

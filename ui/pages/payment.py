@@ -24,6 +24,14 @@ STATUS: dict[str, tuple[str, Any]] = {
 
 PAGE_SIZE = 25
 
+#: Figures of a quote, none with tax.
+FIGURES = {
+    "total": "Charged now: the first month, without tax.",
+    "monthly_price": "Charged each month from then on, without tax.",
+    "monthly_cost": "Of it, what the vendor of the IPs gets each month.",
+    "payment_fee": "Of the total, what the payment provider keeps.",
+}
+
 #: Tokens of test payment methods, offered in the sandbox beside a free field.
 SANDBOX_METHODS = {
     "pm_card_visa": "Test card that is accepted",
@@ -136,7 +144,10 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
             f"{status_word(order)}: {str(order.get('reason') or 'no reason given').rstrip('.')}. "
             "Nothing is owed for this order."
         )
-        places.acquire("Start a new order")
+        typed = {
+            f"purchase_{name}": order[name] for name in ("type", "count", "domain", "hostname", "mx") if order.get(name)
+        }
+        places.acquire("Start a new order", typed)
     elif status == "waitlisted":
         until = order.get("deadline") or order.get("expires_at")
         st.warning(
@@ -262,7 +273,7 @@ def pay(api: Api, order: dict[str, Any]) -> None:
     parts = [(name, value) for name, value in quote.items() if isinstance(value, dict) and "amount" in value]
     if parts:
         for column, (name, value) in zip(st.columns(len(parts)), parts, strict=True):
-            column.metric(words.spoken(name), words.money(value), border=True)
+            column.metric(words.spoken(name), words.money(value), border=True, help=FIGURES.get(name))
     expires = quote.get("expires_at") or quote.get("expires")
     if expires:
         st.caption(f"The quote holds until {words.exact(expires)}.")

@@ -212,7 +212,7 @@ def watch(api: Api, address: str) -> None:
     if history:
         st.markdown("**Cap against sent**")
         st.altair_chart(charts.cap_against_sent(history[-60:]), width="stretch", key="warmup_cap")
-    else:
+    elif not reached:
         st.caption("The first day is not closed yet; the chart of cap against sent appears with it.")
     caps = warmup.get("by_provider") or {}
     if caps:

@@ -78,8 +78,13 @@ def go(page: str, *, ip: str | None = None, order: str | None = None) -> None:
     st.switch_page(file_of(page), query_params=about or None)
 
 
-def acquire(label: str = "Acquire New IP", **look: JsonValue) -> None:
-    """The button that leads to the first step of a purchase; disabled with the reason for who may not buy."""
+def acquire(label: str = "Acquire New IP", typed: dict[str, JsonValue] | None = None, **look: JsonValue) -> None:
+    """The button that leads to the first step of a purchase; disabled with the reason for who may not buy.
+
+    Args:
+        typed: what stands in the form already, by the keys of its fields.
+    """
     why = session.barred()
     if st.button(label, disabled=why is not None, help=why, **look):
+        st.session_state.update(typed or {})
         go(ACQUIRE)
