@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,10 @@ from settings import Settings
 
 #: A command that takes longer than this goes on; the caller is told to look later.
 PATIENCE = timedelta(seconds=25)
+UNANSWERED = (
+    f"The journey has not answered within {PATIENCE.total_seconds():.0f} s; most likely no worker runs. Whoever runs "
+    "this installation must look at the workers. The command may still be done then: look before you give it again."
+)
 
 
 _SPOKEN = {"ip": "life", "warmup": "warm-up", "dns": "DNS set-up", "purchase": "purchase"}
@@ -47,15 +52,17 @@ async def command(
     """
     handle = client.get_workflow_handle(workflow_id)
     try:
-        if start is not None:
-            return await client.execute_update_with_start_workflow(
-                update, arg, id=key, start_workflow_operation=start, rpc_timeout=PATIENCE
-            )
-        return await handle.execute_update(update, arg, id=key, rpc_timeout=PATIENCE)
+        # The client asks again for ever while no worker takes the update; its own time-out is one of each question.
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            if start is not None:
+                return await client.execute_update_with_start_workflow(
+                    update, arg, id=key, start_workflow_operation=start, rpc_timeout=PATIENCE
+                )
+            return await handle.execute_update(update, arg, id=key, rpc_timeout=PATIENCE)
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error
-    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-        raise HTTPException(503, "The journey has the command and has not answered yet; look again.") from error
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        raise HTTPException(503, UNANSWERED) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             kind, _, of = workflow_id.partition(":")

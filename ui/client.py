@@ -180,7 +180,8 @@ class Api:
         try:
             answer = self._http.request(method, path, timeout=LOOK_TIMEOUT if looks else TIMEOUT, **more)
         except httpx.TimeoutException as failure:
-            self._alone_until = time.monotonic() + LEFT_ALONE
+            if looks:  # a command may wait for a worker, while the API answers everything else
+                self._alone_until = time.monotonic() + LEFT_ALONE
             raise TooSlow from failure
         except httpx.HTTPError as failure:
             raise Unreachable(self.url) from failure

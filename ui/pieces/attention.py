@@ -13,6 +13,8 @@ from ui.pieces.guard import guarded
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _SIGNS = {"critical": ("!", "red"), "warning": ("△", "orange"), "info": ("i", "blue")}
 _SHOWN = 2
+#: The gates and the worker need no API.
+WHO_ACTS = "Whoever runs this installation must look at the API; mail and journeys go on meanwhile."
 
 
 def strip(api: Api) -> None:
@@ -28,7 +30,7 @@ def _strip(api: Api) -> None:
             found = api.find("/v1/attention")
         except Problem as problem:
             st.session_state["api_silent"] = True
-            st.markdown(f":red[**! Critical**]  {problem.title}: nothing can be said of your IPs now.")
+            st.markdown(f":red[**! Critical**]  {problem.title}: nothing can be said of your IPs now. {WHO_ACTS}")
             return
         if not look.stale_since and st.session_state.pop("api_silent", False):
             # The page below was drawn without an answer.
@@ -37,7 +39,7 @@ def _strip(api: Api) -> None:
         if look.stale_since:
             st.markdown(
                 f":red[**! Critical**]  The API does not answer. What you see is what it said "
-                f"{words.ago(look.stale_since.isoformat())}.",
+                f"{words.ago(look.stale_since.isoformat())}. {WHO_ACTS}",
                 help=words.exact(look.stale_since.isoformat()),
             )
         elif not items:
