@@ -7,8 +7,10 @@ import base64
 import datetime as dt
 import gzip
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -135,6 +137,15 @@ async def _stored(db: Database) -> int:
     async with db.read() as session:
         rows = (await session.exec(sa.select(sa.func.count()).select_from(MailEvent))).scalar_one()
         return int(rows)
+
+
+def test_the_body_of_the_guide_is_read_as_it_says() -> None:
+    text = (Path(__file__).parents[2] / "docs/guide/events.md").read_text()
+    body = text.partition("body='")[2].partition("'")[0]
+    read = generic.events(body.encode(), "m", 0.0)
+    assert [one.kind for one in read] == [Kind.DELIVERED, Kind.BOUNCED, Kind.ALERT]
+    fields = set(re.findall(r"`(\w+)`", text.partition("| field |")[2].partition("\n\n")[0]))
+    assert set(generic.GenericEvent.__dataclass_fields__) <= fields
 
 
 async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Database) -> None:
