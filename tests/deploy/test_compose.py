@@ -113,6 +113,11 @@ def test_no_secret_has_a_default() -> None:
         assert not re.search("PASSWORD|SECRET|KEY", name)
 
 
+def test_the_filled_in_env_file_goes_neither_into_the_image_nor_into_the_repository() -> None:
+    for name in (".dockerignore", ".gitignore"):
+        assert ".env" in (ROOT / name).read_text().split(), name
+
+
 def test_nothing_is_published_beyond_loopback() -> None:
     for service in SERVICES.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
@@ -134,13 +139,15 @@ def test_the_search_attributes_are_those_of_the_code() -> None:
     assert all(f'"{name}"' in registry for name in listed[1].split())
 
 
-def test_the_dashboard_reads_metrics_that_the_api_gives() -> None:
+def test_the_dashboard_reads_metrics_that_api_and_gate_give() -> None:
     metric_names = {sample.name for family in REGISTRY.collect() for sample in family.samples} | {
         f"{family.name}{end}" for family in REGISTRY.collect() for end in ("", "_total", "_bucket")
     }
+    gate = re.findall(r"(\w+)MetricFamily\(\s*\"(\w+)\"", (ROOT / "gate" / "status.py").read_text())
+    metric_names |= {f"{name}_total" if kind == "Counter" else name for kind, name in gate}
     dashboard = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "warmpath.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert len(queries) >= 6
     used = {name for query in queries for name in re.findall(r"warmpath_[a-z0-9_]+", query)}
-    assert used
+    assert {"warmpath_ips", "warmpath_gate_mails_total"} <= used
     assert used <= metric_names, used - metric_names
