@@ -131,13 +131,19 @@ def _event(one: Told, report: Report, mail: mailed.Mailed | None, *, now_ms: int
         campaign=mail.campaign if mail else "",
         provider=_provider(recipient, one.provider),
         at_ms=_moment(one.at, now_ms) or now_ms,
-        sent_ms=mail.sent_ms if mail else _moment(report.original.date, now_ms),
+        sent_ms=mail.sent_ms if mail else _sent(report, now_ms),
         recipient=recipient,
         message_id=mail.message_id if mail else report.original.message_id,
         detail=one.detail,
         reply_class=one.reply_class,
         local=one.local,
     )
+
+
+def _sent(report: Report, now_ms: int) -> int | None:
+    """When the mail was sent, as far as the report knows: reporters that leave its date out tell when it arrived."""
+    arrived = report.feedback.arrival if report.feedback else ""
+    return _moment(report.original.date, now_ms) or _moment(arrived, now_ms)
 
 
 def _provider(recipient: str, spoken: str) -> MailboxProvider:

@@ -186,6 +186,19 @@ async def test_a_trusted_report_names_its_ip(db: Database, settings: Settings) -
     assert [row[:2] for row in await rows(db)] == [("bounced", IP)]
 
 
+async def test_a_complaint_without_the_date_of_its_mail_counts_when_that_arrived(
+    db: Database, settings: Settings
+) -> None:
+    taker = Taker(db, settings.model_copy(update={"reports_trusted": True}))
+    arrived = f"Source-IP: {IP}\nArrival-Date: {formatdate(SENT)}\n"
+    raw = complaint(message_id="other@ours.example").replace(f"Source-IP: {IP}\n".encode(), arrived.encode())
+    await taker.take(raw, sent_to="", now=NOW)
+    await taker.close()
+    async with db.read() as session:
+        found = await events.sums(session, IP, (SENT - 1000) * 1000, (SENT + 1000) * 1000)
+    assert sum(one.complained for one in found.values()) == 1
+
+
 async def test_a_block_of_the_ip_told_by_mail_stops_it(taker: Taker, db: Database) -> None:
     await taker.take(bounce(code=f"550 5.7.1 client host [{IP}] blocked using x.example"), sent_to="", now=NOW)
     async with db.read() as session:
