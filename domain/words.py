@@ -58,6 +58,14 @@ class Band(StrEnum):
     UNKNOWN = "unknown"
 
 
+class CampaignState(StrEnum):
+    """Whether mail of a campaign goes, waits, or is over."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FINISHED = "finished"
+
+
 class Actor(StrEnum):
     """Who must act next for a journey to go on."""
 

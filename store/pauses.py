@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.refusals import NotFound
 from domain.routing import Scope
 from store.database import upsert
+from store.instants import now
 from store.tables.ips import Ip
 from store.tables.senders import Campaign, MailPause, Pool, Sender
 
@@ -49,17 +50,38 @@ async def pause(
     return present, before
 
 
+async def finish(session: AsyncSession, name: str, reason: str, who: str = "") -> tuple[Campaign, bool]:
+    """Declare a campaign over: its mail stops, as if it were paused, until it is resumed.
+
+    Returns:
+        The campaign, and whether it was finished only now.
+
+    Raises:
+        NotFound: there is no such campaign.
+    """
+    await pause(session, Scope.CAMPAIGN, name, f"finished: {reason}" if reason else "finished", who)
+    row = (await session.exec(select(Campaign).where(col(Campaign.name) == name).with_for_update())).one()
+    new = row.finished_at is None
+    row.finished_at = row.finished_at or now()
+    session.add(row)
+    await session.flush()
+    return row, new
+
+
 async def resume(session: AsyncSession, scope: Scope, name: str) -> MailPause | None:
-    """Free mail again; answers the pause that ended, None when there was none.
+    """Free mail again; answers the pause that ended, None when there was none. A finished campaign is active again.
 
     Raises:
         NotFound: there is no such IP, pool, sender or campaign.
     """
     await known(session, scope, name)
     row = await session.get(MailPause, (scope, name), with_for_update=True)
+    if scope is Scope.CAMPAIGN and (campaign := await session.get(Campaign, name)) is not None:
+        campaign.finished_at = None
+        session.add(campaign)
     if row is not None:
         await session.delete(row)
-        await session.flush()
+    await session.flush()
     return row
 
 

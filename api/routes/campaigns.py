@@ -16,6 +16,7 @@ from api.deps import AppSettings, Operator, Store, Viewer
 from api.names import CampaignName, Name
 from domain.reach import reach
 from domain.routing import Party, Routes, Scope
+from domain.words import CampaignState
 from store import gate, pauses, senders
 from store.tables.senders import Campaign, MailPause
 
@@ -33,15 +34,20 @@ class CampaignIn(BaseModel):
 
 
 class CampaignOut(BaseModel):
-    """A campaign as it stands; `reason` says why it is paused, itself, its sender or all mail."""
+    """A campaign as it stands; `reason` says why it is paused, itself, its sender or all mail.
+
+    A finished one is paused, too: its mail stops until it is resumed.
+    """
 
     name: str
     sender: str
+    status: CampaignState
     paused: bool
     reason: str
     paused_by: str = Field("", description="Name of the token that paused what stops it.")
     paused_since: dt.datetime | None = None
     created_at: dt.datetime
+    finished_at: dt.datetime | None = None
 
 
 class Campaigns(BaseModel):
@@ -133,11 +139,13 @@ def _campaign(row: Campaign, paused: Sequence[MailPause]) -> CampaignOut:
     routes = Routes(pauses={key: one.reason for key, one in known.items()})
     found = routes.stopping(party)
     if found is None:
-        return CampaignOut(**row.model_dump(), paused=False, reason="")
+        return CampaignOut(**row.model_dump(), status=CampaignState.ACTIVE, paused=False, reason="")
     by = known[found]
     return CampaignOut(
-        **row.model_dump(), paused=True, reason=routes.stopped(party), paused_by=by.who, paused_since=by.since
-    )
+        **row.model_dump(),
+        status=CampaignState.FINISHED if row.finished_at else CampaignState.PAUSED,
+        paused=True, reason=routes.stopped(party), paused_by=by.who, paused_since=by.since,
+    )  # fmt: skip
 
 
 @router.get("")
@@ -155,6 +163,26 @@ async def add(body: CampaignIn, who: Operator, db: Store) -> CampaignOut:
         row = await senders.add_campaign(session, body.name, body.sender)
         paused = await pauses.listing(session)
         await audit.write(session, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
+    return _campaign(row, paused)
+
+
+class Finish(BaseModel):
+    """Why a campaign is over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=500)
+
+
+@router.post("/{name}/finish")
+async def finish(name: CampaignName, body: Finish, who: Operator, db: Store) -> CampaignOut:
+    """Declare a campaign over; its mail stops at the gates within a second. Resumed, it is active again."""
+    async with db.write() as session:
+        row, new = await pauses.finish(session, name, body.reason, who.name)
+        if new:
+            was, is_ = {"finished": False}, {"finished": True}
+            await audit.write(session, who, "campaign.finish", name, body.reason, was, is_)
+        paused = await pauses.listing(session)
     return _campaign(row, paused)
 
 

@@ -56,6 +56,9 @@ class Campaign(SQLModel, table=True):
     name: str = Field(primary_key=True)
     sender: str = Field(index=True)
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    finished_at: dt.datetime | None = Field(
+        default=None, sa_type=UtcDateTime, description="When it was declared over; a pause of it holds since then."
+    )
 
 
 class MailPause(SQLModel, table=True):

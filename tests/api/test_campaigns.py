@@ -90,6 +90,24 @@ async def test_a_paused_campaign_leaves_the_others_of_its_sender(client: httpx.A
     assert answer["deferred"] == 0
 
 
+async def test_a_finished_campaign_sends_nothing_until_it_is_resumed(client: httpx.AsyncClient, db: Database) -> None:
+    for _ in range(2):
+        answer = await client.post("/v1/campaigns/spring/finish", json={"reason": "sold out"})
+        assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["finished_at"] is not None) == ("finished", True)
+    lease = {"campaign": "spring", "provider": "gmail", "count": 5}
+    refused = (await client.post("/v1/gate/lease", json=lease)).json()
+    assert (refused["deferred"], refused["reason"]) == (5, "campaign spring is paused: finished: sold out")
+    async with db.read() as session:
+        page, _ = await accounts.audit_page(session, target="spring", before_id=None, limit=9)
+    assert [row.what for row in page].count("campaign.finish") == 1
+    await client.post("/v1/campaigns/resume", json={"scope": {"campaign": "spring"}, "reason": "new stock"})
+    (found,) = (await client.get("/v1/campaigns")).json()["items"]
+    assert (found["status"], found["finished_at"]) == ("active", None)
+    assert (await client.post("/v1/gate/lease", json=lease)).json()["deferred"] == 0
+    assert (await client.post("/v1/campaigns/absent/finish", json={})).status_code == 404
+
+
 async def test_a_sender_is_known_by_its_matches_and_no_two_share_one(client: httpx.AsyncClient) -> None:
     shown = (await client.get("/v1/senders")).json()["items"]
     assert shown[0]["matches"] == ["acme.example", "app@acme.example"]

@@ -292,12 +292,19 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "campaigns"):
                 self._answer(200, {"items": state.campaigns, "next": None})
             case ("POST", "campaigns"):
-                state.campaigns.append(body | {"paused": False, "reason": "", "created_at": "2026-03-01T00:00:00Z"})
+                made = {"paused": False, "status": "active", "reason": "", "created_at": "2026-03-01T00:00:00Z"}
+                state.campaigns.append(body | made)
                 self._answer(201, state.campaigns[-1])
+            case ("POST", "campaigns", name, "finish"):
+                (one,) = [one for one in state.campaigns if one["name"] == name]
+                one |= {"paused": True, "status": "finished", "finished_at": "2026-03-02T00:00:00Z"}
+                state.pauses.append({"scope": {"campaign": name}, "reason": "finished", "paused": True})
+                self._answer(200, one)
             case ("POST", "campaigns", "pause" | "resume" as verb):
                 for one in state.campaigns:
                     if one["name"] == body["scope"].get("campaign"):
-                        one |= {"paused": verb == "pause", "reason": body["reason"]}
+                        status = "paused" if verb == "pause" else "active"
+                        one |= {"paused": verb == "pause", "status": status, "reason": body["reason"]}
                 state.pauses[:] = [one for one in state.pauses if one["scope"] != body["scope"]]
                 if verb == "pause":
                     since = {"since": "2026-03-01T00:00:00Z", "who": "first operator", "paused": True}

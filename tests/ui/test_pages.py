@@ -330,6 +330,13 @@ def test_a_campaign_is_made_paused_and_resumed(page: Open, state: State) -> None
         {"scope": {"campaign": "spring"}, "reason": "list mended"},
     )
     assert "✓ Active" in said(app)
+    app = button(app, "Finish")
+    app.text_input(key="campaign_finish_reason").input("sold out")
+    app = button(app, "Finish now")
+    assert state.asked[-1][1:3] == ("/v1/campaigns/spring/finish", {"reason": "sold out"})
+    assert "■ Finished" in said(app)
+    assert "Finish" not in [one.label for one in app.button]
+    assert "Resume" in [one.label for one in app.button]
 
 
 def test_optional_dns_records_go_with_the_order_and_are_changed_later(page: Open, state: State) -> None:

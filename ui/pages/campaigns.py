@@ -10,6 +10,7 @@ from ui.client import Api
 from ui.pieces import asking, forms, paging, pausing, pools, senders, session, words
 from ui.pieces.guard import guarded, live
 
+FIRST = ("paused", "active", "finished")
 VIEWS = ("Campaigns", "Senders", "Pools")
 
 
@@ -36,7 +37,7 @@ def make(api: Api) -> None:
 
 @live
 def listed(api: Api, query: str) -> None:
-    """What is paused apart from campaigns, then every campaign, paused ones first."""
+    """What is paused apart from campaigns, then every campaign: paused ones first, finished ones last."""
     pauses = api.items("/v1/campaigns/pauses")
     _others([one for one in pauses if not {"all", "campaign"} & set(one.get("scope") or {})])
     own = {str(one["scope"]["campaign"]): one for one in pauses if "campaign" in (one.get("scope") or {})}
@@ -47,7 +48,7 @@ def listed(api: Api, query: str) -> None:
             "sender goes out without one as well."
         )
         return
-    items.sort(key=lambda one: (not one.get("paused"), str(one.get("name"))))
+    items.sort(key=lambda one: (FIRST.index(one["status"]), str(one.get("name"))))
     paging.whole(
         "campaign", items, query, lambda one: f"{one.get('name')} {one.get('sender')}",
         lambda one: _campaign(one, own.get(str(one["name"]))), _row,
@@ -73,11 +74,14 @@ def _others(pauses: list[dict[str, Any]]) -> None:
 
 def _campaign(one: dict[str, Any], pause: dict[str, Any] | None) -> None:
     """A campaign; ``pause`` is its own, others' pauses stop it as well."""
-    name, sender, state, press = st.columns([3, 2, 4, 1.3], vertical_alignment="center")
+    name, sender, state, press, end = st.columns([3, 2, 4, 1.3, 1.3], vertical_alignment="center")
     name.markdown(f"**{one.get('name')}**")
     sender.markdown(f"of {one.get('sender')}")
     made = f"made {words.when(one.get('created_at'))}"
-    if pause:
+    over = one.get("status") == "finished"
+    if over:
+        said = f"■ Finished · {words.when(one.get('finished_at'))}"
+    elif pause:
         said = f":red[! Paused] {pausing.told(pause)} · {words.when(pause.get('since'))}"
     elif one.get("paused"):
         said = f":red[! Stopped], because {words.literal(one.get('reason') or 'something above it is paused')}"
@@ -89,13 +93,16 @@ def _campaign(one: dict[str, Any], pause: dict[str, Any] | None) -> None:
             pausing.resume_button({"campaign": str(one["name"])})
         else:
             asking.button("Pause", "campaign-pause", str(one["name"]), key=f"pause:{one['name']}", width="stretch")
+    if not over:
+        with end:
+            asking.button("Finish", "campaign-finish", str(one["name"]), key=f"finish:{one['name']}", width="stretch")
 
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "Campaign": one.get("name"),
         "Sender": one.get("sender"),
-        "State": "Paused" if one.get("paused") else "Active",
+        "State": words.sentence(str(one.get("status"))),
         "Why": one.get("reason") or "",
         "Made (UTC)": words.exact(one.get("created_at")).removesuffix(" UTC"),
     }
@@ -109,6 +116,17 @@ def pause(api: Api, name: str) -> None:
             "Pause now",
             lambda reason: api.post("/v1/campaigns/pause", {"scope": {"campaign": name}, "reason": reason}),
             f"Campaign {name} is paused.",
+        )
+
+
+def finish(api: Api, name: str) -> None:
+    """The open question whether a campaign is over."""
+    with asking.question(f"Finish {name}?"):
+        st.write(f"Mail of campaign {name} stops at the gate within a second, for good, unless you press Resume.")
+        forms.Form("campaign_finish").command(
+            "Finish now",
+            lambda reason: api.post(f"/v1/campaigns/{name}/finish", {"reason": reason}),
+            f"Campaign {name} is finished.",
         )
 
 
@@ -129,6 +147,8 @@ def main() -> None:
     else:
         if kind == "campaign-pause":
             pause(api, name)
+        elif kind == "campaign-finish":
+            finish(api, name)
         listed(api, query)
         make(api)
 
