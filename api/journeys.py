@@ -23,8 +23,9 @@ from settings import Settings
 #: A command that takes longer than this goes on; the caller is told to look later.
 PATIENCE = timedelta(seconds=25)
 UNANSWERED = (
-    f"The journey has not answered within {PATIENCE.total_seconds():.0f} s; most likely no worker runs. Whoever runs "
-    "this installation must look at the workers. The command may still be done then: look before you give it again."
+    f"The journey has not answered within {PATIENCE.total_seconds():.0f} s: no worker runs, or Temporal stands still. "
+    "Whoever runs this installation must look at both. The command may still be done then: look before you give it "
+    "again."
 )
 
 
