@@ -153,8 +153,11 @@ def test_pausing_asks_and_wants_a_reason(page: Open, state: State) -> None:
     app = button(page(places.WARMUP, ip=ADDRESS), "Pause")
     assert "stops at the gate" in said(app)
     app = button(app, "Pause now")
-    assert "Give a reason" in said(app)
+    assert "✕ Give a reason" in said(app)
     assert state.asked == []
+    app = button(button(app, "Not now"), "Pause")
+    assert "stops at the gate" in said(app)
+    assert "✕" not in said(app)
 
 
 def test_dns_is_asked_again_on_demand(page: Open, state: State) -> None:

@@ -11,9 +11,13 @@ from ui.client import JsonValue, Problem
 from ui.pieces import session
 from ui.pieces.guard import trouble
 
+#: Where a session keeps what was refused of its forms, by their names.
+REFUSALS = "refusals"
+
 
 def open_question(name: str, subject: str) -> None:
     """Opens a question about an IP or an order; only one is open at a time."""
+    close()
     st.session_state["question"] = (name, subject)
 
 
@@ -26,8 +30,9 @@ def button(label: str, name: str, subject: str, why: str | None = None, **look: 
 
 
 def close() -> None:
-    """The question is answered, or dropped."""
+    """The question is answered, or dropped; the next one begins without a refusal."""
     st.session_state.pop("question", None)
+    st.session_state.pop(REFUSALS, None)
 
 
 def is_open(name: str, subject: str) -> bool:

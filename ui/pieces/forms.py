@@ -12,14 +12,11 @@ from ui.client import Problem
 from ui.pieces import asking, session
 from ui.pieces.guard import fault, trouble
 
-_REFUSALS = "refusals"
-
 
 def entered(page: str) -> None:
     """A page is drawn; when it is another one, what was asked and refused on the last one is over."""
     if st.session_state.get("page") != page:
         st.session_state["page"] = page
-        st.session_state.pop(_REFUSALS, None)
         asking.close()
 
 
@@ -28,7 +25,7 @@ class Form:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.refused: Problem | None = st.session_state.get(_REFUSALS, {}).get(name)
+        self.refused: Problem | None = st.session_state.get(asking.REFUSALS, {}).get(name)
         self._keys: list[str] = []
         self._told = False
 
@@ -75,7 +72,7 @@ class Form:
 
     def refuse(self, problem: Problem) -> NoReturn:
         """Draws the page anew with the refusal; what was typed stays."""
-        st.session_state.setdefault(_REFUSALS, {})[self.name] = problem
+        st.session_state.setdefault(asking.REFUSALS, {})[self.name] = problem
         st.rerun()
 
     def incomplete(self, missing: dict[str, str]) -> None:
@@ -87,7 +84,7 @@ class Form:
         """Nothing of the form stays in the browser session."""
         for key in self._keys:
             st.session_state.pop(key, None)
-        st.session_state.get(_REFUSALS, {}).pop(self.name, None)
+        st.session_state.get(asking.REFUSALS, {}).pop(self.name, None)
 
     def send(self, command: Callable[[], object], done: str, *, answers: bool = False) -> NoReturn:
         """Gives the command, and draws the page anew with what happened.
