@@ -26,7 +26,7 @@ from store.events_intake import Batch, Intake
 log = structlog.get_logger()
 
 #: Seconds between two looks at a log that is read to its end, and after something failed.
-LOOK_SECONDS, AGAIN_SECONDS = 0.5, 2.0
+LOOK_SECONDS, AGAIN_SECONDS = 0.1, 2.0
 #: Seconds for which senders and campaigns are believed before they are read again.
 ROUTES_SECONDS = 10.0
 #: Milliseconds after its last line for which a mail is remembered: far more than any queue's lifetime.

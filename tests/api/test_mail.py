@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from api import postfix_log
 from api.mail import folder, listener
 from api.mail.reported import verp
 from api.mail.taking import Taker
@@ -117,6 +118,35 @@ async def test_the_same_report_counts_once(taker: Taker, db: Database) -> None:
     for _ in range(3):
         await taker.take(bounce(), sent_to="", now=NOW)
     assert await figure(db, "bounced", SENT) == 1
+
+
+@pytest.mark.parametrize(
+    ("queue_id", "action", "counted"),
+    [
+        ("B41F920E092", "failed", False),
+        ("B41F920E092", "delayed", False),
+        # The other side runs Postfix, too: it took the mail, which our log calls delivered, and refused it later.
+        ("B41F920E0", "failed", True),
+        ("4dGxRd1zPrz9vJ", "failed", True),
+    ],
+)
+async def test_what_a_postfix_reports_whose_log_is_followed_is_left_to_its_log(
+    taker: Taker, db: Database, queue_id: str, action: str, counted: bool
+) -> None:
+    line = (
+        b"2024-10-02T13:53:20Z mail postfix/wp-198-51-100-7/smtp[1]: B41F920E092: to=<ada@gmail.com>, relay=none, "
+        b"delay=1, delays=0/0/1/0, dsn=4.4.1, status=deferred (connect to mx[192.0.2.1]:25: Connection refused)"
+    )
+    logged = postfix_log.normalise(line, NOW)
+    for one in logged:
+        one.message_id = "m9@ours.example"
+    intake = Intake(db, lambda *_: _nothing())
+    await intake.take(Batch(logged))
+    await intake.close()
+    report = bounce(message_id="m9@ours.example", action=action, code="550 5.1.1 no such user")
+    told = f"Reporting-MTA: dns; mx.example\nX-Postfix-Queue-ID: {queue_id}\n".encode()
+    await taker.take(report.replace(b"Reporting-MTA: dns; mx.example\n", told), sent_to="", now=NOW)
+    assert [row[:2] for row in await rows(db)] == ([("bounced", IP)] if counted else [])
 
 
 async def test_each_recipient_of_a_report_counts(taker: Taker, db: Database) -> None:
