@@ -292,7 +292,8 @@ def test_what_was_read_last_stands_in_and_says_how_old_it_is(page: Open, state: 
     state.down = True
     text = said(page(ip=ADDRESS))
     assert "△ Stale: the API does not answer" in text
-    assert "What you see is what it said" in text
+    assert "What you see is what the API said" in text
+    assert "whoever runs this installation must look at it" in text
     assert ADDRESS in text
 
 

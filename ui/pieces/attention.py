@@ -14,7 +14,7 @@ _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _SIGNS = {"critical": ("!", "red"), "warning": ("△", "orange"), "info": ("i", "blue")}
 _SHOWN = 2
 #: The gates and the worker need no API.
-WHO_ACTS = "Whoever runs this installation must look at the API; mail and journeys go on meanwhile."
+WHO_ACTS = "The API does not answer; whoever runs this installation must look at it. Mail and journeys go on meanwhile."
 
 
 def strip(api: Api) -> None:
@@ -30,7 +30,8 @@ def _strip(api: Api) -> None:
             found = api.find("/v1/attention")
         except Problem as problem:
             st.session_state["api_silent"] = True
-            st.markdown(f":red[**! Critical**]  {problem.title}: nothing can be said of your IPs now. {WHO_ACTS}")
+            said = f"{problem.detail} Whoever runs this installation must look at it." if problem.status else WHO_ACTS
+            st.markdown(f":red[**! Critical**]  Nothing can be said of your IPs now. {said}")
             return
         if not look.stale_since and st.session_state.pop("api_silent", False):
             # The page below was drawn without an answer.
@@ -38,8 +39,8 @@ def _strip(api: Api) -> None:
         items: list[dict[str, Any]] = list((found or {}).get("items", []))
         if look.stale_since:
             st.markdown(
-                f":red[**! Critical**]  The API does not answer. What you see is what it said "
-                f"{words.ago(look.stale_since.isoformat())}. {WHO_ACTS}",
+                f":red[**! Critical**]  What you see is what the API said {words.ago(look.stale_since.isoformat())}. "
+                f"{WHO_ACTS}",
                 help=words.exact(look.stale_since.isoformat()),
             )
         elif not items:
