@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _CAMPAIGN = r"^[a-z0-9][a-z0-9._-]*$"
@@ -18,6 +19,17 @@ CampaignName = Annotated[str, Field(min_length=1, max_length=60, pattern=_CAMPAI
 
 #: A login, an address or a domain, without spaces and control characters.
 Match = Annotated[str, Field(min_length=1, max_length=254, pattern=_MATCH)]
+
+
+def _one_spelling(given: str) -> str:
+    try:
+        return str(ipaddress.ip_address(given.strip()))
+    except ValueError:
+        return given
+
+
+#: An address in any spelling, as the inventory spells it; what is none stays as it is, and is not found there.
+Address = Annotated[str, Field(max_length=60), AfterValidator(_one_spelling)]
 
 #: Pattern to the sentence that a person reads when it does not fit.
 SAID = {

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import ipaddress
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api import audit
 from api.deps import AppSettings, Operator, Store, Viewer
-from api.names import CampaignName, Name
+from api.names import Address, CampaignName, Name
 from domain.reach import reach
 from domain.routing import Party, Routes, Scope
 from domain.words import CampaignState
@@ -63,19 +62,10 @@ class ScopeIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     all: Literal[True] | None = None
-    ip: str | None = Field(None, min_length=1, max_length=60)
+    ip: Address | None = Field(None, min_length=1)
     pool: str | None = Field(None, min_length=1, max_length=100)
     sender: str | None = Field(None, min_length=1, max_length=100)
     campaign: str | None = Field(None, min_length=1, max_length=100)
-
-    @field_validator("ip")
-    @classmethod
-    def one_spelling(cls, given: str | None) -> str | None:
-        """An address as the inventory spells it; what is none is not found there."""
-        try:
-            return str(ipaddress.ip_address(given.strip())) if given else given
-        except ValueError:
-            return given
 
     @model_validator(mode="after")
     def one_of_them(self) -> ScopeIn:

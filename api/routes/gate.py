@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from api import text
 from api.deps import ORDER, AppSettings, Store, _bearer
 from api.leases import Leases, Question
+from api.names import Address
 from domain.words import MailboxProvider, Role
 from store import accounts
 
@@ -28,7 +29,7 @@ class LeaseIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ip: str | None = Field(None, max_length=60)
+    ip: Address | None = None
     pool: str | None = Field(None, min_length=1, max_length=100)
     sender: str | None = Field(None, min_length=1, max_length=100)
     campaign: str | None = Field(None, min_length=1, max_length=100)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from api.deps import AppSettings, Store, Viewer
+from api.names import Address
 from domain.figures import Figures
 from domain.performance import By, Rates, rates, step_ms
 from domain.refusals import Refused
@@ -48,7 +49,7 @@ class CapsOut(BaseModel):
 async def caps(
     _: Viewer,
     db: Store,
-    ip: Annotated[list[str], Query(min_length=1, max_length=500, description="IPs to show.")],
+    ip: Annotated[list[Address], Query(min_length=1, max_length=500, description="IPs to show.")],
     days: Annotated[int, Query(ge=1, le=400, description="Most days of each.")] = 14,
 ) -> CapsOut:
     """Cap and granted of each day; an IP that never sent has none."""
@@ -119,7 +120,7 @@ async def overview(
     by: By = By.IP,
     since: Annotated[dt.datetime | None, Query(description="Default: seven days before `until`.")] = None,
     until: Annotated[dt.datetime | None, Query(description="Default: now.")] = None,
-    ip: str | None = None,
+    ip: Address | None = None,
     provider: MailboxProvider | None = None,
     sender: str | None = None,
     campaign: str | None = None,

@@ -182,6 +182,8 @@ async def test_an_ip_is_paused_by_any_spelling_of_it(client: httpx.AsyncClient, 
     body = {"scope": {"ip": "2001:DB8:0::7"}, "reason": "listed"}
     answer = await client.post("/v1/campaigns/pause", json=body)
     assert (answer.status_code, answer.json()["scope"]) == (200, {"ip": "2001:db8::7"})
+    lease = await client.post("/v1/gate/lease", json={"ip": "2001:DB8:0::7", "count": 1})
+    assert lease.json()["reason"] == "2001:db8::7 is paused: listed"
 
 
 async def test_pressing_twice_is_one_pause_with_one_line_in_the_audit(client: httpx.AsyncClient, db: Database) -> None:
