@@ -6,11 +6,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+import msgspec
 
 from api.webhooks.reading import (
     Rejected,
@@ -29,25 +29,32 @@ from domain.words import MailboxProvider, Severity
 TOLERANCE = 300.0
 
 
-@dataclass(slots=True, kw_only=True)
-class GenericEvent:
+_Name = Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class GenericEvent(msgspec.Struct, kw_only=True):
     """One event as a sender or a monitor posts it; fields that are not known are ignored.
 
-    A dataclass, not a model: its validation takes two thirds of the time, and this is the hot way in.
+    Read by msgspec and not by pydantic, which takes five times as long: this is the hot way in.
+
+    Attributes:
+        id: own id; the same twice counts once.
+        kind: a reply given with ``bounced`` is classified here.
+        detail: SMTP reply, or the text of an alert.
     """
 
-    id: Annotated[str | None, Field(max_length=200, description="Own id; the same twice counts once.")] = None
-    kind: Annotated[Kind, Field(description="A reply given with `bounced` is classified here.")]
+    kind: Kind
+    id: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     ip: str = ""
-    recipient: Annotated[str, Field(max_length=320)] = ""
+    recipient: Annotated[str, msgspec.Meta(max_length=320)] = ""
     provider: MailboxProvider | None = None
-    sender: Annotated[str, Field(max_length=100)] = ""
-    campaign: Annotated[str, Field(max_length=100)] = ""
+    sender: _Name = ""
+    campaign: _Name = ""
     mx: str = ""
     at: str | float | None = None
     sent_at: str | float | None = None
-    message_id: Annotated[str, Field(max_length=500)] = ""
-    detail: Annotated[str, Field(description="SMTP reply, or the text of an alert.")] = ""
+    message_id: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    detail: str = ""
     severity: Severity = Severity.INFO
 
 
@@ -87,7 +94,9 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
     return message_id
 
 
-_ONE, _LIST = TypeAdapter(GenericEvent), TypeAdapter(list[GenericEvent])
+_LIST = msgspec.json.Decoder(list[GenericEvent])
+#: The field that msgspec says is at fault.
+_FIELD = re.compile(r"(?:required field `| - at `\$\.)(\w+)`")
 
 
 def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
@@ -102,8 +111,8 @@ def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
 def _entries(body: bytes) -> list[GenericEvent]:
     if body.lstrip()[:1] == b"[":
         try:
-            return _LIST.validate_json(body)
-        except ValidationError:
+            return _LIST.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # Read again below, slowly, to say what is wrong.
     given: Any = document(body)
     if isinstance(given, dict):
@@ -115,11 +124,12 @@ def _entries(body: bytes) -> list[GenericEvent]:
 
 def _entry(raw: Any, place: int) -> GenericEvent:
     try:
-        return _ONE.validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join((f"events[{place}]", *(str(step) for step in first["loc"])))
-        raise unreadable(f"{field}: {first['msg']}.", field) from None
+        return msgspec.convert(raw, GenericEvent)
+    except msgspec.ValidationError as error:
+        told = str(error)
+        named = _FIELD.search(told)
+        field = f"events[{place}].{named[1]}" if named else f"events[{place}]"
+        raise unreadable(f"{field}: {told.partition(' - at ')[0]}.", field) from None
 
 
 _LAST = MAX_MS / 1000
