@@ -20,6 +20,9 @@ IDLE_SECONDS = 2.0
 FETCH_AHEAD = 16
 #: Known lines and remembered messages; the oldest half is forgotten past them.
 LINES, MESSAGES = 50_000, 200_000
+#: Characters of addresses and instances that are remembered: a mail address has at most 254 (RFC 5321). What is longer
+#: is counted each time it is asked for.
+LONGEST = 1_000
 
 Key = tuple[str, MailboxProvider]
 
@@ -132,7 +135,9 @@ class Desk:
             return Defer(f"no sender is known for {who}; name its login or domain in Warmpath")
         if len(self._lines) >= LINES:
             self._lines.clear()
-        made = self._lines[(login, mail_from)] = Line(party, self.routes.stopped(party), self.routes.tiers(party))
+        made = Line(party, self.routes.stopped(party), self.routes.tiers(party))
+        if len(login) + len(mail_from) <= LONGEST:
+            self._lines[(login, mail_from)] = made
         return made
 
     def where(self, line: Line) -> Allow | Defer:
@@ -178,7 +183,7 @@ class Desk:
         block.left -= 1
         if block.size >= FETCH_AHEAD and block.left == block.size // 2:
             self._fetch_ahead(block)
-        if instance:
+        if instance and len(instance) + len(recipient) <= LONGEST:
             if message is None:
                 self._messages[instance] = (block.address, recipient)
                 if len(self._messages) >= MESSAGES:

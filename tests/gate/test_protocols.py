@@ -226,6 +226,21 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(providers._known) <= 100
 
 
+def test_addresses_that_are_none_are_answered_and_not_remembered() -> None:
+    connection, wire = connected(Policy)
+    desk = connection._counter.desk  # type: ignore[attr-defined]
+    long = "n" * 5_000
+    for question in (
+        request(f"{long}@h", instance="1"),
+        request("a@h", instance=long),
+        request("a@h", sender=f"{long}@acme.example"),
+    ):
+        wire.written = b""
+        connection.data_received(question)
+        assert wire.written.startswith(b"action=FILTER")
+    assert (len(desk._messages), len(desk._lines)) == (0, 1)
+
+
 async def test_a_peer_whose_answer_fails_is_let_go_and_does_not_wait_for_ever() -> None:
     connection, wire = connected(Policy)
 
