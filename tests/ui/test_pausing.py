@@ -148,7 +148,7 @@ def reached(app: AppTest, scope: str, name: str = "") -> str:
 def test_the_question_counts_what_it_is_about(page: Open, state: State) -> None:
     state.add_ip("warming")
     state.add_ip("warming", "203.0.113.10")["pool"] = "bulk"
-    state.campaigns = [{"name": "spring", "sender": "acme", "created_at": "2026-03-01T00:00:00Z"}]
+    state.campaigns = [{"name": "spring", "sender": "acme", "status": "active", "created_at": "2026-03-01T00:00:00Z"}]
     app = button(page(), "Pause All Campaigns")
     assert "This stops **1** campaign, **1** sender and **2** IPs, and all other mail as well" in said(app)
     assert "This stops **1** IP: at the gate, within a second. Mail that another pool" in reached(app, "pool", "bulk")

@@ -120,8 +120,8 @@ def test_a_viewer_changes_nothing_here(page: Open, state: State, view: str, labe
 
 def test_a_campaign_that_something_above_it_stops_says_so_and_offers_no_resume(page: Open, state: State) -> None:
     state.campaigns = [
-        {"name": "spring", "sender": "acme", "paused": True, "reason": "sender acme is paused: wrong list",
-         "created_at": "2026-03-01T00:00:00Z"}
+        {"name": "spring", "sender": "acme", "status": "paused", "paused": True,
+         "reason": "sender acme is paused: wrong list", "created_at": "2026-03-01T00:00:00Z"}
     ]  # fmt: skip
     state.pauses = [{"scope": {"sender": "acme"}, "reason": "wrong list", "since": "2026-03-01T00:00:00Z"}]
     app = page(places.CAMPAIGNS)
@@ -136,7 +136,9 @@ def test_a_campaign_that_something_above_it_stops_says_so_and_offers_no_resume(p
 @pytest.mark.parametrize("view", ["Campaigns", "Senders", "Pools"])
 def test_every_list_is_exported_and_searched(page: Open, state: State, view: str) -> None:
     for number in range(30):
-        state.campaigns.append({"name": f"c{number:02}", "sender": "acme", "created_at": "2026-03-01T00:00:00Z"})
+        state.campaigns.append(
+            {"name": f"c{number:02}", "sender": "acme", "status": "active", "created_at": "2026-03-01T00:00:00Z"}
+        )
         state.senders.append({"name": f"c{number:02}", "pool": "default", "matches": []})
         state.pools.append({"name": f"c{number:02}", "ips": 1})
     app = shown(page, view)

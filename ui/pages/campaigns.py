@@ -11,7 +11,6 @@ from ui.pieces import asking, forms, paging, pausing, pools, senders, session, w
 from ui.pieces.guard import guarded, live
 
 FIRST = ("paused", "active", "finished")
-VIEWS = ("Campaigns", "Senders", "Pools")
 
 
 def make(api: Api) -> None:
@@ -130,27 +129,31 @@ def finish(api: Api, name: str) -> None:
         )
 
 
+#: Each list: the questions that are asked about one of it, the list, and the form for a new one.
+VIEWS = {
+    "Campaigns": ({"campaign-pause": pause, "campaign-finish": finish}, listed, make),
+    "Senders": ({"sender-change": senders.change}, senders.listed, senders.make),
+    "Pools": ({"pool-change": pools.change}, pools.listed, pools.make),
+}
+
+
 def main() -> None:
-    """One of the three lists, its questions above it and the form for a new one below it."""
+    """One of the three lists, its question above it and the form for a new one below it."""
     api = session.api()
     shown, find = st.columns([2, 3], vertical_alignment="center")
     with shown:
         view = st.segmented_control(
-            "Show", VIEWS, default=VIEWS[0], key="campaigns_view", label_visibility="collapsed", required=True
+            "Show", list(VIEWS), default="Campaigns", key="campaigns_view", label_visibility="collapsed", required=True
         )
     query = find.text_input("Search", placeholder=f"Part of a name in {view}", label_visibility="collapsed").strip()
+    questions, draw, new = VIEWS[str(view)]
     kind, name = asking.opened()
-    if view == "Senders":
-        senders.view(api, query)
-    elif view == "Pools":
-        pools.view(api, query)
-    else:
-        if kind == "campaign-pause":
-            pause(api, name)
-        elif kind == "campaign-finish":
-            finish(api, name)
-        listed(api, query)
-        make(api)
+    with guarded():
+        if ask := questions.get(kind):
+            ask(api, name)
+    draw(api, query)
+    with guarded():
+        new(api)
 
 
 with guarded():

@@ -141,7 +141,8 @@ def _checks(checks: list[dict[str, Any]]) -> None:
     for check in checks:
         sign = ":green[✓]" if check.get("ok") else ":gray[?]" if check.get("ok") is None else ":red[✕]"
         fix = f" **Fix:** {check['fix']}" if check.get("fix") and not check.get("ok") else ""
-        st.markdown(f"{sign} **{check.get('name')}** – {check.get('detail') or 'holds'}{fix}")
+        name = str(check.get("name")).upper().replace("_", "-").replace("FCRDNS", "FCrDNS")
+        st.markdown(f"{sign} **{name}** – {check.get('detail') or 'holds'}{fix}")
 
 
 def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:

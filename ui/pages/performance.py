@@ -112,6 +112,7 @@ def _caps(api: Api, addresses: list[str]) -> None:
     if not today:
         return
     st.markdown("**Cap against sent, newest day**")
+    st.caption("Bar: sent. Mark: cap.")
     st.altair_chart(charts.caps(today), width="stretch", key="metrics_caps")
 
 

@@ -416,7 +416,7 @@ def caps(today: list[dict[str, Any]]) -> Picture:
         y=alt.Y("IP:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)), tooltip=["IP", "Cap", "Sent"]
     )
     bars = base.mark_bar(color="#4c8fd6", height=14).encode(x=alt.X("Sent:Q", title="Mails a day"))
-    marks = base.mark_tick(color="#d1453b", thickness=3, size=20).encode(x="Cap:Q")
+    marks = base.mark_tick(color="#8a94a3", thickness=3, size=20).encode(x="Cap:Q")
     return alt.layer(bars, marks).properties(height=alt.Step(26))
 
 

@@ -8,25 +8,15 @@ import streamlit as st
 
 from ui.client import Api, path_of
 from ui.pieces import asking, forms, paging
-from ui.pieces.guard import guarded, live
+from ui.pieces.guard import live
 
 NOWHERE = "Nowhere: mail past the caps waits"
 OVERFLOW_HELP = "Takes the mail that this pool's IPs may not send today; those at full capacity come first."
 
 
-def view(api: Api, query: str) -> None:
-    """The list, the form of the one that is changed, and the form for a new one."""
-    with guarded():
-        kind, name = asking.opened()
-        if kind == "pool-change":
-            _change(api, name)
-    _listed(api, query)
-    with guarded():
-        _make(api)
-
-
 @live
-def _listed(api: Api, query: str) -> None:
+def listed(api: Api, query: str) -> None:
+    """Every one, as searched for."""
     items = api.items("/v1/pools")
     if not items:
         st.info("A pool is a set of IPs that senders' mail leaves by. There is none yet; make the first one below.")
@@ -75,7 +65,7 @@ def _overflow(form: forms.Form, known: list[str], present: str | None) -> str | 
     return chosen
 
 
-def _make(api: Api) -> None:
+def make(api: Api) -> None:
     """The form for a new pool."""
     form, known = forms.Form("pool"), api.names("/v1/pools")
     with forms.folded("New pool", form):
@@ -93,7 +83,7 @@ def _make(api: Api) -> None:
         )
 
 
-def _change(api: Api, name: str) -> None:
+def change(api: Api, name: str) -> None:
     """Another overflow."""
     items = api.items("/v1/pools")
     found = next((one for one in items if one["name"] == name), None)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.client import Api, path_of
 from ui.pieces import asking, forms, paging, words
-from ui.pieces.guard import guarded, live
+from ui.pieces.guard import live
 
 POOL_HELP = (
     "Its mail leaves by the IPs of its pool, from the next question to the gate on; mail that waits in a queue asks "
@@ -22,19 +22,9 @@ MATCHES_HELP = (
 TOLD = 3
 
 
-def view(api: Api, query: str) -> None:
-    """The list, the form of the one that is changed, and the form for a new one."""
-    with guarded():
-        kind, name = asking.opened()
-        if kind == "sender-change":
-            _change(api, name)
-    _listed(api, query)
-    with guarded():
-        _make(api)
-
-
 @live
-def _listed(api: Api, query: str) -> None:
+def listed(api: Api, query: str) -> None:
+    """Every one, as searched for."""
     items = api.items("/v1/senders")
     if not items:
         st.info(
@@ -97,7 +87,7 @@ def _matches(form: forms.Form, present: list[str]) -> list[str]:
     return typed
 
 
-def _make(api: Api) -> None:
+def make(api: Api) -> None:
     """The form for a new sender."""
     form, known = forms.Form("sender"), api.names("/v1/pools")
     with forms.folded("New sender", form):
@@ -116,7 +106,7 @@ def _make(api: Api) -> None:
         )
 
 
-def _change(api: Api, name: str) -> None:
+def change(api: Api, name: str) -> None:
     """Another pool, or other logins, addresses and domains."""
     found = next((one for one in api.items("/v1/senders") if one["name"] == name), None)
     if found is None:
