@@ -17,20 +17,26 @@ PASS = b"action=DUNNO\n\n"
 REASON = 400
 
 
-#: What is read of a question, in the order that :func:`attributes` answers.
-_NAMES = ("request", "protocol_state", "sasl_username", "sender", "recipient", "instance")
+#: What is read of a question, in the order in which Postfix sends it and :func:`attributes` answers.
+_NAMES = ("request", "protocol_state", "sender", "recipient", "instance", "sasl_username")
 _KEYS = tuple((f"\n{name}=", len(name) + 2) for name in _NAMES)
 
 
 def attributes(text: str) -> list[str]:
     """The values of :data:`_NAMES`, empty where one is absent; ``text`` starts and ends with a line end.
 
-    Found by their names and not by splitting all 25 lines: this is half of the work of an answer.
+    Found by their names, each looked for from the one before on, and not by splitting all 25 lines: this is a third
+    of the work of an answer.
     """
-    found = []
+    found, end = [], 0
     for key, length in _KEYS:
-        start = text.find(key)
-        found.append("" if start < 0 else text[start + length : text.find("\n", start + length)])
+        start = text.find(key, end)
+        if start < 0 and (start := text.find(key)) < 0:
+            found.append("")
+            continue
+        start += length
+        end = text.find("\n", start)
+        found.append(text[start:end])
     return found
 
 
@@ -62,7 +68,7 @@ class Policy(Connection):
 
     def ask(self, question: bytes) -> bytes | Awaitable[bytes]:
         """The action for one recipient."""
-        request, state, login, mail_from, recipient, instance = attributes("\n" + question.decode("utf-8", "replace"))
+        request, state, mail_from, recipient, instance, login = attributes("\n" + question.decode("utf-8", "replace"))
         if request != "smtpd_access_policy":
             raise Broken("not a policy request")
         if state not in ("RCPT", ""):
