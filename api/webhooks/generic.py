@@ -97,6 +97,8 @@ def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
 _LIST = msgspec.json.Decoder(list[GenericEvent])
 #: The field that msgspec says is at fault.
 _FIELD = re.compile(r"(?:required field `| - at `\$\.)(\w+)`")
+#: The words that a field may hold.
+_WORDS = {"kind": tuple(Kind), "provider": tuple(MailboxProvider), "severity": tuple(Severity)}
 
 
 def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
@@ -129,7 +131,9 @@ def _entry(raw: Any, place: int) -> GenericEvent:
         told = str(error)
         named = _FIELD.search(told)
         field = f"events[{place}].{named[1]}" if named else f"events[{place}]"
-        raise unreadable(f"{field}: {told.partition(' - at ')[0]}.", field) from None
+        words = _WORDS.get(named[1] if named else "", ()) if "enum" in told else ()
+        choices = f"; choose from {', '.join(words)}" if words else ""
+        raise unreadable(f"{field}: {told.partition(' - at ')[0]}{choices}.", field) from None
 
 
 _LAST = MAX_MS / 1000

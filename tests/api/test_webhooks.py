@@ -177,6 +177,7 @@ def _subscribes(url: str) -> dict[str, str]:
         ("generic", lambda: _generic(b"[" * 9000), 400, "nested"),
         ("generic", lambda: _generic(b"x" * 20_001), 413, "20,000"),
         ("generic", lambda: _generic(b'[{"kind":"sent"},{"kind":"wild"}]'), 400, "events[1].kind"),
+        ("generic", lambda: _generic(b'[{"kind":"sent","provider":"hotmail"}]'), 400, "choose from gmail, microsoft"),
         ("generic", lambda: _generic(b'[{"kind":"sent","ip":"1.2.3"}]'), 400, "no IP address"),
         ("generic", lambda: _generic(b'[{"kind":"sent","at":1e400}]'), 400, "must be a time"),
         ("sendgrid", lambda: {"content": b"[]"}, 401, "not signed"),
