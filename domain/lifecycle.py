@@ -100,9 +100,12 @@ def awaiting_dns(*, automatic: bool, problems: Sequence[str] = (), refused: str 
     """While DNS is set up: who must act follows from how the records are published."""
     if refused:
         return Standing(stage=Stage.AWAITING_DNS, waiting_for=refused, waiting_on=Actor.OPERATOR)
+    words = "DNS to spread" if automatic else "DNS records to be entered at the registrar"
+    if automatic and problems:
+        words = f"a record to be entered by hand: {problems[0]}"
     return Standing(
         stage=Stage.AWAITING_DNS,
-        waiting_for="DNS to spread" if automatic else "DNS records to be entered at the registrar",
+        waiting_for=words,
         waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
     )
 
