@@ -11,10 +11,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.performance import By
 from store.database import Database
-from store.tables.events import ReplyCount, ReplyText
+from store.tables.events import ReplyCount, ReplyPart, ReplyText
 
 #: Rows that one transaction takes away.
 CHUNK = 5_000
+#: So many days are read by their index.
+_FEW_DAYS = 3
+#: What goes by its day, and the key of each table.
+_DROPPED = {
+    "reply_part": "part, reply, day, name",
+    "reply_count": "reply, day, address, provider, sender, campaign",
+}
 
 
 class Order(StrEnum):
@@ -65,6 +72,29 @@ def _within(from_day: int, to_day: int, only: dict[By, str]) -> list[sa.ColumnEl
     return [*days, *(_COLUMN[by] == value for by, value in only.items())]
 
 
+def _parts(by: By | None, from_day: int, to_day: int) -> list[sa.ColumnElement[bool]]:
+    """The sums by one column, or of everything."""
+    within = [col(ReplyPart.day) >= from_day, col(ReplyPart.day) <= to_day]
+    return [col(ReplyPart.part) == (by.value if by else ""), *within]
+
+
+def _sums(from_day: int, to_day: int, only: dict[By, str], reply: str | None) -> sa.Subquery:
+    """How often each reply came, and when it came last: from the sums by one column wherever those can tell."""
+    table: type[ReplyCount] | type[ReplyPart]
+    if len(only) > 1:
+        table, which = ReplyCount, _within(from_day, to_day, only)
+        if to_day - from_day > _FEW_DAYS:
+            # The index of days leads to one row after the other; over many days all in a row are read sooner.
+            which[:2] = col(ReplyCount.day) + 0 >= from_day, col(ReplyCount.day) + 0 <= to_day
+    else:
+        by, value = next(iter(only.items()), (None, ""))
+        table, which = ReplyPart, [*_parts(by, from_day, to_day), col(ReplyPart.name) == value]
+    if reply is not None:
+        which.append(col(table.reply) == reply)
+    total, last = sa.func.sum(col(table.count)).label("total"), sa.func.max(col(table.last_ms)).label("last_ms")
+    return sa.select(col(table.reply), total, last).where(*which).group_by(col(table.reply)).subquery()
+
+
 def _is(reply: str) -> sa.ColumnElement[bool]:
     return col(ReplyCount.reply) == reply
 
@@ -89,10 +119,7 @@ async def page(
         words: characters that the template or its example must hold, in upper or lower case.
         after: where the page before ended.
     """
-    total = sa.func.sum(col(ReplyCount.count)).label("total")
-    last = sa.func.max(col(ReplyCount.last_ms)).label("last_ms")
-    which = _within(from_day, to_day, only) if reply is None else [*_within(from_day, to_day, only), _is(reply)]
-    sums = sa.select(col(ReplyCount.reply), total, last).where(*which).group_by(col(ReplyCount.reply)).subquery()
+    sums = _sums(from_day, to_day, only, reply)
     by = sums.c.total if order is Order.OFTEN else sums.c.last_ms
     query = sa.select(
         col(ReplyText.id),
@@ -123,15 +150,21 @@ async def fill_shares(
     """Who each reply comes from and whom it is about: the largest parts, ``most`` of each."""
     known = {one.id: one for one in found}
     for by, column in _COLUMN.items():
-        total = sa.func.sum(col(ReplyCount.count))
-        place = sa.func.row_number().over(partition_by=col(ReplyCount.reply), order_by=(total.desc(), column))
-        of = sa.func.count().over(partition_by=col(ReplyCount.reply))
+        if by in only:
+            for one in found:
+                one.shares[by] = Share([(only[by], one.count)], 1)
+            continue
+        table: type[ReplyCount] | type[ReplyPart] = ReplyCount
+        name, which = column, _within(from_day, to_day, only)
+        if not only:
+            table, name, which = ReplyPart, col(ReplyPart.name), _parts(by, from_day, to_day)
+        reply, total = col(table.reply), sa.func.sum(col(table.count))
+        place = sa.func.row_number().over(partition_by=reply, order_by=(total.desc(), name))
+        of = sa.func.count().over(partition_by=reply)
         ranked = (
-            sa.select(
-                col(ReplyCount.reply), column.label("name"), total.label("total"), place.label("place"), of.label("of")
-            )
-            .where(col(ReplyCount.reply).in_(known), *_within(from_day, to_day, only))
-            .group_by(col(ReplyCount.reply), column)
+            sa.select(reply, name.label("name"), total.label("total"), place.label("place"), of.label("of"))
+            .where(reply.in_(known), *which)
+            .group_by(reply, name)
             .subquery()
         )
         query = sa.select(ranked).where(ranked.c.place <= most).order_by(ranked.c.reply, ranked.c.place)
@@ -185,21 +218,28 @@ async def by_day(
 
 async def drop(db: Database, *, before_day: int) -> int:
     """Take away one chunk of what was counted before a day (days since 1970); answers how many rows."""
+    gone = 0
+    for table, key in _DROPPED.items():
+        gone = await _drop_chunk(db, table, key, before_day)
+        if gone == CHUNK:
+            return gone
+    # A writer holds the row of its text, and moves its day on: a text never goes before its counts. In a
+    # transaction of its own, because writers take a text first and its counts then.
+    async with db.write() as session:
+        connection = await session.connection()
+        await connection.execute(sa.text("DELETE FROM reply_text WHERE last_day < :day"), {"day": before_day})
+    return gone
+
+
+async def _drop_chunk(db: Database, table: str, key: str, before_day: int) -> int:
     # SQLite keeps these rows by their key, without a number of their own to choose them by.
-    key = "reply, day, address, provider, sender, campaign"
     async with db.write() as session:
         connection = await session.connection()
         gone = await connection.execute(
             sa.text(
-                f"DELETE FROM reply_count WHERE ({key}) IN "
-                f"(SELECT {key} FROM reply_count WHERE day < :day ORDER BY day LIMIT :chunk)"
+                f"DELETE FROM {table} WHERE ({key}) IN "
+                f"(SELECT {key} FROM {table} WHERE day < :day ORDER BY day LIMIT :chunk)"
             ),
             {"day": before_day, "chunk": CHUNK},
         )
-    if gone.rowcount < CHUNK:
-        # A writer holds the row of its text, and moves its day on: a text never goes before its counts. In a
-        # transaction of its own, because writers take a text first and its counts then.
-        async with db.write() as session:
-            connection = await session.connection()
-            await connection.execute(sa.text("DELETE FROM reply_text WHERE last_day < :day"), {"day": before_day})
     return gone.rowcount

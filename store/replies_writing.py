@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from domain.events import REPLIES, MailEvent, storable
+from domain.performance import By
 from domain.replies import masked, template
 
 #: Characters of a reply that are kept as its example.
@@ -18,6 +19,9 @@ DAY_MS = 86_400_000
 
 _TEXT = ("id", "template", "example", "first_ms", "last_day")
 _COUNT = ("reply", "day", "address", "provider", "sender", "campaign", "count", "first_ms", "last_ms")
+_PART = ("part", "reply", "day", "name", "count", "last_ms")
+#: Parts that counts are summed up by, and where their name stands in the key of a count; None: nowhere, all of them.
+PARTS = (("", None), (By.IP.value, 2), (By.PROVIDER.value, 3), (By.SENDER.value, 4), (By.CAMPAIGN.value, 5))
 #: Columns of these tables that are numbers.
 NUMBERS = frozenset({"day", "last_day", "count", "first_ms", "last_ms"})
 
@@ -66,4 +70,15 @@ def count(put: Put, dialect: str, new: Iterable[MailEvent], today: int) -> None:
         "reply_count", _COUNT, [(*key, *seen) for key, seen in sorted(counts.items())],
         f" ON CONFLICT ({', '.join(_COUNT[:6])}) DO UPDATE SET count = reply_count.count + excluded.count, "
         f"{outermost('reply_count', 'first_ms', 'last_ms')}",
+    )  # fmt: skip
+    parts: dict[Row, tuple[int, int]] = {}
+    for key, (seen, _, last) in counts.items():
+        for part, at in PARTS:
+            name = (part, *key[:2], "" if at is None else key[at])
+            before, latest = parts.get(name, (0, last))
+            parts[name] = (before + seen, max(latest, last))
+    put(
+        "reply_part", _PART, [(*name, *seen) for name, seen in sorted(parts.items())],
+        f" ON CONFLICT ({', '.join(_PART[:4])}) DO UPDATE SET count = reply_part.count + excluded.count, "
+        f"last_ms = {most}(reply_part.last_ms, excluded.last_ms)",
     )  # fmt: skip

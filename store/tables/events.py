@@ -115,3 +115,19 @@ class ReplyCount(SQLModel, table=True):
     count: int
     first_ms: int = Field(sa_type=sa.BigInteger)
     last_ms: int = Field(sa_type=sa.BigInteger)
+
+
+class ReplyPart(SQLModel, table=True):
+    """Sums of ``ReplyCount`` by a day and one of its columns, so that a month of many IPs is read at once."""
+
+    __tablename__ = "reply_part"
+    __table_args__ = (sa.Index("ix_reply_part_day", "day"), {"sqlite_with_rowid": False})
+
+    part: str = Field(
+        primary_key=True, description="What the name is: `ip`, `provider`, `sender`, `campaign`; empty: of all."
+    )
+    reply: str = Field(primary_key=True, description="Id of the text.")
+    day: int = Field(primary_key=True, description="Days since 1970.")
+    name: str = Field(default="", primary_key=True)
+    count: int
+    last_ms: int = Field(sa_type=sa.BigInteger)

@@ -16,7 +16,7 @@ from domain.words import MailboxProvider
 from store import events, replies
 from store.database import Database
 from store.replies import Order, Seen
-from store.tables.events import ReplyCount, ReplyText
+from store.tables.events import ReplyCount, ReplyPart, ReplyText
 
 IP, OTHER_IP = "198.51.100.7", "198.51.100.8"
 DAY = 86_400_000
@@ -190,10 +190,10 @@ async def test_old_counts_go_in_chunks_and_a_text_goes_with_its_last_count(
     gone = []
     while part := await replies.drop(db, before_day=TODAY - 8):
         gone.append(part)
-    assert gone == [3, 3, 2]
+    assert gone == [3] * 7 + [2]
     (left,) = await _seen(db)
     assert (left.template, left.count, left.first_ms) == ("550 both", 1, START)
-    assert (await _rows(db, ReplyText), await _rows(db, ReplyCount)) == (1, 1)
+    assert (await _rows(db, ReplyText), await _rows(db, ReplyCount), await _rows(db, ReplyPart)) == (1, 1, 5)
     await _record(db, _event("again", "550 old", at=START + 5 * DAY))
     assert len(await _seen(db)) == 2
 
@@ -209,3 +209,35 @@ async def test_writers_side_by_side_lose_nothing(db: Database) -> None:
     async with db.read() as session:
         total = await (await session.connection()).execute(sa.select(sa.func.sum(col(ReplyCount.count))))
         assert total.scalar_one() == 135
+
+
+async def test_the_sums_by_one_column_are_those_of_the_counts(db: Database) -> None:
+    words, ips, campaigns = ("550 one", "550 two", "550 three"), (IP, OTHER_IP, ""), ("a", "b", "")
+    for part in range(4):
+        await _record(
+            db,
+            *(
+                _event(
+                    f"{part}-{n}", words[n % 3], at=START + n % 5 * DAY + n, address=ips[n // 2 % 3],
+                    campaign=campaigns[n // 3 % 3], sender=f"s{n % 2}",
+                )
+                for n in range(part, 60)
+            ),
+        )  # fmt: skip
+    async with db.read() as session:
+        connection = await session.connection()
+        for by, column in {
+            "": "''",
+            **dict(zip(By, ("address", "provider", "sender", "campaign"), strict=True)),
+        }.items():
+            counted = await connection.execute(
+                sa.text(
+                    f"SELECT reply, day, {column}, SUM(count), MAX(last_ms) FROM reply_count "
+                    f"GROUP BY reply, day{', ' + column if by else ''} ORDER BY 1, 2, 3"
+                )
+            )
+            summed = await connection.execute(
+                sa.text("SELECT reply, day, name, count, last_ms FROM reply_part WHERE part = :part ORDER BY 1, 2, 3"),
+                {"part": str(by)},
+            )
+            assert [tuple(row) for row in summed] == [(*row[:3], *map(int, row[3:])) for row in counted] != []
