@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.replies.reading import Parts, masked, take_apart, template
+from domain.replies import reading
+from domain.replies.reading import Parts, take_apart, template
 from domain.replies.rules import BadRules, Rules, files
 from domain.replies.words import (
     CURABLE,
@@ -69,6 +70,11 @@ def classify(text: str, provider: str | None = None, *, host: str = "") -> Reply
         told = known.provider_of_host(host)
     told = told or known.provider_of_host(parts.domain)
     return _decide(parts._replace(domain=""), told)  # the domain differs from mail to mail, the meaning does not
+
+
+def masked(text: str, recipient: str = "") -> str:
+    """A reply on one line without whom it was about: it reads as the reply itself does, see ``reading.masked``."""
+    return reading.masked(text, recipient, rules().provider_of_host)
 
 
 def use(folder: Path | None) -> None:

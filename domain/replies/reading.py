@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 #: Longer replies are cut: what a server says stands at the front, and no input may cost more than this.
@@ -157,14 +158,23 @@ _ROLES = frozenset(
 _SHORTEST = 3
 
 
-def masked(text: str, recipient: str = "") -> str:
+def masked(text: str, recipient: str, provider_of: Callable[[str], str]) -> str:
     """A reply on one line without whom it was about: it reads as the reply itself does.
 
-    Mail addresses become ``<addr>``, as does the local part of the recipient where it stands alone.
+    Mail addresses become ``<addr>``, as does the local part of the recipient where it stands alone. The domain of a
+    mailbox provider stays, ``<addr@comcast.net>``: it names nobody, and may be all that tells who speaks.
+
+    Args:
+        provider_of: the provider of a host name, empty when nobody knows it.
     """
+
+    def hidden(found: re.Match[str]) -> str:
+        domain = found[0].rpartition("@")[2].rstrip(">").lower()
+        return f"<addr@{domain}>" if provider_of(domain) else "<addr>"
+
     text = text[:LONGEST].replace("\0", "")
     if "@" in text or "[email" in text:
-        text = _ADDRESS.sub("<addr>", text)
+        text = _ADDRESS.sub(hidden, text)
     if "%40" in text:
         text = _QUOTED_ADDRESS.sub("<addr>", text)
     return _SPACE.sub(" ", _without_local_part(text, recipient)).strip()
