@@ -16,7 +16,7 @@ from api.routes import gate
 from bench import measure
 from domain.words import Role, Stage
 from settings import Settings
-from store import accounts, ledger
+from store import accounts, ledger, senders
 from store.database import Database
 from store.tables.ips import Ip
 
@@ -44,6 +44,7 @@ async def main() -> float:
         await db.create_all()
         async with db.write() as session:
             token = await accounts.create_token(session, "bench", Role.OPERATOR)
+            await senders.put_pool(session, "bench", None)
             session.add(Ip(address="198.51.100.7", pool="bench", stage=Stage.WARMING))
             now = int(time.time() * 1000)
             await ledger.set_window(session, "198.51.100.7", now, now + 86_400_000, 10**8, {}, 0)
