@@ -47,6 +47,21 @@ def _part(part: int, whole: int) -> float | None:
 POINTS = 60
 
 
+class Step(StrEnum):
+    """How long one point of a line over time is, when whoever asks wants it so."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+_A_DAY = {Step.HOUR: 24, Step.DAY: 1}
+
+
+def asked_ms(step: Step, day_seconds: float) -> int:
+    """Length of a step; an hour is the 24th part of a day, however long that is."""
+    return max(1, round(day_seconds * 1000) // _A_DAY[step])
+
+
 def step_ms(from_ms: int, to_ms: int, slice_ms: int) -> int:
     """Length of one point of a line over a span: whole slices, at most :data:`POINTS` of them."""
     least = -(-(to_ms - from_ms) // POINTS)

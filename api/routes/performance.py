@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from api.deps import AppSettings, Store, Viewer
 from api.names import Address
 from domain.figures import Figures
-from domain.performance import By, Rates, rates, step_ms
+from domain.performance import By, Rates, Step, asked_ms, rates, step_ms
 from domain.refusals import Refused
 from domain.warmup import slice_ms
 from domain.words import MailboxProvider
@@ -124,6 +124,13 @@ async def overview(
     provider: MailboxProvider | None = None,
     sender: str | None = None,
     campaign: str | None = None,
+    step: Annotated[
+        Step | None,
+        Query(
+            description="Length of a point. Default: what makes at most 60 points. Of days that were "
+            "summed up, all mail stands in the first hour."
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> MetricsOut:
     """What became of the mail of a span: taken apart one way, filtered by others."""
@@ -131,11 +138,12 @@ async def overview(
     given = {By.IP: ip, By.PROVIDER: provider, By.SENDER: sender, By.CAMPAIGN: campaign}
     only = {key: str(value) for key, value in given.items() if value is not None}
     from_ms, to_ms = round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
-    step = step_ms(from_ms, to_ms, slice_ms(settings.day_seconds))
+    day = settings.day_seconds
+    length = asked_ms(step, day) if step else step_ms(from_ms, to_ms, slice_ms(day))
     async with db.read() as session:
         parts = await performance.parts(session, by, from_ms, to_ms, only, limit)
         total = await performance.whole(session, from_ms, to_ms, only)
-        line = await performance.line(session, from_ms, to_ms, step, only)
+        line = await performance.line(session, from_ms, to_ms, length, only)
     return MetricsOut(
         since=begin,
         until=end,
@@ -143,7 +151,7 @@ async def overview(
         total=WholeOut(**total.model_dump(), rates=rates(total)),
         items=[PartOut(**figures.model_dump(), name=name, rates=rates(figures)) for name, figures in parts],
         points=[PointOut(**figures.model_dump(), at=_at(at)) for at, figures in line],
-        step_seconds=step / 1000,
+        step_seconds=length / 1000,
     )
 
 

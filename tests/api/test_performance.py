@@ -92,6 +92,19 @@ async def test_filters_hold_together_and_the_course_is_in_steps(api: httpx.Async
     assert found["total"]["rates"]["bounce"] == pytest.approx(6 / (276 + 6))  # type: ignore[index]
 
 
+async def test_the_course_is_by_the_hour_or_the_day_when_asked(api: httpx.AsyncClient, db: Database) -> None:
+    await filled(db)
+    week = {"since": (NOON - dt.timedelta(days=6)).isoformat(), "ip": "198.51.100.2"}
+    by_hour = await asked(api, step="hour", **week)
+    assert [(one["at"], one["attempted"]) for one in by_hour["points"]] == [  # type: ignore[attr-defined]
+        (f"2026-03-01T{hour}:00:00Z", 10) for hour in (12, 13, 14)
+    ]
+    by_day = await asked(api, step="day", **week)
+    assert [(one["at"], one["attempted"]) for one in by_day["points"]] == [  # type: ignore[attr-defined]
+        ("2026-03-01T00:00:00Z", 30)
+    ]
+
+
 async def test_a_span_that_makes_no_sense_is_refused_by_its_field(api: httpx.AsyncClient, db: Database) -> None:
     for since, until in (("2026-03-02", "2026-03-01"), ("2020-01-01", "2026-01-01")):
         answer = await api.get("/v1/metrics", params={"since": f"{since}T00:00:00Z", "until": f"{until}T00:00:00Z"})
