@@ -145,7 +145,7 @@ def test_the_body_of_the_guide_is_read_as_it_says() -> None:
     read = generic.events(body.encode(), "m", 0.0)
     assert [one.kind for one in read] == [Kind.DELIVERED, Kind.BOUNCED, Kind.ALERT]
     fields = set(re.findall(r"`(\w+)`", text.partition("| field |")[2].partition("\n\n")[0]))
-    assert set(generic.GenericEvent.__dataclass_fields__) <= fields
+    assert set(generic.GenericEvent.__struct_fields__) <= fields
 
 
 async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Database) -> None:
