@@ -244,7 +244,7 @@ def test_the_place_of_an_ip_tells_its_whole_story(page: Open, state: State) -> N
     app.text_input(key="close_incident_reason").input("delisted")
     button(app, "Close now")
     assert state.asked[0][1:3] == ("/v1/incidents/inc_1/close", {"reason": "delisted"})
-    assert "A  mail1.example.test" in list(app.dataframe[0].value["Record"])
+    assert "A mail1.example.test" in list(app.table[0].value["Record"])
 
 
 def test_retiring_asks_and_wants_a_reason(page: Open, state: State) -> None:

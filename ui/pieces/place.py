@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import asking, charts, credentials, journey, listings, pausing, steering, words
+from ui.pieces import asking, charts, credentials, journey, listings, paging, pausing, steering, words
 from ui.pieces.guard import guarded, live, live_head
 
 #: Days of the chart of cap against sent.
@@ -117,20 +116,16 @@ def _dns(api: Api, address: str) -> None:
         return
     checked = f" · looked {words.when(dns['checked_at'])}" if dns.get("checked_at") else ""
     st.markdown(f"{words.dns_state(dns.get('state'))}{checked}", unsafe_allow_html=True)
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "Record": f"{record.get('type')}  {record.get('name')}",
-                    "Published": words.spoken((record.get("published") or {}).get("state")),
-                    "Visible": words.spoken((record.get("visible") or {}).get("state") or "not asked yet"),
-                    "Fix": record.get("fix") or "–",
-                }
-                for record in dns.get("records", [])
-            ]
-        ),
-        hide_index=True,
-        width="stretch",
+    paging.table(
+        [
+            {
+                "Record": f"{record.get('type')}  {record.get('name')}",
+                "Published": words.spoken((record.get("published") or {}).get("state")),
+                "Visible": words.spoken((record.get("visible") or {}).get("state") or "not asked yet"),
+                "Fix": record.get("fix") or "–",
+            }
+            for record in dns["records"]
+        ]
     )
 
 
@@ -145,7 +140,7 @@ def _incidents(api: Api, address: str) -> None:
         until = f", ended {words.when(ended)}" if ended else ", open"
         line, press = st.columns([4, 1], vertical_alignment="top")
         line.markdown(
-            f"{sign} **{one.get('title') or words.spoken(one.get('kind'))}** – "
+            f"{sign} **{words.sentence(str(one.get('title') or words.spoken(one.get('kind'))))}** – "
             f"{words.when(one.get('opened_at'))}{until}",
             unsafe_allow_html=True,
         )

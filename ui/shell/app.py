@@ -23,7 +23,7 @@ STYLE = """<style>
 .block-container { padding: 3rem 2rem 2rem 2rem !important; }
 [data-testid="stMain"] [data-testid="stPageLink"] p { text-decoration: underline; text-underline-offset: 3px; }
 [data-testid="stMain"] [data-testid="stPageLink-NavLink"]:not(:hover) { background: transparent !important; }
-[data-testid="stMain"] table td:first-child { white-space: nowrap; }
+[data-testid="stMain"] table td:first-child { overflow-wrap: anywhere; min-width: 6.5rem; }
 h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 .st-key-all_paused_banner { border-left: 6px solid #d1453b; background: rgba(209, 69, 59, 0.10); }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { padding: 0.3rem 0.6rem !important; }
