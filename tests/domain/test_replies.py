@@ -127,7 +127,55 @@ UNKNOWN_HOSTS = [
     ("451 4.3.0 Temporary lookup failure", Class.RECEIVER_FAULT, Object.RECEIVER),
     ("554 5.4.6 Too many hops", Class.LOOP, Object.RECIPIENT_DOMAIN),
     ("500 5.5.1 Command unrecognized", Class.PROTOCOL, Object.CONNECTION),
+    # The connecting address close to a refusal, in other words and orders.
+    (f"521 <{IP}> is blocked", Class.IP_BLOCKED, Object.IP),
+    (f"554 mx.example.net refuses to take mail from {IP}, a known botnet", Class.IP_BLOCKED, Object.IP),
+    ("550 the host you are sending from has a bad history", Class.IP_BLOCKED, Object.IP),
+    ("554 this IP has been blocked for a day, too many messages with spam content", Class.IP_BLOCKED, Object.IP),
+    ("550 您的IP地址在黑名单中", Class.IP_BLOCKED, Object.IP),
+    (f"421 4.7.1 Intrusion prevention active for [{IP}]", Class.IP_BLOCKED, Object.IP),
+    (f"554 see http://antispam.example.net/why.php?ip={IP} (refused)", Class.IP_BLOCKED, Object.IP),
+    (f"421 {IP} sends faster than we take mail", Class.IP_THROTTLED, Object.IP),
+    ("451 too many messages from an untrusted IP", Class.IP_THROTTLED, Object.IP),
+    # It is named, but something else is meant.
+    (f"550 5.7.1 Relaying from {IP} denied", Class.RELAY_DENIED, Object.RECIPIENT_DOMAIN),
+    (f"550 {IP} is not a permitted sender for example.org", Class.AUTHENTICATION, Object.SPF_DOMAIN),
+    (f"554 message rejected, scored as spam by {IP}", Class.CONTENT, Object.MESSAGE),
+    (f"421 concurrency limit for {IP} reached", Class.RATE_LIMITED, Object.CONNECTION),
+    (f"421 connection refused. cannot resolve PTR of {IP}", Class.SENDER_SETUP, Object.PTR),
+    # Words in a link say nothing: this one is no spam.
+    ("550 5.1.1 no such user, see http://example.net/spam/help", Class.UNKNOWN_USER, Object.MAILBOX),
+    ("550 the domain of the sender has a bad reputation", Class.DOMAIN_BLOCKED, Object.DOMAIN),
+    ("454 4.7.5 the content scanner did not answer: timeout", Class.RECEIVER_FAULT, Object.RECEIVER),
+    ("550 5.7.10 encryption is needed here", Class.TLS, Object.CONNECTION),
+    ("550 nie ma takiego konta", Class.UNKNOWN_USER, Object.MAILBOX),
+    ("552 skrzynka jest pelna", Class.MAILBOX_FULL, Object.MAILBOX),
+    ("554 konto zablokowane", Class.INACTIVE, Object.MAILBOX),
 ]  # fmt: skip
+
+
+#: Codes of providers, as their help pages explain them.
+PROVIDER_CODES = [
+    ("554 cox.net blocked, AUP#CXBL", "cox", Class.IP_BLOCKED),
+    ("421 temporarily blocked AUP#CDRBL", "cox", Class.IP_BLOCKED),
+    ("550 sender rejected AUP#CXSNDR", "cox", Class.AUTHENTICATION),
+    ("552 bad link AUP#URLBL101", "cox", Class.CONTENT),
+    ("554 not available AUP#In-1220", "charter", Class.IP_BLOCKED),
+    (f"421 cmsmtp {IP} blocked. AUP#In-1340", "charter", Class.IP_THROTTLED),
+    ("421 later AUP#I-1110", "charter", Class.SENDER_SETUP),
+    ("421 HL:IFC 163 mx1 http://mail.163.com/help", "netease", Class.IP_THROTTLED),
+    ("554 HL:IPB 163 mx1 http://mail.163.com/help", "netease", Class.IP_BLOCKED),
+    ("450 MI:DMC 163 mx1 http://mail.163.com/help", "netease", Class.RATE_LIMITED),
+    ("550 MI:DMA 163 mx1 http://mail.163.com/help", "netease", Class.AUTHENTICATION),
+    ("451 DT:SPM 163 mx1 http://mail.163.com/help", "netease", Class.CONTENT),
+    (f"554 IP={IP} - None/bad reverse DNS (t-online.de)", "t-online", Class.SENDER_SETUP),
+]
+
+
+@pytest.mark.parametrize(("text", "provider", "class_"), PROVIDER_CODES)
+def test_codes_that_a_provider_documents(text: str, provider: str, class_: Class) -> None:
+    reply = classify(text)
+    assert (reply.provider, reply.class_) == (provider, class_), reply.rule
 
 
 @pytest.mark.parametrize(("text", "class_", "object_"), UNKNOWN_HOSTS)
