@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -28,7 +28,7 @@ class Profile(StrEnum):
 class Settings(BaseSettings):
     """Settings of one installation; one instance a process, made by :func:`load`."""
 
-    model_config = SettingsConfigDict(env_prefix="WARMPATH_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="WARMPATH_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     profile: Profile = Field(Profile.SANDBOX, description="`sandbox` (programs on loopback) or `live`.")
     installation: str = Field("SANDBOX", description="Name shown as a badge on every console page.")
@@ -36,6 +36,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/warmpath.sqlite",
+        pattern=r"^(sqlite://|postgres(ql)?://|postgresql\+psycopg://)",
         description="Store: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
     sqlite_synchronous: str = Field(
@@ -507,11 +508,17 @@ class Settings(BaseSettings):
         return self
 
 
+def said(error: ValidationError) -> str:
+    """What is wrong with the settings in one sentence, without their values: some of those are secret."""
+    first = error.errors(include_input=False)[0]
+    words = first["msg"].removeprefix("Value error, ")
+    return f"WARMPATH_{first['loc'][0]}: ".upper() + words if first["loc"] else words
+
+
 @functools.cache
 def load() -> Settings:
-    """The settings of this process.
-
-    Raises:
-        pydantic.ValidationError: a setting is wrong; the message names it.
-    """
-    return Settings()
+    """The settings of this process; a wrong one ends it with a sentence that names it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SystemExit(f"A setting is wrong: {said(error)}") from None

@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 import settings as configuration
 from domain.routing import Routes
@@ -229,12 +228,7 @@ async def run(settings: Settings) -> None:
 
 def main() -> int:
     """Run until told to stop; the answer is the exit code."""
-    try:
-        settings = configuration.load()
-    except ValidationError as error:
-        first = error.errors()[0]
-        sys.stderr.write(f"WARMPATH_{'.'.join(str(one) for one in first['loc']).upper()}: {first['msg']}\n")
-        return 1
+    settings = configuration.load()
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[

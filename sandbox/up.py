@@ -22,7 +22,7 @@ from sandbox import migrated, parts, preflight
 from sandbox.board import board
 from sandbox.environment import Ports, prepare
 from sandbox.process import DoesNotStart, Part, Process, State, die_with
-from settings import Settings
+from settings import Settings, said
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATED = Path("sandbox") / "migrated"
@@ -229,9 +229,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except ValidationError as error:
-        first = error.errors()[0]
-        named = ".".join(str(part) for part in first["loc"]).upper()
-        print(f"A setting is wrong: {f'WARMPATH_{named}: ' if named else ''}{first['msg']}", file=sys.stderr)
+        print(f"A setting is wrong: {said(error)}", file=sys.stderr)
         return 1
     with lock:
         try:
