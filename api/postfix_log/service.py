@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -103,6 +104,8 @@ async def run(settings: Settings, path: Path, *, from_start: bool, zone: dt.tzin
         memory = Memory(settings.var_dir, path)
     except InUse as error:
         return _refuse(str(error), 1)
+    except (OSError, sqlite3.Error) as error:
+        return _refuse(f"WARMPATH_VAR_DIR {settings.var_dir} cannot be written to: {error}.", 2)
     try:
         file = LogFile(path, memory.place() or (Place() if from_start else None))
         file.lines()  # says now what cannot be read
@@ -112,19 +115,18 @@ async def run(settings: Settings, path: Path, *, from_start: bool, zone: dt.tzin
     memory.keep(file.place, memory.mails())
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=2)
     reader = Reader(settings, db, file, memory, zone)
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    log.info("postfix_log.follows", file=str(path))
     reading = asyncio.create_task(reader.run())
-    await stop.wait()
-    reading.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await reading
-    await reader.close()
-    await db.close()
-    file.close()
-    memory.close()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, reading.cancel)
+    log.info("postfix_log.follows", file=str(path))
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+    finally:
+        await reader.close()
+        await db.close()
+        file.close()
+        memory.close()
     return 0
 
 

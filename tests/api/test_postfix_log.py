@@ -1,0 +1,113 @@
+"""The reader of a log: a store that fails costs nothing, what cannot be read is said at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+from typer.testing import CliRunner
+
+import settings as configuration
+from api.postfix_log import service
+from api.postfix_log.files import LogFile, Place
+from api.postfix_log.memory import Memory
+from api.postfix_log.service import Reader
+from commands.postfix import app
+from settings import Settings
+from store import senders
+from store.database import Database
+from store.events_intake import Batch
+from store.tables.events import MailEvent
+
+HEAD = "2026-11-24T16:00:01.500Z mail postfix"
+TRIED = "to=<ada@a.example>, relay=mx.a.example[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=4.3.0, status=deferred"
+FIRST = (
+    f"{HEAD}/smtpd[1]: B41F920E092: client=app[10.0.0.2], sasl_method=PLAIN, sasl_username=app\n"
+    f"{HEAD}/wp-198-51-100-7/smtp[2]: B41F920E092: {TRIED} (host mx said: 451 4.3.0 later)\n"
+)
+SECOND = f"{HEAD}/wp-198-51-100-7/smtp[2]: B41F920E092: {TRIED.replace('deferred', 'sent')} (250 OK)\n"
+
+
+async def _kinds(db: Database) -> list[tuple[str, str]]:
+    async with db.read() as session:
+        return list((await session.exec(select(MailEvent.kind, MailEvent.sender).order_by(MailEvent.id))).all())  # type: ignore[arg-type]
+
+
+async def _until(db: Database, wanted: list[tuple[str, str]]) -> None:
+    async with asyncio.timeout(20):
+        while await _kinds(db) != wanted:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_store_that_fails_costs_nothing_and_what_was_learnt_stays(
+    db: Database, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "AGAIN_SECONDS", 0.01)
+    async with db.write() as session:
+        await senders.put_pool(session, "main", None)
+        await senders.add_sender(session, "acme", "main", ["app"])
+    path = tmp_path / "mail.log"
+    path.write_text(FIRST)
+    memory = Memory(tmp_path / "var", path)
+    reader = Reader(settings, db, LogFile(path, Place()), memory, None)
+    failures, take = [OSError("gone"), OSError("still gone")], reader._intake.take
+
+    async def failing(batch: Batch) -> Any:
+        if failures:
+            raise failures.pop()
+        return await take(batch)
+
+    monkeypatch.setattr(reader._intake, "take", failing)
+    running = asyncio.create_task(reader.run())
+    await _until(db, [("sent", "acme"), ("deferred", "acme")])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await reader.close()
+    assert failures == []
+    # Another one goes on: whose mail it is was said in lines that it never reads.
+    with path.open("a") as file:
+        file.write(SECOND)
+    later = Reader(settings, db, LogFile(path, memory.place()), memory, None)
+    running = asyncio.create_task(later.run())
+    await _until(db, [("sent", "acme"), ("deferred", "acme"), ("delivered", "acme")])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await later.close()
+    memory.close()
+
+
+@pytest.fixture
+def var_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the command keeps its memory."""
+    monkeypatch.setenv("WARMPATH_VAR_DIR", str(tmp_path / "var"))
+    configuration.load.cache_clear()
+    yield tmp_path / "var"
+    configuration.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["follow-log", "{folder}"], 2, "Is a directory"),
+        (["follow-log", "{folder}/mail.log", "--time-zone", "Middle/Earth"], 2, "no time zone that this machine knows"),
+        (["follow-log", "{folder}/followed.log"], 1, "Another reader follows"),
+    ],
+)
+def test_what_cannot_be_followed_says_why(
+    arguments: list[str], code: int, reason: str, tmp_path: Path, var_dir: Path
+) -> None:
+    memory = Memory(var_dir, tmp_path / "followed.log")
+    done = CliRunner().invoke(app, [one.format(folder=tmp_path) for one in arguments])
+    memory.close()
+    assert (done.exit_code, reason in done.stderr) == (code, True), done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, var_dir: Path) -> None:
+    var_dir.write_text("a file")
+    done = CliRunner().invoke(app, ["follow-log", str(tmp_path / "mail.log")])
+    assert done.exit_code == 2
+    assert "WARMPATH_VAR_DIR" in done.stderr
