@@ -23,9 +23,10 @@ from domain.dns_options import DnsOptions, checked
 from domain.lifecycle import awaiting_dns
 from domain.refusals import Refused
 from domain.words import Actor, Stage
-from providers.dns.observer import Observer, Zone, ZoneNotFound
+from providers.dns.observer import Observer
 from providers.dns.port import Changed, Publisher, PublishFailed
 from providers.dns.registry import publisher
+from providers.dns.zones import Zone, ZoneNotFound
 from providers.ip_vendors.port import VendorError, VendorFault
 from store import dns as setups
 from store import ips

@@ -12,8 +12,9 @@ from domain.dns_options import DnsOptions, sts_policy
 from domain.lifecycle import verified as active
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Stage
-from providers.dns.observer import Observer, Zone, ZoneNotFound
+from providers.dns.observer import Observer
 from providers.dns.policy_host import PolicyHost, PolicyNotServed
+from providers.dns.zones import Zone, ZoneNotFound
 from settings import Settings
 from store import dns as setups
 from store import dns_troubles, ips

@@ -9,7 +9,8 @@ from domain.dns import reverse_hint, reverse_name
 from domain.purchase import ListAnswer, PtrFound
 from domain.refusals import Refused
 from providers.blocklists import Blocklists
-from providers.dns.observer import Observer, ZoneNotFound
+from providers.dns.observer import Observer
+from providers.dns.zones import ZoneNotFound
 from settings import Settings
 
 #: A neighbour is asked only of lists whose word counts; the others say nothing about a candidate.

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Iterable
 
 from domain.refusals import Refused
-from providers.dns.observer import Observer, ZoneNotFound
+from providers.dns.observer import Observer
+from providers.dns.zones import ZoneNotFound
 from settings import Settings
 
 #: Seconds that DNS has to say that one domain does not exist, and for all domains of one import.

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from api.routes import purchase as route
-from providers.dns.observer import Endpoint, Observer
+from providers.dns.endpoint import Endpoint
+from providers.dns.observer import Observer
 from providers.ip_vendors.sandbox import SandboxVendor
 from sandbox import vendor as vendor_program
 from settings import Settings

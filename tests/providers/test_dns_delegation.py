@@ -20,7 +20,8 @@ from domain.dns import Outcome
 from domain.dns import RecordState as State
 from domain.refusals import Refused
 from providers.dns.endpoint import Endpoint
-from providers.dns.observer import Observer, ZoneNotFound
+from providers.dns.observer import Observer
+from providers.dns.zones import ZoneNotFound
 from tests.providers.dns_neighbours import ADDRESS, DOMAIN, Neighbours, need_servers, records
 
 RIGHT = "shop NS ns1.shop\nshop NS ns2.shop\nns1.shop A 127.0.0.1\nns2.shop A 127.0.0.2\n"
