@@ -132,11 +132,13 @@ def worker_health(
     seconds: Annotated[float, typer.Option(help="How long ago it may have asked for work.")] = 120.0,
 ) -> None:
     """Exit 0 if a worker of this machine asked the Temporal server for work lately, 1 if none did."""
+    from temporalio.service import RPCError
+
     from workflows import workers
 
     try:
-        seen = asyncio.run(workers.last_seen(configuration.load()))
-    except RuntimeError as error:
+        seen = asyncio.run(workers.last_seen_here(configuration.load()))
+    except (RuntimeError, RPCError) as error:
         seen, reason = None, f"Temporal does not answer: {error}"
     else:
         reason = "No worker of this machine takes tasks."

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.refusals import Conflict, NotFound, Refused
 from settings import Settings
+from workflows import workers
 
 #: A command that takes longer than this goes on; the caller is told to look later.
 PATIENCE = timedelta(seconds=25)
@@ -84,6 +85,18 @@ def _refusal(cause: BaseException | None) -> Refused:
     if isinstance(cause, ApplicationError) and cause.details and isinstance(cause.details[0], str):
         field = cause.details[0]
     return kind(detail, field=field, code="refused")
+
+
+async def standstill(client: Client | None, task_queue: str) -> str | None:
+    """Why no journey goes on, as a sentence for the operator; None while a worker takes work."""
+    try:
+        seen = await workers.last_seen(client, task_queue) if client is not None else None
+    except RPCError:
+        client = None
+    if client is not None and seen is not None and seen <= workers.GONE:
+        return None
+    what = "Temporal does not answer" if client is None else "No worker takes work"
+    return f"{what}: journeys stand still, mail goes on in its caps. Whoever runs this installation must look at it."
 
 
 def link(settings: Settings, workflow_id: str, run_id: str | None = None) -> dict[str, str | None]:

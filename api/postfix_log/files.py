@@ -24,6 +24,8 @@ log = structlog.get_logger()
 CHUNK = 250_000
 #: Bytes that tell a file from others: its first lines have times, processes and queue ids.
 HEAD = 1_000
+#: Bytes of the shortest gzip file: header, an empty block, sum and size.
+_GZIP_LEAST = 20
 #: Packed by something else than gzip.
 _PACKED = re.compile(r"\.(?:bz2|xz|zst|Z|zip|lz4)$")
 
@@ -198,7 +200,7 @@ class LogFile:
             one
             for one in near - {self._path}
             # While a file is packed, both are there.
-            if one.name[len(self._path.name)] in ".-" and not _PACKED.search(one.name) and one.stat().st_size
+            if one.name[len(self._path.name)] in ".-" and not _PACKED.search(one.name) and not _empty(one)
             and not (one.suffix == ".gz" and one.with_suffix("") in near)
         ]  # fmt: skip
         rotated.sort(key=lambda one: (one.stat().st_mtime_ns, one.name))
@@ -207,6 +209,19 @@ class LogFile:
 
 def _open(name: Path) -> IO[bytes]:
     return gzip.open(name) if name.suffix == ".gz" else name.open("rb")  # type: ignore[return-value]
+
+
+def _empty(name: Path) -> bool:
+    """Whether nothing is in a file; a packed one ends with the size of what it holds (RFC 1952)."""
+    size = name.stat().st_size
+    if name.suffix != ".gz" or size < _GZIP_LEAST:
+        return size == 0
+    try:
+        with name.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            return not any(file.read())
+    except OSError:
+        return False  # that it cannot be read is told when it is tried
 
 
 def _size(file: IO[bytes]) -> int:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import audit
 from api.deps import AppSettings, Keyed, Operator, Store, Temporal, Viewer
-from api.journeys import command, link
+from api.journeys import command, link, standstill
 from domain import addresses
 from domain.lifecycle import Reassign, Retire
-from domain.words import Actor, Severity, Stage
+from domain.words import Actor, Band, Severity, Stage
 from settings import Profile, Settings
 from store import attention as waiting
 from store import ips, ledger, senders
@@ -104,7 +104,7 @@ async def list_ips(
     settings: AppSettings,
     stage: Stage | None = None,
     pool: str | None = None,
-    band: str | None = None,
+    band: Band | None = None,
     q: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -224,8 +224,10 @@ class AttentionOut(BaseModel):
 
 
 @router.get("/attention")
-async def attention(_: Viewer, db: Store) -> dict[str, list[AttentionOut]]:
+async def attention(request: Request, _: Viewer, db: Store, settings: AppSettings) -> dict[str, list[AttentionOut]]:
     """What needs a person, worst first."""
     async with db.read() as session:
         items = await waiting.items(session)
+    if stands := await standstill(request.app.state.temporal, settings.task_queue):
+        items.insert(0, waiting.Item(Severity.CRITICAL, stands, "Settings", None, Actor.OPERATOR, None))
     return {"items": [AttentionOut(**vars(item)) for item in items]}

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import timedelta
 from typing import Any, cast
 
+import httpx
 import pytest
 from fastapi import HTTPException
 from pydantic import BaseModel
+from temporalio import workflow
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from api import journeys
+from settings import Settings
 
 
 class Nothing(BaseModel):
     """A command without words."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With a queue that no other test asks for work."""
+    return settings.model_copy(update={"task_queue": f"standstill-{uuid.uuid4()}"})
+
+
+@workflow.defn(sandboxed=False)
+class Idle:
+    """What a worker is here for; nobody starts it."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Nothing."""
 
 
 class Patient:
@@ -37,3 +57,21 @@ async def test_without_a_worker_a_command_says_so_and_ends(monkeypatch: pytest.M
         with pytest.raises(HTTPException, match="no worker runs") as caught:
             await journeys.command(cast(Client, Patient()), "ip:198.51.100.7", "pause", Nothing(), start=start)
     assert caught.value.status_code == 503
+
+
+async def test_what_needs_a_person_begins_with_journeys_that_stand_still(
+    api: httpx.AsyncClient, temporal: Client, settings: Settings
+) -> None:
+    async def said() -> list[str]:
+        return [one["text"] for one in (await api.get("/v1/attention")).json()["items"]]
+
+    assert [one.partition(":")[0] for one in await said()] == ["No worker takes work"]
+    async with asyncio.timeout(20), Worker(temporal, task_queue=settings.task_queue, workflows=[Idle]):
+        while await said():
+            pass
+
+
+async def test_a_temporal_that_is_gone_is_told() -> None:
+    said = await journeys.standstill(None, "main")
+    assert said is not None
+    assert said.startswith("Temporal does not answer")

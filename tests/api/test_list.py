@@ -80,7 +80,8 @@ async def test_each_order_pages_without_gaps_and_what_wants_a_look_comes_first(
     worst = (await api.get("/v1/reputation", params={"order": "reputation", "limit": 1})).json()["items"][0]
     assert (worst["band"], worst["listings"]) == ("red", [])
     assert (await api.get("/v1/fleet")).json()["bands"] == {"green": 2, "unknown": 1, "red": 1, "yellow": 1}
-    assert (await api.get("/v1/ips", params={"order": "colour"})).status_code == 422
+    for wrong in ({"order": "colour"}, {"band": "blue"}):
+        assert (await api.get("/v1/ips", params=wrong)).status_code == 422, wrong
 
 
 async def test_caps_against_sent_are_the_last_days_of_each_ip(api: httpx.AsyncClient, db: Database) -> None:

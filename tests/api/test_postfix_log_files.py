@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.postfix_log import files
 from api.postfix_log.files import CHUNK, LogFile, Place
 from api.postfix_log.memory import InUse, Memory
 from domain.postfix_log import Mail, Mails, Wait
@@ -119,6 +120,21 @@ def test_every_line_is_read_once_and_in_its_order(steps: list[str]) -> None:
         assert log.seen == log.written[first:]
 
 
+def test_an_empty_file_among_the_rotated_ones_is_passed_over(log: Log) -> None:
+    """Rotated while nobody wrote, and packed like the others."""
+    log.write(1)
+    log.read()
+    log.copy_and_truncate()
+    log.rename()
+    for _ in range(2):
+        log.write(1)
+        log.copy_and_truncate()
+    log.pack()
+    log.write(1)
+    log.read()
+    assert log.seen == log.written
+
+
 def test_the_first_time_it_begins_with_what_is_written_from_now_on(log: Log) -> None:
     log.write(3)
     log.place = None
@@ -154,7 +170,9 @@ def test_what_is_not_stored_is_read_again(log: Log) -> None:
     assert log.file.lines()[0] == first
 
 
-def test_a_file_that_is_gone_is_told_and_the_present_one_read(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_gone_is_told_and_the_present_one_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(files.log, "error", lambda event, **_: told.append(event))
     log.write(2)
     log.read()
     log.path.unlink()
@@ -162,7 +180,7 @@ def test_a_file_that_is_gone_is_told_and_the_present_one_read(log: Log, capsys: 
     log.write(1)
     log.read()
     assert log.seen == log.written
-    assert "postfix_log.lost" in capsys.readouterr().out
+    assert told == ["postfix_log.lost"]
 
 
 def test_the_memory_keeps_place_and_waiting_mails_and_has_one_reader(tmp_path: Path) -> None:
