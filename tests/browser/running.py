@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sandbox.process import die_with
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 120
@@ -42,17 +43,6 @@ class System:
     def token(self) -> str:
         """The first operator's token."""
         return (self.var / "operator.token").read_text().strip()
-
-
-def free_ports(count: int) -> list[int]:
-    """Free ports on loopback."""
-    with ExitStack() as held:
-        found = []
-        for _ in range(count):
-            one = held.enter_context(socket.socket())
-            one.bind(("127.0.0.1", 0))
-            found.append(int(one.getsockname()[1]))
-        return found
 
 
 def free_row(length: int) -> int:

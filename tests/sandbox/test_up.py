@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     *("api", "console", "codec", "dns", "gate", "payments", "reports", "senders", "smtp", "temporal"),
@@ -31,29 +33,10 @@ LISTS = ("ips", "orders", "reputation", "metrics", "pools", "senders", "campaign
 pytestmark = [pytest.mark.timeout(400)]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports with four more free behind each (the DNS servers need five in a row)."""
-    found: list[int] = []
-    start = 20000 + os.getpid() * 7 % 30000
-    while len(found) < count:
-        start += 10
-        held = [socket.socket() for _ in range(5)]
-        try:
-            for offset, one in enumerate(held):
-                one.bind(("127.0.0.1", start + offset))
-            found.append(start)
-        except OSError:
-            continue
-        finally:
-            for one in held:
-                one.close()
-    return found
-
-
 @pytest.fixture
 def surroundings(tmp_path: Path) -> dict[str, str]:
     """An environment of its own: folder and ports."""
-    api, console, codec, temporal, ui, names, smtp, vendor, payments, senders, gate = map(str, free_ports(11))
+    api, console, codec, temporal, ui, names, smtp, vendor, payments, senders, gate = map(str, free_ports(11, row=5))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
     return {
         **clean,
