@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows import ids, options, search_attributes
 
 
+#: What an order's row says when its workflow was cancelled at the Temporal server.
+CALLED_OFF = "the order's workflow was cancelled"
+#: The step that makes the IPs ours: once begun, nothing stops it.
+HAND_OVER = "hand over"
+
+
 class Stopped(Exception):
     """The operator cancelled, or the payment moved by itself, between two steps."""
 
@@ -44,6 +50,7 @@ class Purchase:
     Id ``purchase:<order>``. States: quoting, waitlisted, quoted, purchasing; ends as purchased, failed,
     cancelled or expired. Updates: ``complete`` (pay and buy), ``cancel`` (undo and end). Signal:
     ``payment_changed`` (the provider's own events). Query: ``state``.
+    A cancellation at the Temporal server is taken like ``cancel``, and too late once the IPs are handed over.
     A quote expires; nothing else has a time limit, since money is never left half moved. Actions: start,
     quote (and each look at stock), expiry timer, update, two marks, six steps, one child an IP.
     """
@@ -59,19 +66,18 @@ class Purchase:
         self._lost: PaymentEvent | None = None
         # Slow and paid calls wait on a queue of their own, so that an emergency never waits behind them.
         self._vendor = options.on(options.VENDOR, start.vendor_queue)
-        self._undo: list[Callable[[Step], Awaitable[None]]] = []
+        self._undo: list[Callable[[Step], Coroutine[Any, Any, None]]] = []
         self._marked = False
+        self._called_off = False
 
     @workflow.run
     async def run(self, start: PurchaseInput) -> PurchaseState:
         """Quote, wait, buy."""
-        try:
-            if await self._quote() and await self._wait_for_operator(start.quote_seconds):
-                await self._buy(start)
-        except asyncio.CancelledError:
-            await self._mark(OrderStatus.CANCELLED, "the order's workflow was cancelled")
-            raise
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        if await self._quote() and await self._wait_for_operator(start.quote_seconds):
+            await self._buy(start)
+        await self._until(workflow.all_handlers_finished)
+        if self._called_off and self._state.status is OrderStatus.CANCELLED:
+            raise asyncio.CancelledError(CALLED_OFF)
         return self._state
 
     @workflow.update
@@ -112,7 +118,7 @@ class Purchase:
 
     @cancel.validator
     def _check_cancel(self, command: Cancel) -> None:
-        if self._state.status in ENDED or self._state.step == "hand over":
+        if self._state.status in ENDED or self._state.step == HAND_OVER:
             raise ApplicationError(f"This order is {self._state.status} and cannot be cancelled.", type="Conflict")
 
     @workflow.signal
@@ -151,16 +157,29 @@ class Purchase:
 
     async def _unless_cancelled(self, task: asyncio.Task[Any]) -> Quoted | None:
         """The result, or None once a cancel came and the attempt in flight is over."""
-        await workflow.wait_condition(lambda: task.done() or self._cancel is not None)
+        await self._until(lambda: task.done() or self._cancel is not None)
         if not task.done():
             task.cancel()
-        try:
-            result: Quoted | None = await task
-        except (asyncio.CancelledError, ActivityError):
-            if self._cancel is None:
-                raise
+            await self._until(task.done)
+        if self._cancel is not None:
             return None
-        return result if self._cancel is None else None
+        result: Quoted = task.result()
+        return result
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait; a cancellation of the workflow is noted as the operator's own, so that it stops nothing half done."""
+        while not holds():
+            try:
+                await workflow.wait_condition(holds)
+            except asyncio.CancelledError:
+                self._called_off = True
+                self._cancel = self._cancel or Cancel(reason=CALLED_OFF)
+
+    async def _to_its_end(self, doing: Coroutine[Any, Any, None]) -> None:
+        """What was begun ends before anything else is done, whoever cancels meanwhile."""
+        task = asyncio.create_task(doing)
+        await self._until(task.done)
+        task.result()
 
     async def _wait_for_operator(self, seconds: float) -> bool:
         self._tell("Quoted; waits for the operator to **complete** or cancel.")
@@ -173,6 +192,9 @@ class Purchase:
         except TimeoutError:
             await self._mark(OrderStatus.EXPIRED, "The quote expired before the purchase was completed.")
             return False
+        except asyncio.CancelledError:
+            self._called_off = True
+            self._cancel = self._cancel or Cancel(reason=CALLED_OFF)
         if self._cancel is not None:
             await self._mark(OrderStatus.CANCELLED, self._cancel.reason)
             return False
@@ -194,14 +216,14 @@ class Purchase:
         self._marked = True
         try:
             chosen = await self._saga(step, command.payment_secret)
-        except BaseException as failure:  # noqa: BLE001 - a cancellation too must undo
+        except Exception as failure:  # noqa: BLE001 - whatever it is, nothing stays half bought
             await self._compensate(step)
             await self._end_badly(failure)
             return
-        await self._start_lives(start, chosen)
+        await self._to_its_end(self._start_lives(start, chosen))
         if self._lost is not None:
             # It came while the last step ran: the IPs are handed over, and a person must settle the payment.
-            await self._escalate([payment_reason(self._lost)], kind="payment")
+            await self._to_its_end(self._escalate([payment_reason(self._lost)], kind="payment"))
         self._state.status = OrderStatus.PURCHASED
         self._tell(f"Purchased: {', '.join(chosen)}.")
 
@@ -224,7 +246,7 @@ class Purchase:
         await self._step("authorise payment", PurchaseActivities.authorise, step, paying)
         await self._step("provision", PurchaseActivities.provision, step)
         await self._step("capture payment", PurchaseActivities.capture, step)
-        await self._step("hand over", PurchaseActivities.hand_over, step)
+        await self._step(HAND_OVER, PurchaseActivities.hand_over, step)
         return held
 
     async def _step(self, name: str, method: Any, step: Step, message: Authorise | None = None) -> Any:  # noqa: ANN401
@@ -239,11 +261,11 @@ class Purchase:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **self._vendor,
         )
-        await workflow.wait_condition(lambda: running.done() or self._halted())
+        await self._until(lambda: running.done() or (self._halted() and name != HAND_OVER))
         if not running.done():
             running.cancel()
             # The attempt in flight ends before anything is undone, so that it cannot act after the undo.
-            await workflow.wait_condition(running.done)
+            await self._until(running.done)
             if running.cancelled() or running.exception() is not None:
                 raise Stopped
         return running.result()
@@ -256,13 +278,13 @@ class Purchase:
         failed: list[str] = []
         for undo in reversed(self._undo):
             try:
-                await asyncio.shield(undo(step))
-            except BaseException as error:  # noqa: BLE001 - each undo is caught alone
+                await self._to_its_end(undo(step))
+            except Exception as error:  # noqa: BLE001 - each undo is caught alone
                 cause = error.cause if isinstance(error, ActivityError) and error.cause else error
                 failed.append(str(cause))
                 workflow.logger.error("a compensation failed", extra={"order": self._order, "error": str(error)})
         if failed:
-            await asyncio.shield(self._escalate(failed))
+            await self._to_its_end(self._escalate(failed))
 
     async def _release(self, step: Step) -> None:
         await workflow.execute_activity_method(
@@ -285,7 +307,7 @@ class Purchase:
             **options.QUICK,
         )
 
-    async def _end_badly(self, failure: BaseException) -> None:
+    async def _end_badly(self, failure: Exception) -> None:
         if isinstance(failure, Stopped) and self._cancel is not None:
             await self._mark(OrderStatus.CANCELLED, self._cancel.reason)
         elif isinstance(failure, Stopped) and self._lost is not None:
@@ -293,7 +315,7 @@ class Purchase:
         elif isinstance(failure, ActivityError) and isinstance(failure.cause, ApplicationError):
             await self._mark(OrderStatus.FAILED, failure.cause.message)
         else:
-            await self._mark(OrderStatus.CANCELLED, "the order's workflow was cancelled")
+            await self._mark(OrderStatus.FAILED, "the order's workflow failed")
             raise failure
 
     async def _start_lives(self, start: PurchaseInput, addresses: list[str]) -> None:
@@ -319,17 +341,18 @@ class Purchase:
                 workflow.logger.info("the life of an IP runs already", extra={"address": address})
 
     async def _mark(self, status: OrderStatus, reason: str) -> None:
-        await asyncio.shield(
-            workflow.execute_activity_method(
-                PurchaseActivities.mark,
-                Mark(order_id=self._order, status=status, reason=reason, step=self._state.step),
-                summary=f"Write down: {status}",
-                # The end of an order also gives back what a vendor holds for it.
-                **(self._vendor if status in ENDED else options.QUICK),
-            )
-        )
+        await self._to_its_end(self._write_down(status, reason))
         self._state.status, self._state.reason = status, reason
         self._tell(f"Order is **{status}**. {reason}")
+
+    async def _write_down(self, status: OrderStatus, reason: str) -> None:
+        await workflow.execute_activity_method(
+            PurchaseActivities.mark,
+            Mark(order_id=self._order, status=status, reason=reason, step=self._state.step),
+            summary=f"Write down: {status}",
+            # The end of an order also gives back what a vendor holds for it.
+            **(self._vendor if status in ENDED else options.QUICK),
+        )
 
     def _tell(self, text: str) -> None:
         workflow.set_current_details(text)
