@@ -19,10 +19,10 @@ import activities.lifecycle
 import activities.purchase
 import activities.reputation
 import activities.warmup
+import logs
 import settings as configuration
 from activities.context import Context
 from activities.liveness import SignsOfLife
-from api import logs
 from store.database import Database
 from store.secrets import Secrets
 from workflows.client import connect, keyring

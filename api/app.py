@@ -11,8 +11,9 @@ import structlog
 from fastapi import FastAPI
 from temporalio.client import Client
 
+import logs
 import settings as configuration
-from api import limits, logs, metrics, outbox, problems
+from api import limits, metrics, outbox, problems
 from api.deps import RateLimit
 from api.routes import (
     account,

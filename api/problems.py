@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 
+import sqlalchemy as sa
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from api import names
 from domain.refusals import Conflict, NotFound, Refused
+from store.database import Ails, ails
 
 log = structlog.get_logger()
 
@@ -109,6 +112,18 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, "Refused", str(error.detail), headers=dict(error.headers or {}))
 
 
+def _no_store(request: Request, error: Exception) -> JSONResponse:
+    """A fault of the database itself is said in words: what was asked for is rolled back, and may be asked again."""
+    what = ails(error)
+    if what is None:
+        return _failed(request, error)
+    log.error("the database fails", path=request.url.path, what=what)
+    if what is Ails.FULL:
+        said = "The disk of the database is full: nothing was changed. Free space on it, then give the command again."
+        return problem(503, "Disk full", said)
+    return problem(503, "Not ready", "The database does not answer; try again in a moment.")
+
+
 def _failed(request: Request, error: Exception) -> JSONResponse:
     log.error("request failed", path=request.url.path, error=type(error).__name__, exc_info=error)
     return problem(500, "Failed", "Warmpath could not do this; the log of the API says why.")
@@ -119,4 +134,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    for fault in (sa.exc.OperationalError, sqlite3.OperationalError):
+        app.add_exception_handler(fault, _no_store)
     app.add_exception_handler(Exception, _failed)

@@ -6,6 +6,7 @@ import asyncio
 
 import typer
 
+import logs
 import settings as configuration
 
 app = typer.Typer(no_args_is_help=True, help="Mail systems that send from the IPs.")
@@ -24,6 +25,7 @@ def follow() -> None:
     from providers.senders.registry import mail_systems as chosen
 
     settings = configuration.load()
+    logs.configure(settings)
     try:
         found = chosen(settings)
     except (ValueError, MailSystemError) as error:

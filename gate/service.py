@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import structlog
 import uvloop
 
+import logs
 import settings as configuration
 from domain.routing import Routes
 from gate.connection import Connections
@@ -229,15 +229,7 @@ async def run(settings: Settings) -> None:
 def main() -> int:
     """Run until told to stop; the answer is the exit code."""
     settings = configuration.load()
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
+    logs.configure(settings)
     try:
         uvloop.run(run(settings))
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import IO
 from sandbox.environment import Ports
 
 LEAST_FREE_BYTES = 300_000_000
+LEAST_WHILE_RUNNING_BYTES = 20_000_000
 DNS_PORTS = 5
 
 
@@ -41,16 +42,29 @@ def room_to_work(var: Path) -> None:
     try:
         var.mkdir(parents=True, exist_ok=True)
         probe = var / ".writable"
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
+        try:
+            probe.write_bytes(b"x" * 4096)
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise NotReady(f"The folder {var} cannot be written: {error.strerror}.") from error
     free = shutil.disk_usage(var).free
     if free < LEAST_FREE_BYTES:
         raise NotReady(
-            f"The disk of {var} is full: {free // 1_000_000} MB are free, "
+            f"The disk of {var} is too full to start: {free // 1_000_000} MB are free, "
             f"{LEAST_FREE_BYTES // 1_000_000} MB are needed."
         )
+
+
+def running_out(var: Path) -> str:
+    """What to tell while everything runs and the disk has no room for the next change; empty while it has."""
+    free = shutil.disk_usage(var).free
+    if free >= LEAST_WHILE_RUNNING_BYTES:
+        return ""
+    return (
+        f"The disk of {var} is full ({free // 1_000_000} MB are free): changes are refused and journeys stand still. "
+        "Free space on it; everything goes on by itself."
+    )
 
 
 def only_one(var: Path) -> IO[str]:

@@ -28,6 +28,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
+import logs
 import settings as configuration
 from domain.words import MailboxProvider
 from settings import Settings
@@ -277,6 +278,7 @@ def control(switches: Switches) -> FastAPI:
 async def main() -> None:
     """Run senders and their switch until SIGTERM or SIGINT."""
     settings = configuration.load()
+    logs.configure(settings)
     token_file = settings.var_dir / "operator.token"
     while not token_file.exists():
         await asyncio.sleep(0.2)

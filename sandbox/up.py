@@ -26,6 +26,8 @@ from settings import Settings, said
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATED = Path("sandbox") / "migrated"
+DISK_SECONDS = 2.0
+"""Time between looks at the disk."""
 START_SECONDS = 90.0
 """A part that is not ready by then does not start; a cold disk and two busy cores are in it."""
 
@@ -44,6 +46,7 @@ class Supervisor:
         self._headline = "Warmpath is starting ..."
         self._stop = asyncio.Event()
         self._wounded: list[str] = []
+        self._full = ""
         self._screen = Console()
         self._live: Live | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,6 +72,7 @@ class Supervisor:
             self._live = Live(self._board(), console=self._screen, auto_refresh=False)
             self._live.start()
         try:
+            self._tasks.append(asyncio.create_task(self._watch_disk()))
             rise = asyncio.create_task(self._rise())
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait([rise, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -104,6 +108,16 @@ class Supervisor:
         if self._live is None:
             self._screen.print(self._board())
         await self._seed()
+
+    async def _watch_disk(self) -> None:
+        """Say once that the disk is full, and once that it is not any more: nothing else can be written down then."""
+        while True:
+            if (full := preflight.running_out(self._var)) != self._full:
+                if self._live is None and bool(full) != bool(self._full):
+                    print(full or "The disk has room again; everything goes on.", flush=True)
+                self._full = full
+                self._refresh()
+            await asyncio.sleep(DISK_SECONDS)
 
     async def _start(self, wave: Sequence[Process]) -> None:
         for process in wave:
@@ -204,7 +218,7 @@ class Supervisor:
 
     def _board(self) -> Group:
         url = f"http://127.0.0.1:{self._ports.console}"
-        return board(self._processes, self._headline, self._var / "operator.token", url)
+        return board(self._processes, self._full or self._headline, self._var / "operator.token", url)
 
     def _refresh(self) -> None:
         if self._live is not None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,26 @@ LIVELINESS: dict[str, int] = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }  # fmt: skip
+
+
+class Ails(StrEnum):
+    """Why a database did not do what it can do otherwise."""
+
+    FULL = "full"
+    SILENT = "silent"
+
+
+def ails(error: Exception) -> Ails | None:
+    """What is wrong with the database itself; None where the statement is at fault.
+
+    A full disk is SQLite's code and PostgreSQL's SQLSTATE 53100. A file answers always, but somebody may hold its lock.
+    """
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        known = {sqlite3.SQLITE_FULL: Ails.FULL, sqlite3.SQLITE_BUSY: Ails.SILENT, sqlite3.SQLITE_LOCKED: Ails.SILENT}
+        return known.get(code)
+    return Ails.FULL if getattr(cause, "sqlstate", None) == "53100" else Ails.SILENT
 
 
 class Database:

@@ -14,15 +14,27 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED: dict[str, set[str]] = {
     "domain": {"domain"},
     "settings": set(),
+    "logs": {"settings"},
     "providers": {"providers", "domain", "settings"},
     "store": {"store", "domain", "settings"},
     "activities": {"activities", "providers", "store", "domain", "settings"},
     "workflows": {"workflows", "activities", "domain", "settings"},
-    "gate": {"gate", "providers", "store", "domain", "settings"},
-    "sandbox": {"sandbox", "providers", "store", "domain", "settings"},
-    "api": {"api", "workflows", "activities", "providers", "store", "domain", "settings"},
+    "gate": {"gate", "providers", "store", "domain", "settings", "logs"},
+    "sandbox": {"sandbox", "providers", "store", "domain", "settings", "logs"},
+    "api": {"api", "workflows", "activities", "providers", "store", "domain", "settings", "logs"},
     "ui": {"ui"},
-    "commands": {"commands", "api", "gate", "workflows", "activities", "providers", "store", "domain", "settings"},
+    "commands": {
+        "commands",
+        "api",
+        "gate",
+        "workflows",
+        "activities",
+        "providers",
+        "store",
+        "domain",
+        "settings",
+        "logs",
+    },
 }
 """What each room may import of ours."""
 

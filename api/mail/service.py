@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-from api import logs
+import logs
 from api.mail import folder, listener
 from api.mail.taking import Taker
 from domain import replies

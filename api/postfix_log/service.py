@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from api import logs
+import logs
 from api.postfix_log.files import LogFile, Place
 from api.postfix_log.memory import InUse, Memory
 from api.webhooks import intake

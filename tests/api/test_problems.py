@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from temporalio.client import Client
 
 from api.app import create
@@ -56,3 +57,30 @@ async def test_a_body_of_the_wrong_shape_is_told_in_words_of_ours(
     assert answer.status_code == 422
     assert detail in answer.json()["detail"]
     assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+async def test_a_full_disk_is_said_changes_nothing_and_passes(api: httpx.AsyncClient, db: Database) -> None:
+    """The file may not grow: SQLite says the same as on a disk without room."""
+
+    async def grow(pages: int) -> None:
+        async with db.writer.connect() as connection:
+            await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    async with db.writer.connect() as connection:
+        used = (await connection.execute(sa.text("PRAGMA page_count"))).scalar_one()
+    await grow(used)
+    refused = None
+    for number in range(200):
+        answer = await api.post("/v1/pools", json={"name": f"pool-{number}"})
+        if answer.status_code != 201:
+            refused = answer
+            break
+    assert refused is not None
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["detail"].startswith("The disk of the database is full: nothing was changed.")
+    names = [one["name"] for one in (await api.get("/v1/pools?limit=500")).json()["items"]]
+    assert f"pool-{number}" not in names
+    await grow(1_000_000)
+    assert (await api.post("/v1/pools", json={"name": f"pool-{number}"})).status_code == 201
