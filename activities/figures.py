@@ -1,9 +1,9 @@
-"""Keeps the store small: figures rolled up to days, old events and their keys taken away."""
+"""Keeps the store small: figures rolled up to days; old events and their keys, messages and windows taken away."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -15,6 +15,8 @@ from store import events_retention, replies
 from store.database import Database
 
 DAY_SECONDS = 86_400
+#: Days of the ledger that are kept: as many as the list of caps shows at most.
+WINDOW_DAYS = 400
 
 
 class Kept(BaseModel):
@@ -24,6 +26,8 @@ class Kept(BaseModel):
     events: int = 0
     keys: int = 0
     replies: int = Field(0, description="Counts of replies.")
+    messages: int = Field(0, description="Messages of the outbox that arrived.")
+    windows: int = Field(0, description="Days of the ledger.")
 
 
 class FiguresActivities:
@@ -41,6 +45,8 @@ class FiguresActivities:
             events=await self._drop_events(),
             keys=await self._drop_keys(),
             replies=await self._drop_replies(),
+            messages=await self._drop(events_retention.drop_messages, DAY_SECONDS * self._settings.event_days),
+            windows=await self._drop(events_retention.drop_windows, self._settings.day_seconds * WINDOW_DAYS),
         )
 
     async def _roll_up(self) -> int:
@@ -56,6 +62,13 @@ class FiguresActivities:
         day, gone = int(time.time()) // DAY_SECONDS - self._settings.event_days, 0
         while part := await events_retention.drop_events(self._db, before_day=day):
             gone += part
+            activity.heartbeat(gone)
+        return gone
+
+    async def _drop(self, part: Callable[..., Awaitable[int]], seconds: float) -> int:
+        before, gone = int((time.time() - seconds) * 1000), 0
+        while count := await part(self._db, before_ms=before):
+            gone += count
             activity.heartbeat(gone)
         return gone
 

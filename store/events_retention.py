@@ -1,4 +1,4 @@
-"""What is kept of events, and how long: slices become days, events go, then their keys.
+"""What is kept of events, and how long: slices become days, events go, then their keys; and what followed of them.
 
 Every step is a short transaction of its own and may be stopped and begun again anywhere: rows are moved and
 taken away in one statement or one transaction, never counted twice and never lost. A late event finds its
@@ -91,6 +91,27 @@ async def drop_events(db: Database, *, before_day: int) -> int:
             {"day": before_day, "chunk": CHUNK},
         )
         return done.rowcount
+
+
+async def drop_messages(db: Database, *, before_ms: int) -> int:
+    """Take away one chunk of the outbox's messages that were done before an instant; answers how many."""
+    old = "SELECT id FROM outbox WHERE done_ms < :before ORDER BY done_ms LIMIT :chunk"
+    return await _drop(db, f"DELETE FROM outbox WHERE id IN ({old})", before_ms)
+
+
+async def drop_windows(db: Database, *, before_ms: int) -> int:
+    """Take away one chunk of the ledger's windows that ended before an instant; answers how many."""
+    old = (
+        "SELECT address, starts_ms FROM ledger_window WHERE starts_ms > 0 AND ends_ms < :before "
+        "ORDER BY address, starts_ms LIMIT :chunk"
+    )
+    return await _drop(db, f"DELETE FROM ledger_window WHERE (address, starts_ms) IN ({old})", before_ms)
+
+
+async def _drop(db: Database, statement: str, before_ms: int) -> int:
+    async with db.write() as session:
+        given = {"before": before_ms, "chunk": CHUNK}
+        return (await (await session.connection()).execute(sa.text(statement), given)).rowcount
 
 
 async def drop_keys(db: Database, *, before_us: int, after: tuple[str, str]) -> tuple[int, tuple[str, str] | None]:

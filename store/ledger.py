@@ -175,6 +175,12 @@ async def set_paused(session: AsyncSession, address: str, paused: bool, reason: 
     )
 
 
+async def held(session: AsyncSession, address: str) -> str:
+    """Why the mail of an address is stopped here; empty while it is not."""
+    row = await session.get(LedgerWindow, (address, MARK), populate_existing=True)
+    return row.reason if row is not None and row.paused else ""
+
+
 async def window(session: AsyncSession, address: str, at_ms: int) -> LedgerWindow | None:
     """The newest window of an address that covers an instant, if there is one."""
     query = (

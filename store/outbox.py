@@ -52,11 +52,21 @@ async def any_due(session: AsyncSession) -> bool:
 
 
 async def claim(session: AsyncSession, *, limit: int = 50, at_ms: int | None = None) -> Sequence[OutboxRow]:
-    """Take due rows for ``CLAIM_MS``, oldest first; two relays never hold the same row."""
+    """Take due rows for ``CLAIM_MS``, oldest first; two relays never hold the same row.
+
+    A signal waits until its workflow is started: before that it would find nobody, and be done.
+    """
     at = _now_ms() if at_ms is None else at_ms
+    start = sa.orm.aliased(OutboxRow)
+    unstarted = sa.exists().where(
+        start.workflow_id == col(OutboxRow.workflow_id),  # type: ignore[arg-type]
+        col(start.kind) == "start",
+        col(start.done_ms).is_(None),
+    )
     due = (
         sa.select(col(OutboxRow.id))
         .where(col(OutboxRow.done_ms).is_(None), col(OutboxRow.due_ms) <= at)
+        .where(sa.or_(col(OutboxRow.kind) == "start", ~unstarted))
         .order_by(col(OutboxRow.id))
         .limit(limit)
         .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out

@@ -14,6 +14,9 @@ from store import ips, leases, ledger, outbox
 from store.events_intake import Intake
 from workflows.ids import ip_id, warmup_id
 
+#: How the reasons begin for which mail of an IP is stopped here.
+_ALERT, _BLOCKED = "alert", "reply that blocks the IP"
+
 
 async def fetch(url: str) -> bytes:
     """What Amazon answers at a URL whose host was checked; no redirects, 5 seconds.
@@ -40,17 +43,21 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
     """What must act at once, in the transaction of its events.
 
     Mail of an IP of ours that must stop is paused here, so that it stops even while no worker runs; its
-    journeys hear of it through the outbox.
+    journeys hear of it through the outbox. Of a block they hear once and not with each mail that was under way: once
+    more only after somebody has let mail go again.
     """
     urgent = {event.address: event for event in new if event.stops_mail}
     if len(urgent) > 1:
         # Held until the commit are all their rows, which a lease books in an order of its own.
         await leases.one_at_a_time(session)
     for address, event in sorted(urgent.items()):
-        what = "alert" if event.kind is Kind.ALERT else "reply that blocks the IP"
-        reason = f"{what} from {event.source}: {event.detail or 'no text'}"[:500]
-        if await ips.lock(session, address):
-            await ledger.set_paused(session, address, True, reason)
+        alert = event.kind is Kind.ALERT
+        if not await ips.lock(session, address):
+            continue  # None of ours: kept as an event, and nobody to tell.
+        if not alert and (await ledger.held(session, address)).startswith((_ALERT, _BLOCKED)):
+            continue
+        reason = f"{_ALERT if alert else _BLOCKED} from {event.source}: {event.detail or 'no text'}"[:500]
+        await ledger.set_paused(session, address, True, reason)
         told = {"reason": reason, "source": event.source}
         await outbox.put(session, "signal", warmup_id(address), "stop", told)
         await outbox.put(session, "signal", ip_id(address), "reputation_changed", {**told, "critical": True})

@@ -18,11 +18,12 @@ from api.mail import folder, listener
 from api.mail.reported import verp
 from api.mail.taking import Taker
 from domain.events import Kind, MailEvent
-from domain.words import MailboxProvider
+from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events
+from store import events, ips
 from store.database import Database
 from store.events_intake import Batch, Intake
+from store.tables.ips import Ip
 
 IP = "198.51.100.7"
 DAY = 86_400
@@ -230,6 +231,8 @@ async def test_a_complaint_without_the_date_of_its_mail_counts_when_that_arrived
 
 
 async def test_a_block_of_the_ip_told_by_mail_stops_it(taker: Taker, db: Database) -> None:
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
     await taker.take(bounce(code=f"550 5.7.1 client host [{IP}] blocked using x.example"), sent_to="", now=NOW)
     async with db.read() as session:
         told = (await (await session.connection()).execute(sa.text("SELECT COUNT(*) FROM outbox"))).scalar_one()

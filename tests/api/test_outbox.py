@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import sqlalchemy as sa
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -57,6 +58,27 @@ async def test_a_start_and_a_signal_arrive_once_with_two_relays(db: Database, te
         await asyncio.gather(*(relay.once() for relay in relays))
         reasons = await asyncio.wait_for(temporal.get_workflow_handle(name).result(), 20)
     assert sorted(reasons) == ["r0", "r1", "r2"]
+
+
+async def test_a_signal_waits_until_its_workflow_is_started(db: Database, temporal: Client) -> None:
+    """Temporal was away: a start that is tried again later must not be overtaken by the alarm that came after it."""
+    queue, name = f"outbox-{uuid.uuid4()}", f"listener:{uuid.uuid4()}"
+    relay = Relay(db, temporal, queue)
+    async with Worker(temporal, task_queue=queue, workflows=[Listener], workflow_runner=UnsandboxedWorkflowRunner()):
+        started = await _put(db, "start", name, "OutboxListener", {"count": 1})
+        async with db.write() as session:
+            row = await session.get(OutboxRow, started)
+            assert row is not None
+            await outbox.retry_later(session, row, "Temporal does not answer")
+        told = await _put(db, "signal", name, "stop", {"reason": "listed"})
+        await relay.once()
+        assert (await _row(db, told)).done_ms is None
+        async with db.write() as session:
+            await session.exec(sa.update(OutboxRow).values(due_ms=0))
+        while await relay.once():
+            pass
+        assert await asyncio.wait_for(temporal.get_workflow_handle(name).result(), 20) == ["listed"]
+    assert (await _row(db, told)).note == ""
 
 
 async def test_a_signal_to_nobody_is_done_with_a_note(db: Database, temporal: Client) -> None:

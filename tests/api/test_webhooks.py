@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import limits, problems
@@ -273,6 +274,32 @@ async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_t
     assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
 
 
+async def test_of_a_blocked_ip_its_journeys_hear_once_however_much_mail_was_under_way(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    async def bounces(first: int) -> list[str]:
+        for number in range(first, first + 3):
+            bounce = {
+                "sg_event_id": f"b{number}", "event": "bounce", "ip": IP, "email": f"a{number}@outlook.com",
+                "timestamp": time.time(), "reason": "550 5.7.606 Access denied, banned sending IP [198.51.100.7]",
+            }  # fmt: skip
+            answer = await client.post("/v1/webhooks/sendgrid", **_sendgrid(json.dumps([bounce]).encode()))
+            assert answer.json() == {"received": 1, "new": 1}
+        async with db.read() as session:
+            return list((await session.exec(select(OutboxRow.name).order_by(col(OutboxRow.id)))).all())
+
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
+        await ledger.set_paused(session, IP, True, "Paused by an operator.")
+    told = ["stop", "reputation_changed"]
+    assert await bounces(0) == told, "mail that a person has paused may be freed by him without knowing of the block"
+    async with db.write() as session:
+        await ledger.set_paused(session, IP, False, "")
+    assert await bounces(3) == told * 2
+    async with db.read() as session:
+        assert await ledger.held(session, IP)
+
+
 @pytest.mark.parametrize("db", ["postgresql"], indirect=True)
 async def test_alerts_about_two_ips_and_a_lease_of_both_do_not_wait_for_each_other(
     client: httpx.AsyncClient, db: Database, monkeypatch: pytest.MonkeyPatch
@@ -325,7 +352,8 @@ async def test_alerts_about_two_ips_and_a_lease_of_both_do_not_wait_for_each_oth
 async def test_an_alert_about_an_ip_of_others_pauses_nothing(client: httpx.AsyncClient, db: Database) -> None:
     assert (await client.post("/v1/webhooks/generic", **_blocked("generic"))).status_code == 200
     async with db.read() as session:
-        assert (await session.exec(sa.select(sa.func.count()).select_from(LedgerWindow))).scalar_one() == 0
+        for table in (LedgerWindow, OutboxRow):
+            assert (await session.exec(sa.select(sa.func.count()).select_from(table))).scalar_one() == 0
 
 
 class Signed(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 
+import sqlalchemy as sa
+from sqlmodel import col, select
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -12,7 +14,9 @@ import activities.figures
 from activities.context import Context
 from activities.figures import Kept
 from domain.events import Kind, MailEvent
-from store import events
+from store import events, ledger, outbox
+from store.tables.ledger import LedgerWindow
+from store.tables.outbox import OutboxRow
 from worker import RUNNER
 from workflows.figures import FiguresSweep
 
@@ -35,6 +39,14 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
     ]  # fmt: skip
     async with context.db.write() as session:
         await events.record(session, batch + said)
+        arrived, waits = [await outbox.put(session, "signal", "warmup:x", "stop", {}) for _ in range(2)]
+        await outbox.done(session, arrived)
+        # The worker's clock is that of the machine; what is long done is made so.
+        await session.exec(sa.update(OutboxRow).values(created_ms=1, due_ms=1))
+        await session.exec(sa.update(OutboxRow).where(col(OutboxRow.id) == arrived).values(done_ms=1))
+        for starts in (now - 402 * DAY, now - 399 * DAY):
+            await ledger.set_window(session, "198.51.100.7", starts, starts + DAY, 50, {}, 0)
+        await ledger.set_paused(session, "198.51.100.7", True, "listed")
     queue = f"figures-{uuid.uuid4().hex}"
     async with Worker(
         temporal,
@@ -45,6 +57,10 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
     ):
         kept = await temporal.execute_workflow(FiguresSweep.run, id=queue, task_queue=queue)
     # Events are kept by the day they came, which is today.
-    assert kept == Kept(slices=2, events=0, keys=0, replies=1)
+    assert kept == Kept(slices=2, events=0, keys=0, replies=1, messages=1, windows=1)
+    async with context.db.read() as session:
+        assert (await session.exec(select(OutboxRow.id))).all() == [waits]
+        left = (await session.exec(select(LedgerWindow.starts_ms).order_by(col(LedgerWindow.starts_ms)))).all()
+        assert left == [ledger.MARK, now - 399 * DAY], "a pause is kept for as long as it lasts"
     async with context.db.write() as session:
         assert await events.record(session, batch) == []
