@@ -4,6 +4,7 @@
 ``a b``      these characters; a space is any one space
 ``(a|b)``    one of these; an empty one makes the group optional;
              brackets nest
+``{name}``   one of the words of that name, see ``[words]`` in the rule files
 ``*``        up to 60 characters of the same reply, then, if a space follows, the start
              of a word; at
              most two in a phrase
@@ -11,13 +12,15 @@
 ===========  =====================================================================
 
 A phrase starts at the start of a word when it starts with a letter or a digit, and ends anywhere: ``list``
-finds *listed* but not *blocklist*. Text is in lower case, IP addresses are ``<ip>``, mail addresses ``<addr>``, round
-brackets are blanks.
+finds *listed* but not *blocklist*. Text is in lower case and without accents, IP addresses are ``<ip>``, mail addresses
+``<addr>``, round brackets are blanks.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 GAP = 60
 #: A gap with a space behind it ends where a word starts; it is written ``~`` while a phrase is compiled.
@@ -25,6 +28,17 @@ _WORD_GAP, _BARE_GAP = re.compile(r" ?\* "), re.compile(r" ?\*")
 _PIECE = re.compile(r"[()|*~^$]|[^()|*~^$]+")
 _GAP = f".{{0,{GAP}}}?"
 _MEANS = {"(": "(?:", ")": ")", "|": "|", "*": _GAP, "~": f"{_GAP}(?<![a-z0-9])", "^": r"\A", "$": r"\Z"}
+_NAME = re.compile(r"\{([a-z0-9-]*)\}")
+#: Letters without their accents, as keyboards without them write: one spelling in a rule finds both.
+_PLAIN_LETTERS: dict[int, str] = {
+    **{
+        code: letter[0]
+        for code in range(0xC0, 0x250)
+        if (letter := unicodedata.normalize("NFKD", chr(code)))[0].isascii() and letter[0].isalpha()
+    },
+    **str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "ё": "е"}),
+    **dict.fromkeys(range(0x300, 0x370), ""),
+}
 
 
 class BadPhrase(ValueError):
@@ -32,36 +46,101 @@ class BadPhrase(ValueError):
 
 
 class Phrase:
-    """A compiled phrase: a needle that must be in the text before the pattern is tried."""
+    """A phrase, and the characters one of which must be in the text before its pattern is tried."""
 
-    __slots__ = ("_needle", "_pattern")
+    __slots__ = ("_pattern", "_source", "needles")
 
     def __init__(self, source: str) -> None:
-        self._needle, self._pattern = _compiled(source)
+        self._source, self.needles = _translated(source)
+        self._pattern: re.Pattern[str] | None = None
 
     def found_in(self, words: str) -> bool:
         """Whether the words hold the phrase."""
-        return self._needle in words and (self._pattern is None or self._pattern.search(words) is not None)
+        if len(self.needles) == 1 and self.needles[0] not in words:
+            return False
+        if self._pattern is None:  # most phrases are never met: compiling all would cost every start
+            self._pattern = re.compile(self._source)
+        return self._pattern.search(words) is not None
 
 
-def _compiled(source: str) -> tuple[str, re.Pattern[str] | None]:
+def plain(text: str) -> str:
+    """The text with Latin letters as they are written without accents."""
+    return text if text.isascii() else text.translate(_PLAIN_LETTERS)
+
+
+def expanded(sources: Iterable[str], words: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Phrases with the words of a name in the place of the name; one that is only a name becomes many.
+
+    Raises:
+        BadPhrase: a name that nobody gave words, or that stands for itself.
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        whole = _NAME.fullmatch(source)
+        if whole:
+            found |= dict.fromkeys(expanded(_of(whole[1], words), _but(whole[1], words)))
+        else:
+            found[plain(_in_place(source, words))] = None
+    return tuple(found)
+
+
+def _in_place(source: str, words: Mapping[str, tuple[str, ...]]) -> str:
+    return _NAME.sub(lambda name: f"({'|'.join(expanded(_of(name[1], words), _but(name[1], words)))})", source)
+
+
+def _of(name: str, words: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if name not in words:
+        raise BadPhrase(f"{{{name}}}: no words of this name, or it stands for itself")
+    return words[name]
+
+
+def _but(name: str, words: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {one: said for one, said in words.items() if one != name}
+
+
+def _translated(source: str) -> tuple[str, tuple[str, ...]]:
+    """The regular expression of a phrase, and its needles."""
     if source != source.lower() or not source.strip():
         raise BadPhrase(f"{source!r}: a phrase is written in lower case and is not empty")
-    if "~" in source:
-        raise BadPhrase(f"{source!r}: ~ has no meaning")
+    if "~" in source or "{" in source or "}" in source:
+        raise BadPhrase(f"{source!r}: ~ and single braces have no meaning")
     if source.count("*") > 2:
         raise BadPhrase(f"{source!r}: at most two * in a phrase")
-    pattern, needle, depth = "", "", 0
-    for piece in _PIECE.findall(_BARE_GAP.sub("*", _WORD_GAP.sub("~", source))):
+    pieces = _PIECE.findall(_BARE_GAP.sub("*", _WORD_GAP.sub("~", source)))
+    pattern, depth = "", 0
+    for piece in pieces:
         depth += (piece == "(") - (piece == ")")
         if depth < 0 or (piece == "|" and not depth):
             break
         pattern += _MEANS.get(piece) or re.escape(piece)
-        if not depth and piece not in _MEANS:
-            needle = max(needle, piece, key=len)
     else:
         if not depth:
             if source.lstrip("(")[:1].isalnum():
                 pattern = "(?<![a-z0-9])" + pattern
-            return needle, re.compile(pattern)
+            return pattern, _needles(pieces)
     raise BadPhrase(f"{source!r}: each bracket is opened and closed, and | stands in brackets only")
+
+
+def _needles(pieces: list[str]) -> tuple[str, ...]:
+    """Characters of which one must be in any text that holds the phrase: a piece of it, or one of each alternative.
+
+    Of all the pieces that must be there the one whose shortest needle is longest says most.
+    """
+    best: tuple[str, ...] = ("",)
+    depth, group = 0, [""]
+    for piece in pieces:
+        if piece == "(":
+            depth += 1
+            if depth == 1:
+                group = [""]
+        elif piece == ")":
+            depth -= 1
+            if depth == 0:
+                best = max(best, tuple(group), key=lambda needles: min(map(len, needles)))
+        elif depth == 0 and piece not in _MEANS:
+            best = max(best, (piece,), key=lambda needles: min(map(len, needles)))
+        elif depth == 1 and piece == "|":
+            group.append("")
+        elif depth == 1 and piece not in _MEANS:
+            group[-1] = max(group[-1], piece, key=len)
+    return best

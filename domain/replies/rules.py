@@ -15,8 +15,9 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.refusals import Refused
-from domain.replies.phrases import BadPhrase, Phrase
-from domain.replies.reading import Parts, without_links
+from domain.replies.matching import Phrases, Text
+from domain.replies.phrases import BadPhrase, expanded
+from domain.replies.reading import Parts
 from domain.replies.words import Class, Object, Retry
 
 SHIPPED = Path(__file__).parent / "rules"
@@ -31,6 +32,16 @@ class BadRules(Refused):
     """A rule file that cannot be used; the rules before it stay in force."""
 
 
+class SentenceText(BaseModel):
+    """What one and the same sentence of the reply must hold, and what it must not."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    text: tuple[str, ...] = Field(min_length=1, description="Phrases, one of which must be in it.")
+    and_: tuple[str, ...] = Field((), alias="and", description="More phrases, one of which must be in it too.")
+    unless: tuple[str, ...] = Field((), description="Phrases that must not be in it; elsewhere they may.")
+
+
 class RuleText(BaseModel):
     """One rule as it is written. Everything that is given must fit; in a list one of its entries."""
 
@@ -43,6 +54,7 @@ class RuleText(BaseModel):
     text: tuple[str, ...] = Field((), description="Phrases, one of which must be there.")
     and_: tuple[str, ...] = Field((), alias="and", description="More phrases, one of which must be there too.")
     unless: tuple[str, ...] = Field((), description="Phrases that must not be there.")
+    sentence: SentenceText | None = Field(None, description="What one sentence of the reply must hold.")
     links: bool = Field(True, description="False: the phrases are not looked for in links.")
     class_: Class = Field(alias="class")
     object: Object | None = None
@@ -66,6 +78,9 @@ class RuleFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     providers: dict[str, Marks] = {}
+    words: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], tuple[str, ...]] = Field(
+        {}, description="Words that phrases of all files may use by their name, `{name}`."
+    )
     rule: tuple[RuleText, ...] = ()
 
 
@@ -88,32 +103,49 @@ class _Status(NamedTuple):
 class Rule:
     """A compiled rule."""
 
-    __slots__ = ("_and", "_codes", "_statuses", "_text", "_unless", "confidence", "given")
+    __slots__ = ("_and", "_codes", "_sentence", "_statuses", "_unless", "confidence", "given", "needs")
 
-    def __init__(self, given: RuleText) -> None:
+    def __init__(self, given: RuleText, phrases: Phrases, words: Mapping[str, tuple[str, ...]]) -> None:
+        def numbers(sources: tuple[str, ...]) -> frozenset[int]:
+            return frozenset(phrases.number(one) for one in expanded(sources, words))
+
         self.given = given
         self._codes = given.code
         self._statuses = tuple(_status(one) for one in given.status)
-        self._text = tuple(Phrase(one) for one in given.text)
-        self._and = tuple(Phrase(one) for one in given.and_)
-        self._unless = tuple(Phrase(one) for one in given.unless)
+        #: Phrases one of which must be there; empty: the rule asks for none.
+        self.needs = numbers(given.text or (given.sentence.text if given.sentence else ()))
+        self._and = numbers(given.and_)
+        self._unless = numbers(given.unless)
+        one = given.sentence
+        self._sentence = (numbers(one.text), numbers(one.and_), numbers(one.unless)) if one else None
         self.confidence = given.confidence or _confidence(given)
 
-    def fits(self, parts: Parts) -> bool:
+    def fits(self, text: Text) -> bool:
         """Whether everything that the rule asks for is there."""
-        code, status, words = parts[:3]
-        if not self.given.links and "://" in words:
-            words = without_links(words)
-        told = code or (str(status[0]) if status else "")
-        if self._codes and not (told.startswith(self._codes) or (not code and NO_CODE in self._codes)):
+        links = self.given.links
+        if not self.fits_codes(text.code, text.status):
             return False
-        if self._statuses and (status is None or not any(one.fits(status) for one in self._statuses)):
+        if self.given.text and not text.holds(self.needs, links):
             return False
-        if self._text and not any(phrase.found_in(words) for phrase in self._text):
+        if self._and and not text.holds(self._and, links):
             return False
-        if self._and and not any(phrase.found_in(words) for phrase in self._and):
+        if self._sentence and not self._in_a_sentence(text, *self._sentence):
             return False
-        return not any(phrase.found_in(words) for phrase in self._unless)
+        return not text.holds(self._unless, links)
+
+    def fits_codes(self, code: str, status: tuple[int, int, int] | None) -> bool:
+        """Whether reply code and enhanced code are those that the rule asks for."""
+        if self._codes:
+            told = code or (str(status[0]) if status else "")
+            if not (told.startswith(self._codes) or (not code and NO_CODE in self._codes)):
+                return False
+        return not self._statuses or (status is not None and any(one.fits(status) for one in self._statuses))
+
+    def _in_a_sentence(self, text: Text, any_: frozenset[int], and_: frozenset[int], unless: frozenset[int]) -> bool:
+        found = text.where(any_, self.given.links)
+        if found and and_:
+            found &= text.where(and_, self.given.links)
+        return bool(found and found & ~text.where(unless, self.given.links))
 
 
 def _status(text: str) -> _Status:
@@ -128,7 +160,7 @@ def _status(text: str) -> _Status:
 
 def _confidence(given: RuleText) -> float:
     """How sure a rule is unless it says so: words beat codes, and knowing who speaks helps."""
-    if given.text:
+    if given.text or given.sentence:
         return min(0.99, 0.8 + 0.1 * bool(given.provider) + 0.07 * bool(given.status))
     return 0.6 if given.status else 0.3
 
@@ -142,32 +174,42 @@ class Rules:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.all: list[Rule] = []
+        self.phrases = Phrases()
         self._marks: list[tuple[str, tuple[str, ...]]] = []
         self._hosts: dict[str, str] = {}
-        names: set[str] = set()
-        for file in files:
-            for name, marks in (read := _read(file)).providers.items():
+        read = [(file, _read(file)) for file in files]
+        # The first file wins, as it does with rules: words of an installation stand in the place of the shipped ones.
+        self.words = {name: said for _, file in reversed(read) for name, said in file.words.items()}
+        for file, content in read:
+            for name, marks in content.providers.items():
                 self._marks.append((name, tuple(mark.lower() for mark in (*marks.text, *marks.hosts))))
                 self._hosts |= dict.fromkeys((host.lower() for host in marks.hosts), name)
-            for given in read.rule:
-                if given.id in names:
-                    raise BadRules(f"{file.name}: rule {given.id!r} is there twice.", field=given.id)
-                for one in given.code:
-                    if not _CODE.fullmatch(one):
-                        raise BadRules(f"{file.name}: rule {given.id!r}: {one!r} is no reply code.", field=given.id)
-                names.add(given.id)
-                try:
-                    self.all.append(Rule(given))
-                except BadPhrase as error:
-                    raise BadRules(f"{file.name}: rule {given.id!r}: {error}.", field=given.id) from None
+            self._take(file, content)
+        self.phrases.file()
         self._known = {name for name, _ in self._marks}
         stray = {one for rule in self.all for one in rule.given.provider} - self._known
         if stray:
             raise BadRules(f"No file says how to recognise the provider {sorted(stray)[0]!r}.")
-        self._of: dict[str, tuple[Rule, ...]] = {
-            name: tuple(rule for rule in self.all if not rule.given.provider or name in rule.given.provider)
-            for name in (*self._known, "")
-        }
+        #: For each phrase the places of the rules that need it, and the places of those that need none.
+        self._needing: dict[int, list[int]] = {}
+        self._without = [place for place, rule in enumerate(self.all) if not rule.needs]
+        for place, rule in enumerate(self.all):
+            for number in rule.needs:
+                self._needing.setdefault(number, []).append(place)
+
+    def _take(self, file: Path, content: RuleFile) -> None:
+        names = {rule.given.id for rule in self.all}
+        for given in content.rule:
+            if given.id in names:
+                raise BadRules(f"{file.name}: rule {given.id!r} is there twice.", field=given.id)
+            for one in given.code:
+                if not _CODE.fullmatch(one):
+                    raise BadRules(f"{file.name}: rule {given.id!r}: {one!r} is no reply code.", field=given.id)
+            names.add(given.id)
+            try:
+                self.all.append(Rule(given, self.phrases, self.words))
+            except BadPhrase as error:
+                raise BadRules(f"{file.name}: rule {given.id!r}: {error}.", field=given.id) from None
 
     def provider(self, words: str, told: str) -> str:
         """Who speaks: by the marks in the words, else whom the caller believes it to be, else empty."""
@@ -188,7 +230,15 @@ class Rules:
 
     def first(self, parts: Parts, provider: str) -> Rule | None:
         """The first rule that fits."""
-        return next((rule for rule in self._of[provider] if rule.fits(parts)), None)
+        text = Text(parts, self.phrases)
+        places = set(self._without)
+        for number in text.possible:
+            places.update(self._needing.get(number, ()))
+        for place in sorted(places):
+            rule = self.all[place]
+            if (not rule.given.provider or provider in rule.given.provider) and rule.fits(text):
+                return rule
+        return None
 
 
 def _read(file: Path) -> RuleFile:
@@ -205,7 +255,9 @@ def _read(file: Path) -> RuleFile:
         which = ""
         if len(place) > 1 and place[0] == "rule" and isinstance(place[1], int):
             which = f"rule {given['rule'][place[1]].get('id', place[1] + 1)!r}: "
-        raise BadRules(f"{file.name}: {which}{'.'.join(map(str, place[2:] or place))}: {first['msg']}.") from None
+        raise BadRules(
+            f"{file.name}: {which}{'.'.join(map(str, place[2:] if which else place))}: {first['msg']}."
+        ) from None
 
 
 def files(folder: Path | None) -> list[Path]:
