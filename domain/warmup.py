@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from domain import presets
 from domain.policy import RampPolicy
 from domain.refusals import Refused
-from domain.words import MailboxProvider, Stage
+from domain.words import MailboxProvider, Stage, source_named
 
 MAX_DAYS = 400
 REAL_DAY = 86_400.0
@@ -229,7 +229,9 @@ class StopSignal(BaseModel):
 
     def told(self) -> str:
         """The reason with who raised it, named once."""
-        return self.reason if self.source in self.reason else f"{self.reason} (from {self.source})"
+        named = source_named(self.source)
+        told = self.source in self.reason or named in self.reason
+        return self.reason if told else f"{self.reason} (from {named})"
 
 
 class Pause(BaseModel):

@@ -90,3 +90,23 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+_SOURCES = {
+    "alertmanager": "Alertmanager",
+    "generic": "your own monitoring",
+    "grafana": "Grafana",
+    "kumomta": "KumoMTA",
+    "mail": "a report by mail",
+    "mailgun": "Mailgun",
+    "postfix": "the log of Postfix",
+    "postmark": "Postmark",
+    "sendgrid": "SendGrid",
+    "ses": "Amazon SES",
+    "sparkpost": "SparkPost",
+}
+
+
+def source_named(source: str) -> str:
+    """Who told of an event as an operator calls it; by its own name where it has no other."""
+    return _SOURCES.get(source, source)

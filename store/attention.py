@@ -47,8 +47,27 @@ async def items(session: AsyncSession) -> list[Item]:
     return found[:MOST]
 
 
+async def total(session: AsyncSession) -> int:
+    """How many things there are, also past :data:`MOST`; reads the address of each, so ask only when there are many."""
+    opened = (await session.exec(select(Incident.address, Incident.causes).where(_IS_OPEN))).all()
+    troubled = {one for address, causes in opened for one in (address, *causes)}
+    waiting = set((await session.exec(select(Ip.address).where(*_WAITS))).all()) - troubled
+    orders = (await session.exec(select(sa.func.count()).select_from(Order).where(_asks()))).one()
+    return len(opened) + len(waiting) + int(orders)
+
+
+_IS_OPEN = col(Incident.closed_at).is_(None)
+_WAITS = (
+    col(Ip.waiting_on).in_((Actor.OPERATOR, Actor.REGISTRAR)),
+    col(Ip.waiting_for) != "",
+    col(Ip.stage) != Stage.RETIRED,
+)
+
+
 async def _open(session: AsyncSession) -> Sequence[Incident]:
-    query = select(Incident).where(col(Incident.closed_at).is_(None)).order_by(col(Incident.opened_at)).limit(MOST)
+    # The worst first also among more than fit: twenty old warnings must not hide a new critical one.
+    worst = sa.case({one.value: place for place, one in enumerate(ORDER)}, value=col(Incident.severity))
+    query = select(Incident).where(_IS_OPEN).order_by(worst, col(Incident.opened_at)).limit(MOST)
     return (await session.exec(query)).all()
 
 
@@ -73,16 +92,10 @@ def _titled(row: Incident) -> str:
 
 
 async def _waiting(session: AsyncSession) -> list[Item]:
-    query = (
-        select(Ip)
-        .where(
-            col(Ip.waiting_on).in_((Actor.OPERATOR, Actor.REGISTRAR)),
-            col(Ip.waiting_for) != "",
-            col(Ip.stage) != Stage.RETIRED,
-        )
-        .order_by(col(Ip.waiting_since))
-        .limit(MOST)
-    )
+    # Without those that an incident names: many of them would fill the limit, and hide the others.
+    named = select(Incident.address).where(_IS_OPEN)
+    worst = sa.case((col(Ip.stage) == Stage.AT_RISK, 0), else_=1)
+    query = select(Ip).where(*_WAITS, col(Ip.address).not_in(named)).order_by(worst, col(Ip.waiting_since)).limit(MOST)
     pages = {Stage.AWAITING_DNS: "DNS Management Portal", Stage.AT_RISK: "Reputation Dashboard"}
     rows = (await session.exec(query)).all()
     return [
@@ -105,20 +118,18 @@ def _waits(address: str, waiting_for: str) -> str:
 
 
 async def _orders(session: AsyncSession) -> list[Item]:
-    lately = now() - FAILED_LATELY
-    query = (
-        select(Order)
-        .where(
-            sa.or_(
-                col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.WAITLISTED)),
-                sa.and_(col(Order.status) == OrderStatus.FAILED, col(Order.updated_at) > lately),
-            )
-        )
-        .order_by(col(Order.created_at))
-        .limit(MOST)
-    )
+    worst = sa.case((col(Order.status) == OrderStatus.FAILED, 0), else_=1)
+    query = select(Order).where(_asks()).order_by(worst, col(Order.created_at)).limit(MOST)
     rows = (await session.exec(query)).all()
     return [_order(row) for row in rows]
+
+
+def _asks() -> sa.ColumnElement[bool]:
+    lately = now() - FAILED_LATELY
+    return sa.or_(
+        col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.WAITLISTED)),
+        sa.and_(col(Order.status) == OrderStatus.FAILED, col(Order.updated_at) > lately),
+    )
 
 
 def _order(row: Order) -> Item:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import audit
@@ -223,11 +223,20 @@ class AttentionOut(BaseModel):
     order: str | None
 
 
+class AttentionList(BaseModel):
+    """The worst of what needs a person."""
+
+    items: list[AttentionOut]
+    total: int = Field(description="How many there are, also those that are not listed.")
+
+
 @router.get("/attention")
-async def attention(request: Request, _: Viewer, db: Store, settings: AppSettings) -> dict[str, list[AttentionOut]]:
-    """What needs a person, worst first."""
+async def attention(request: Request, _: Viewer, db: Store, settings: AppSettings) -> AttentionList:
+    """What needs a person, worst first; at most twenty of it."""
     async with db.read() as session:
         items = await waiting.items(session)
+        total = len(items) if len(items) < waiting.MOST else await waiting.total(session)
     if stands := await standstill(request.app.state.temporal, settings.task_queue):
         items.insert(0, waiting.Item(Severity.CRITICAL, stands, "Settings", None, Actor.OPERATOR, None))
-    return {"items": [AttentionOut(**vars(item)) for item in items]}
+        total += 1
+    return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import Kind, MailEvent
+from domain.words import source_named
 from store import ips, leases, ledger, outbox
 from store.events_intake import Intake
 from workflows.ids import ip_id, warmup_id
@@ -56,7 +57,7 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
             continue  # None of ours: kept as an event, and nobody to tell.
         if not alert and (await ledger.held(session, address)).startswith((_ALERT, _BLOCKED)):
             continue
-        reason = f"{_ALERT if alert else _BLOCKED} from {event.source}: {event.detail or 'no text'}"[:500]
+        reason = f"{_ALERT if alert else _BLOCKED} from {source_named(event.source)}: {event.detail or 'no text'}"[:500]
         await ledger.set_paused(session, address, True, reason)
         told = {"reason": reason, "source": event.source}
         await outbox.put(session, "signal", warmup_id(address), "stop", told)

@@ -256,9 +256,16 @@ def _blocked(source: str) -> dict[str, Any]:
     return {"json": _sns(json.dumps({"eventType": "Bounce", "mail": mail, "bounce": bounce}))}
 
 
-@pytest.mark.parametrize("source", ["generic", "sendgrid", "ses"])
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("generic", "alert from your own monitoring: listed"),
+        ("sendgrid", "reply that blocks the IP from SendGrid: 550"),
+        ("ses", "reply that blocks the IP from Amazon SES: "),
+    ],
+)
 async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_two_workflows(
-    client: httpx.AsyncClient, db: Database, source: str
+    client: httpx.AsyncClient, db: Database, source: str, told: str
 ) -> None:
     now = int(time.time() * 1000)
     async with db.write() as session:
@@ -270,8 +277,12 @@ async def test_what_is_critical_stops_mail_with_its_event_and_is_on_its_way_to_t
         assert (await client.post(f"/v1/webhooks/{source}", **asked)).status_code == 200
     async with db.write() as session:
         assert await ledger.book(session, IP, MailboxProvider.GMAIL, 1, now) is None, "before any worker hears"
-        rows = (await session.exec(sa.select(OutboxRow.workflow_id, OutboxRow.name).order_by(OutboxRow.id))).all()
-    assert [tuple(row) for row in rows] == [(f"warmup:{IP}", "stop"), (f"ip:{IP}", "reputation_changed")]
+        rows = (await session.exec(sa.select(OutboxRow).order_by(OutboxRow.id))).scalars().all()
+    assert [(row.workflow_id, row.name) for row in rows] == [
+        (f"warmup:{IP}", "stop"),
+        (f"ip:{IP}", "reputation_changed"),
+    ]
+    assert all(told in json.dumps(row.payload) for row in rows), "an operator knows who told it"
 
 
 async def test_of_a_blocked_ip_its_journeys_hear_once_however_much_mail_was_under_way(

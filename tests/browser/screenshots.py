@@ -3,8 +3,8 @@
 Starts a system of its own on free ports and brings it into each state by its own means: no IP yet (``empty``), a
 fleet in different stages (``full``), and trouble (``trouble``: a declined payment, DNS that waits and DNS that is
 wrong, a listed IP, an IP at risk; ``viewer``: a role that may only look; ``api``: an API that is down, refuses, or
-went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-light.png``;
-``--width`` and ``--tall`` ask for other windows.
+went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-1280-light.png``;
+``--width`` (again and again) and ``--tall`` ask for other windows.
 
 Look at every one before calling work on the console done.
 """
@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from api.webhooks import generic
 from sandbox import tour
@@ -97,26 +97,31 @@ class Camera:
     browser: Browser
     url: str
     folder: Path
-    width: int = 1280
+    widths: tuple[int, ...] = (1280,)
     tall: bool = False
     themes: tuple[str, ...] = ("light", "dark")
 
     def open(self, path: str) -> Page:
         """A page of a fresh browser session."""
-        height = 2400 if self.tall else 800
-        page = self.browser.new_page(viewport={"width": self.width, "height": height}, color_scheme="light")
+        page = self.browser.new_page(viewport=self.window(self.widths[0]), color_scheme="light")
         page.set_default_timeout(60_000)
         page.goto(f"{self.url}{path}")
         settled(page)
         return page
 
+    def window(self, width: int) -> ViewportSize:
+        """The size of a window of a width in pixels."""
+        return {"width": width, "height": 2400 if self.tall else 800}
+
     def take(self, page: Page, name: str) -> None:
-        """The page as it stands, light and then dark."""
+        """The page as it stands, at each width, light and then dark."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for theme in self.themes:
-            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            settled(page)
-            page.screenshot(path=str(self.folder / f"{name}-{theme}.png"))
+        for width in self.widths:
+            page.set_viewport_size(self.window(width))
+            for theme in self.themes:
+                page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                settled(page)
+                page.screenshot(path=str(self.folder / f"{name}-{width}-{theme}.png"))
 
     def shoot(self, name: str, path: str) -> None:
         """Opens a page and takes it."""
@@ -399,7 +404,7 @@ def main() -> None:
     words.add_argument("folder", type=Path)
     words.add_argument("--state", choices=STATES, action="append", help="only this state; may be given again")
     words.add_argument("--theme", choices=("light", "dark"), action="append", help="only this theme")
-    words.add_argument("--width", type=int, default=1280, help="width of the window in pixels (default: %(default)s)")
+    words.add_argument("--width", type=int, action="append", help="of the window, in pixels; may be given again")
     words.add_argument("--tall", action="store_true", help="a window tall enough for whole pages")
     given = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="warmpath-pictures-") as var, sync_playwright() as engine:
@@ -407,8 +412,8 @@ def main() -> None:
         with system(Path(var), day_seconds=DAY_SECONDS) as running:
             stage = Stage(running)
             for name in given.state or STATES:
-                themes = tuple(given.theme or ("light", "dark"))
-                camera = Camera(browser, running.console, given.folder / name, given.width, given.tall, themes)
+                themes, widths = tuple(given.theme or ("light", "dark")), tuple(given.width or (1280,))
+                camera = Camera(browser, running.console, given.folder / name, widths, given.tall, themes)
                 globals()[name](camera, stage)
         browser.close()
 

@@ -137,6 +137,8 @@ def test_ticks_of_a_fleet_are_spread_and_each_is_the_same_every_day() -> None:
     [
         ("alert from grafana: bounces", "grafana", "alert from grafana: bounces"),
         ("listed on zen.example", "sweep", "listed on zen.example (from sweep)"),
+        ("alert from your own monitoring: bounces", "generic", "alert from your own monitoring: bounces"),
+        ("it is refused", "ses", "it is refused (from Amazon SES)"),
     ],
 )
 def test_an_alarm_names_who_raised_it_once(reason: str, source: str, told: str) -> None:

@@ -51,3 +51,40 @@ async def test_orders_say_what_they_need_and_a_failed_one_is_shown_for_a_day(db:
         (Severity.WARNING, "The order for m1.d.test failed: The card was declined.", "o1"),
         (Severity.INFO, "The order for m0.d.test waits for your payment", "o0"),
     ]
+
+
+async def test_the_worst_come_first_also_among_more_than_fit(db: Database) -> None:
+    async with db.write() as session:
+        for number in range(30):
+            await incidents.open_incident(
+                session, "dns_drift", f"198.51.100.{number}", Severity.WARNING, "a record is gone", ""
+            )
+        for number in range(40):
+            session.add(
+                Ip(address=f"203.0.113.{number}", stage=Stage.AWAITING_DNS, waiting_for="the A record",
+                   waiting_on=Actor.REGISTRAR, waiting_since=now() - dt.timedelta(days=2))
+            )  # fmt: skip
+        session.add(
+            Ip(address="203.0.113.200", stage=Stage.AT_RISK, waiting_for="a recovery", waiting_on=Actor.OPERATOR,
+               waiting_since=now())
+        )  # fmt: skip
+        await incidents.open_incident(session, "at_risk", "198.51.100.99", Severity.CRITICAL, "listed by zen", "")
+        found, total = await attention.items(session), await attention.total(session)
+    assert {item.ip for item in found[:2]} == {"198.51.100.99", "203.0.113.200"}
+    assert (len(found), total) == (attention.MOST, 30 + 40 + 2)
+
+
+async def test_ips_in_incidents_leave_room_for_others_that_wait(db: Database) -> None:
+    async with db.write() as session:
+        for number in range(30):
+            address = f"198.51.100.{number}"
+            session.add(
+                Ip(address=address, stage=Stage.WARMING, waiting_for="a look", waiting_on=Actor.OPERATOR,
+                   waiting_since=now() - dt.timedelta(days=2))
+            )  # fmt: skip
+            if number >= 20:
+                continue
+            await incidents.open_incident(session, "at_risk", address, Severity.INFO, "rates are high", "")
+        found, total = await attention.items(session), await attention.total(session)
+    assert total == 30
+    assert {item.ip for item in found if item.text.endswith("a look")} == {f"198.51.100.{n}" for n in range(20, 30)}

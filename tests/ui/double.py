@@ -44,6 +44,7 @@ class State:
         self.orders: dict[str, dict[str, Any]] = {}
         self.warmups: dict[str, dict[str, Any]] = {}
         self.attention: list[dict[str, Any]] = []
+        self.attention_total: int | None = None
         self.asked: list[tuple[str, str, dict[str, Any], str | None]] = []
         self.read: list[tuple[str, dict[str, str]]] = []
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
@@ -165,6 +166,7 @@ def quoted(body: dict[str, Any], number: int) -> dict[str, Any]:
             {"address": "203.0.113.66", "price": price, "verdict": "refused", "reasons": ["listed on zen"]},
         ],
         "quote": {"total": price, "monthly": price},
+        "workflow": {"id": f"purchase:order-{number}", "run_id": None, "url": "http://127.0.0.1:8233/x"},
         "payment": {"status": "none"},
         "ips": [],
     }
@@ -230,7 +232,8 @@ class Double(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in path.strip("/").split("/")[1:]]
         match (method, *parts):
             case ("GET", "attention"):
-                self._answer(200, {"items": state.attention})
+                total = state.attention_total or len(state.attention)
+                self._answer(200, {"items": state.attention, "total": total})
             case ("GET", "fleet"):
                 stages: dict[str, int] = {}
                 for ip in state.ips.values():

@@ -68,6 +68,72 @@ def test_the_strip_shows_the_worst_first(page: Open, state: State) -> None:
     assert text.index("mail stands still") < text.index("a quote waits")
 
 
+def test_what_others_wrote_is_shown_as_it_stands(page: Open, state: State) -> None:
+    state.attention = [
+        {
+            "severity": "critical",
+            "text": "alert: [log in](https://bad.test) <b>now</b>",
+            "since": "2026-03-01T00:00:00Z",
+        }
+    ]
+    text = said(page())
+    assert r"\[log in\](https://bad.test) &lt;b&gt;now&lt;/b&gt;" in text
+    assert '<span title="2026-03-01 00:00:00 UTC">' in text
+
+
+def test_a_strip_of_many_says_how_many_more_and_how_bad_they_are(page: Open, state: State) -> None:
+    state.attention = [
+        {"severity": severity, "text": f"trouble {number}", "page": "Reputation Dashboard"}
+        for number, severity in enumerate(["critical"] * 5 + ["warning"] * 15)
+    ]
+    assert [one.label for one in page().expander][0] == "18 more, 3 critical"
+    state.attention_total = 1_000
+    app = page()
+    assert [one.label for one in app.expander][0] == "998 more, 3 of these 18 critical"
+    assert "These are the 20 worst of 1,000" in said(app)
+
+
+def test_a_stopped_warm_up_is_not_called_paused(page: Open, state: State) -> None:
+    state.add_ip("at_risk")
+    state.add_warmup()
+    state.warmups[ADDRESS] |= {"state": "stopped", "paused": True, "reason": "alert from Grafana: listed"}
+    app = page(places.WARMUP, ip=ADDRESS)
+    assert "! Stopped. Alert from Grafana: listed. No mail leaves by this IP" in "".join(one.value for one in app.error)
+    assert "Paused" not in "".join(one.value for one in app.warning)
+
+
+def test_columns_of_numbers_hold_numbers(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    figures = page(places.PERFORMANCE).dataframe[0].value
+    assert {str(figures[name].dtype) for name in ("Volume", "Delivery %", "Bounce %", "Complaint %")} == {"Float64"}
+    assert figures["Bounce %"][0] == pytest.approx(1.01, abs=0.01)
+    decisions = page(places.WARMUP, ip=ADDRESS).dataframe[0].value
+    assert {str(decisions[name].dtype) for name in ("Cap", "Sent", "Bounce %", "Deferral %")} == {"Float64"}
+    assert str(page(places.REPUTATION, ip=ADDRESS).dataframe[0].value["Score"].dtype) == "Float64"
+
+
+def test_the_grid_of_dns_names_every_server_and_says_each_state_in_words(page: Open, state: State) -> None:
+    state.add_ip("awaiting_dns")
+    grid = page(places.DNS, ip=ADDRESS).dataframe[0].value
+    assert list(grid.columns) == ["Record", "ns1", "ns2", "1.1.1.1"]
+    assert list(grid.iloc[0]) == ["A  mail1.example.test", "✓ Published", "– Missing", "– Missing"]
+
+
+def test_every_journey_leads_to_temporal(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1)
+    for file, about in (
+        (None, {"ip": ADDRESS}),
+        (places.WARMUP, {"ip": ADDRESS}),
+        (places.DNS, {"ip": ADDRESS}),
+        (places.PAYMENT, {"order": "order-1"}),
+    ):
+        links = [one.proto.label for one in page(file, **about).get("link_button")]
+        assert "Open this journey in Temporal" in links, file
+
+
 def test_one_ip_has_a_place_of_its_own(page: Open, state: State) -> None:
     state.add_ip("awaiting_dns")
     app = page(ip=ADDRESS)

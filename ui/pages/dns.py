@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
-from ui.pieces import asking, charts, journey, paging, picking, places, session, words
+from ui.pieces import asking, journey, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live, trouble
+
+#: State of a cell to its sign and words, and its colours: light on dark or dark on light, readable in both themes.
+_GOOD, _BAD, _OPEN, _UNKNOWN = (
+    "background-color: #1f7a45; color: #ffffff",
+    "background-color: #b3372f; color: #ffffff",
+    "background-color: #e0b020; color: #1c2430",
+    "background-color: #667082; color: #ffffff",
+)
+CELLS = {
+    "published": ("✓ Published", _GOOD),
+    "visible": ("✓ Visible", _GOOD),
+    "wrong": ("✕ Wrong", _BAD),
+    "missing": ("– Missing", _OPEN),
+    "extra": ("+ Extra", _BAD),
+    "waiting": ("… Waiting", _UNKNOWN),
+    "timeout": ("? No answer", _UNKNOWN),
+    "server_failure": ("? Server failure", _UNKNOWN),
+    "unknown": ("? Unknown", _UNKNOWN),
+}
+#: The record's name stays in sight while the servers scroll.
+RECORD_PIXELS = 230
 
 
 def _text(value: JsonValue) -> str:
@@ -17,10 +39,6 @@ def _text(value: JsonValue) -> str:
     if isinstance(value, list):
         return "\n".join(str(one) for one in value)
     return str(value)
-
-
-def _name(record: dict[str, Any]) -> str:
-    return f"{record.get('type')}  {record.get('name')}"
 
 
 def _server(one: JsonValue) -> dict[str, Any]:
@@ -61,7 +79,7 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
                 state = _cell(one, kind, record.get("expected"))
                 rows.append(
                     {
-                        "record": _name(record),
+                        "record": words.record_name(record),
                         "server": server,
                         "kind": "authoritative server" if kind == "published" else "public resolver",
                         "state": state,
@@ -82,7 +100,7 @@ def _not_asked(records: list[dict[str, Any]], rows: list[dict[str, Any]], resolv
     for record in records:
         rows += [
             {
-                "record": _name(record),
+                "record": words.record_name(record),
                 "server": resolver,
                 "kind": "public resolver",
                 "state": "waiting",
@@ -90,7 +108,7 @@ def _not_asked(records: list[dict[str, Any]], rows: list[dict[str, Any]], resolv
                 "expected": _text(record.get("expected")),
             }
             for resolver in resolvers
-            if (_name(record), resolver) not in asked
+            if (words.record_name(record), resolver) not in asked
         ]
 
 
@@ -118,19 +136,19 @@ def state(api: Api, address: str) -> None:
     else:
         three.metric("Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline")))
     if dns.get("reason") and not verified:
-        st.markdown(str(dns["reason"]))
+        st.markdown(words.literal(dns["reason"]))
     following = dns.get("next_look") or dns.get("next_check_at")
     if following:
         st.caption(f"Next look {words.ago(following)}, when caches have run out (TTL).")
     records: list[dict[str, Any]] = dns.get("records") or []
     rows, servers = cells(records)
     if rows:
-        st.altair_chart(charts.dns_grid(rows, servers), width="stretch", key=f"grid:{address}")
+        _grid(address, records, rows, servers)
         paging.export([{words.spoken(name): part for name, part in row.items()} for row in rows], f"dns-{address}.csv")
     elif records:
         st.caption("No server has been asked yet; the grid appears with the first look.")
     _checks(dns.get("checks") or [])
-    _detail(records, rows)
+    _detail(address, records, rows)
     journey.workflow_link(dns if dns.get("workflow") else ip)
 
 
@@ -140,12 +158,48 @@ def _checks(checks: list[dict[str, Any]]) -> None:
     st.markdown("**Checks**")
     for check in checks:
         sign = ":green[✓]" if check.get("ok") else ":gray[?]" if check.get("ok") is None else ":red[✕]"
-        fix = f" **Fix:** {check['fix']}" if check.get("fix") and not check.get("ok") else ""
+        fix = f" **Fix:** {words.literal(check['fix'])}" if check.get("fix") and not check.get("ok") else ""
         name = str(check.get("name")).upper().replace("_", "-").replace("FCRDNS", "FCrDNS")
-        st.markdown(f"{sign} **{name}** – {check.get('detail') or 'holds'}{fix}")
+        st.markdown(f"{sign} **{name}** – {words.literal(check.get('detail') or 'holds')}{fix}")
 
 
-def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+def _grid(address: str, records: list[dict[str, Any]], rows: list[dict[str, Any]], servers: list[str]) -> None:
+    """Records down, servers across, authoritative ones first; each cell a sign, a word and a colour.
+
+    A table and no picture: a narrow window scrolls it, a screen reader reads it, and a click opens a record below.
+    """
+    states = {(row["record"], row["server"]): str(row["state"]) for row in rows}
+    kinds = {row["server"]: str(row["kind"]) for row in rows}
+    names = [words.record_name(record) for record in records]
+    looks = [[CELLS.get(states.get((name, server), ""), CELLS["unknown"]) for server in servers] for name in names]
+    frame = pd.DataFrame(
+        [[name, *(said for said, _ in row)] for name, row in zip(names, looks, strict=True)],
+        columns=["Record", *servers],
+    )
+    tints = pd.DataFrame([["", *(tint for _, tint in row)] for row in looks], columns=frame.columns)
+    chosen = st.dataframe(
+        frame.style.apply(lambda _: tints, axis=None),
+        hide_index=True,
+        width="stretch",
+        height=38 + 35 * len(names),
+        key=f"grid:{address}",
+        on_select="rerun",
+        selection_mode="single-cell",
+        column_config={
+            "Record": st.column_config.TextColumn(pinned=True, width=RECORD_PIXELS),
+            **{server: st.column_config.TextColumn(help=f"{server}: {kinds[server]}.") for server in servers},
+        },
+    )
+    marked = chosen.get("selection", {}).get("cells", [])
+    # The grid refreshes under the mark: only a new mark opens another record.
+    mark = (address, marked[0][0]) if marked else None
+    if mark != st.session_state.get("dns_mark"):
+        st.session_state["dns_mark"] = mark
+        if mark and mark[1] < len(records):
+            st.session_state[f"dns_record:{address}"] = mark[1]
+
+
+def _detail(address: str, records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     if not records:
         return
     bad = [
@@ -154,23 +208,23 @@ def _detail(records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         if record.get("fix") or (record.get("published") or {}).get("state") not in ("published", None)
     ]
     st.markdown("**Expected and found**")
+    key = f"dns_record:{address}"
+    if st.session_state.get(key) not in range(len(records)):
+        st.session_state[key] = bad[0] if bad else 0
     picked = st.selectbox(
-        "Record",
-        range(len(records)),
-        index=bad[0] if bad else 0,
-        format_func=lambda n: _name(records[n]),
-        key="dns_record",
-    )
+        "Record", range(len(records)), format_func=lambda n: words.record_name(records[n]), key=key,
+        help="Choose one, or click it in the grid.",
+    )  # fmt: skip
     record = records[picked]
     for finding in record.get("findings") or []:
-        st.warning(f"{finding.get('detail')} **Fix:** {finding.get('fix')}")
+        st.warning(f"{words.literal(finding.get('detail'))} **Fix:** {words.literal(finding.get('fix'))}")
     if record.get("fix") and not record.get("findings"):
-        st.warning(f"**Fix:** {record['fix']}")
+        st.warning(f"**Fix:** {words.literal(record['fix'])}")
     left, right = st.columns(2)
     left.caption("Expected")
     left.code(_text(record.get("expected")), language=None, wrap_lines=True)
     right.caption("Found")
-    mine = [row for row in rows if row["record"] == _name(record)]
+    mine = [row for row in rows if row["record"] == words.record_name(record)]
     right.code(
         "\n".join(f"{row['server']}: {row['found']}" for row in mine) or "not asked yet",
         language=None,

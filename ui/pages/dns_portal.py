@@ -16,6 +16,13 @@ def _expected(record: dict[str, Any]) -> str:
     return "\n".join(str(one) for one in value) if isinstance(value, list) else str(value or "")
 
 
+def _fix(record: dict[str, Any], published: str) -> str:
+    """What to do; where the record is merely missing, name and value stand beside it already."""
+    if published == "missing" and record.get("type") != "PTR":
+        return "Missing: add it with this name and value at the DNS of your domain."
+    return words.literal(record["fix"])
+
+
 def main() -> None:
     """The record set of one IP."""
     api = session.api()
@@ -53,7 +60,7 @@ def main() -> None:
         with st.container(border=True, gap="small"):
             head, value = st.columns([2, 3])
             need = "required" if record.get("required", True) else "optional"
-            head.markdown(f"**{record.get('type')}** · {need}")
+            head.markdown(f"**{words.record_type(record)}** · {need}")
             published = str((record.get("published") or {}).get("state") or "unknown")
             visible = str((record.get("visible") or {}).get("state") or "not asked yet")
             head.caption(
@@ -66,7 +73,7 @@ def main() -> None:
             value.caption("Value")
             value.code(_expected(record), language=None, wrap_lines=True)
             if record.get("fix") and published != "published":
-                head.markdown(f":orange[△ {record['fix']}]")
+                head.markdown(f":orange[△ {_fix(record, published)}]")
     dns_wishes.change(api, address, dns)
 
 

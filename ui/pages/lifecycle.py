@@ -63,9 +63,11 @@ def _empty() -> None:
     )
     places.acquire(type="primary")
     st.markdown(
-        "1. **IP Acquisition**: choose an IP; it is checked against blocklists before any money moves.\n"
-        "2. **DNS**: its records are published for you, or you enter them at your registrar.\n"
-        "3. **Warmup**: mail starts small and grows day by day until the IP is at full capacity."
+        "1. **IP Acquisition**: choose an IP and give its DNS and SMTP configuration. Nothing is paid yet.\n"
+        "2. **Payment Gateway**: candidates are checked against blocklists before any money moves; then you pay.\n"
+        "3. **DNS Management Portal**: the records are published for you, or you enter them at your registrar.\n"
+        "4. **Warmup Dashboard**: you start the warm-up; mail grows day by day until the IP is at full capacity.\n\n"
+        "Each step leads to the next, and the strip on top of every page says what waits for you."
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import asking, paging, places, session, words
+from ui.pieces import asking, journey, paging, places, session, words
 from ui.pieces.guard import guarded, live, trouble
 
 STATUS: dict[str, tuple[str, Any]] = {
@@ -67,8 +67,8 @@ def orders(api: Api) -> None:
         where, what, how, go = st.columns([3, 3, 2, 1], vertical_alignment="center")
         where.markdown(f"**{order.get('hostname') or order.get('domain') or 'An IP'}**")
         what.markdown(
-            f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))} · "
-            f"{words.when(order.get('created_at'))}",
+            f"{order.get('count', 1)} {order.get('type', '')} · {words.spoken(order.get('vendor'))}"
+            f"{' · ' + total(order) if order.get('quote') else ''} · {words.when(order.get('created_at'))}",
             unsafe_allow_html=True,
         )
         how.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
@@ -104,6 +104,7 @@ def watch(api: Api, order_id: str) -> None:
     if status in ("purchasing", "quoting"):
         st.progress(0.6 if status == "purchasing" else 0.2, text=_progress(order))
     _outcome(api, order)
+    journey.workflow_link(order)
 
 
 def _progress(order: dict[str, Any]) -> str:
@@ -141,7 +142,7 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
                 places.link(places.DNS, "See their state", ip=ip)
     elif status in ("failed", "cancelled", "expired"):
         st.error(
-            f"{status_word(order)}: {str(order.get('reason') or 'no reason given').rstrip('.')}. "
+            f"{status_word(order)}: {words.literal(str(order.get('reason') or 'no reason given').rstrip('.'))}. "
             "Nothing is owed for this order."
         )
         typed = {
@@ -152,7 +153,7 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
         until = order.get("deadline") or order.get("expires_at")
         st.warning(
             f"The vendor is out of stock. The order waits{' until ' + words.exact(until) if until else ''} "
-            f"and goes on by itself. {order.get('reason') or ''}"
+            f"and goes on by itself. {words.literal(order.get('reason') or '')}"
         )
         cancel(api, order)
 
@@ -292,6 +293,7 @@ def pay(api: Api, order: dict[str, Any]) -> None:
         cancel(api, order)
     if reason is None and asking.is_open("pay", str(order["id"])):
         confirm(api, order, method, chosen)
+    journey.workflow_link(order)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.client import Api
@@ -29,6 +28,7 @@ RATES = {
     "deferral": ("Deferral", "Deferred at least once, of attempts. Healthy under 5 %, acts over 15 %."),
     "complaint": ("Complaint", "Spam complaints of delivered. Healthy under 0.1 %, acts over 0.2 %."),
 }
+COUNTS = ("Volume", "Delivered", "Bounced", "Blocked", "Deferred", "Complaints")
 MOST_IPS = 20
 #: Six figures beside each other fill a usual window.
 FIGURE_PIXELS = 138
@@ -37,17 +37,15 @@ FIGURE_PIXELS = 138
 def main() -> None:
     """The span and the way to take it apart, then the figures."""
     api = session.api()
-    span_column, by_column, filter_column = st.columns([1.2, 3.4, 1.4], vertical_alignment="bottom")
-    with span_column:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         usual = list(SPANS).index("10 minutes" if session.short_days() else "24 hours")
         span = st.selectbox(
-            "Span", list(SPANS), index=usual, format_func=lambda name: f"Last {name}", key="metrics_span"
+            "Span", list(SPANS), index=usual, format_func=lambda name: f"Last {name}", key="metrics_span", width=190
         )
-    with by_column:
         by = st.segmented_control(
             "Taken apart by", list(BY), default="ip", format_func=BY.__getitem__, key="metrics_by", required=True
         )
-    ip = picking.spelled(filter_column.text_input("Only this IP", placeholder="All IPs", key="metrics_ip"))
+        ip = picking.spelled(st.text_input("Only this IP", placeholder="All IPs", key="metrics_ip", width=220))
     _figures(api, str(span), str(by or "ip"), ip)
 
 
@@ -83,14 +81,16 @@ def _figures(api: Api, span: str, by: str, ip: str) -> None:
     items: list[dict[str, Any]] = found.get("items") or []
     st.markdown(f"**By {BY[by]}**")
     rows = [_row(one, by) for one in items]
-    grouped = st.column_config.NumberColumn(format="localized")
-    counts = ("Volume", "Delivered", "Bounced", "Blocked", "Deferred", "Complaints")
     st.dataframe(
-        pd.DataFrame(rows),
+        paging.frame(rows, *COUNTS, *(f"{label} %" for label, _ in RATES.values())),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(items), 388),
-        column_config=dict.fromkeys(counts, grouped),
+        placeholder="–",
+        column_config={
+            **dict.fromkeys(COUNTS, paging.grouped()),
+            **{f"{label} %": paging.per_cent(meaning) for label, meaning in RATES.values()},
+        },
     )
     paging.export(rows, f"metrics-by-{by}.csv")
     if by == "ip":
@@ -112,7 +112,6 @@ def _caps(api: Api, addresses: list[str]) -> None:
     if not today:
         return
     st.markdown("**Cap against sent, newest day**")
-    st.caption("Bar: sent. Mark: cap.")
     st.altair_chart(charts.caps(today), width="stretch", key="metrics_caps")
 
 
@@ -127,7 +126,7 @@ def _row(one: dict[str, Any], by: str) -> dict[str, Any]:
         "Blocked": one.get("blocked"),
         "Deferred": one.get("deferred"),
         "Complaints": one.get("complained"),
-        **{label: words.rate(rates.get(key)) for key, (label, _) in RATES.items()},
+        **{f"{label} %": words.hundredth(rates.get(key)) for key, (label, _) in RATES.items()},
     }
 
 

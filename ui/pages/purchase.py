@@ -28,8 +28,8 @@ def _text(form: Form, label: str, name: str, **more: JsonValue) -> str:
 
 
 def _region(one: dict[str, Any]) -> str:
-    """A region with its price: ``eu-central · 8.00 USD a month``."""
-    price = f" · {words.money(one['monthly_price'])} a month" if one.get("monthly_price") else ""
+    """A region with its price a month: ``eu-central · 8.00 USD``; a narrow window cuts longer words."""
+    price = f" · {words.money(one['monthly_price'])}" if one.get("monthly_price") else ""
     return f"{one['name']}{price}"
 
 
@@ -61,8 +61,9 @@ def form(api: Api) -> None:
         regions = {str(one["name"]): one for one in chosen.get("regions") or []}
         if regions:
             region = st.selectbox(
-                "Region", list(regions), format_func=lambda name: _region(regions[name]), key=typing.key("region")
-            )
+                "Region", list(regions), format_func=lambda name: _region(regions[name]), key=typing.key("region"),
+                help="With the price of an IP a month, before tax.",
+            )  # fmt: skip
             typing.fault("region")
             if regions[region].get("stock") == 0:
                 st.caption("△ Out of stock: the order waits for it.")

@@ -19,6 +19,8 @@ ROWS, FEW_ROWS = 10, 4
 WIDTHS = {
     "What we make of it": 128, "Code": 82, "Reply": 264, "Provider": 84, "IPs": 110, "First seen": 88, "Last seen": 88,
 }  # fmt: skip
+#: Width of a filter: its longest choice is in sight.
+FILTER_PIXELS = 172
 SPANS = {"Today": 1, "Last 7 days": 7, "Last 14 days": 14, "Last 30 days": 30}
 ORDERS = {"often": "Most frequent", "newest": "Newest"}
 EVENTS = {"true": "Count against an IP", "false": "Do not"}
@@ -38,26 +40,27 @@ def main() -> None:
 
 def _question() -> Question:
     """What is looked for, from the filters on top."""
-    span, provider, class_, event, order = st.columns([2, 2, 2, 2, 3.8], vertical_alignment="bottom")
-    days = SPANS[str(span.selectbox("Days", list(SPANS), index=1, key="replies_days"))]
-    chosen: Question = {
-        "since": (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat(),
-        "provider": provider.selectbox(
-            "Mailbox provider", charts.PROVIDERS, index=None, format_func=reading.provider, placeholder="All",
-            key="replies_provider",
-        ),
-        "class": class_.selectbox(
-            "What it means", list(reading.CLASSES), index=None, format_func=reading.named, placeholder="Anything",
-            key="replies_class",
-        ),
-        "ip_event": event.selectbox(
-            "IP event", list(EVENTS), index=None, format_func=EVENTS.__getitem__, placeholder="Both",
-            key="replies_event", help="Whether the reply blocks or slows the sending IP.",
-        ),
-        "order": order.segmented_control(
-            "Order", list(ORDERS), default="often", format_func=ORDERS.__getitem__, key="replies_order", required=True
-        ),
-    }  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        days = SPANS[str(st.selectbox("Days", list(SPANS), index=1, key="replies_days", width=FILTER_PIXELS))]
+        chosen: Question = {
+            "since": (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat(),
+            "provider": st.selectbox(
+                "Mailbox provider", charts.PROVIDERS, index=None, format_func=reading.provider, placeholder="All",
+                key="replies_provider", width=FILTER_PIXELS,
+            ),
+            "class": st.selectbox(
+                "What it means", list(reading.CLASSES), index=None, format_func=reading.named, placeholder="Anything",
+                key="replies_class", width=FILTER_PIXELS,
+            ),
+            "ip_event": st.selectbox(
+                "IP event", list(EVENTS), index=None, format_func=EVENTS.__getitem__, placeholder="Both",
+                key="replies_event", help="Whether the reply blocks or slows the sending IP.", width=FILTER_PIXELS,
+            ),
+            "order": st.segmented_control(
+                "Order", list(ORDERS), default="often", format_func=ORDERS.__getitem__, key="replies_order",
+                required=True,
+            ),
+        }  # fmt: skip
     if "replies_ip" not in st.session_state:
         st.session_state["replies_ip"] = picking.linked_ip() or ""
     for column, (name, label, hint) in zip(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
@@ -53,13 +52,14 @@ def _scores(api: Api, question: dict[str, str | None]) -> None:
         st.info("No IP matches. Clear the search, or choose another reputation.")
         return
     picked = st.dataframe(
-        pd.DataFrame([_row(one) for one in items]),
+        paging.frame([_row(one) for one in items], "Score"),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(items), 388),
         key=f"reputation_table:{question}:{pager.page}",
         on_select="rerun",
         selection_mode="single-cell",
+        placeholder="–",
     )
     cells = picked.get("selection", {}).get("cells", [])
     if cells and (address := str(items[cells[0][0]]["address"])) != st.query_params.get("ip"):
@@ -74,7 +74,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "IP": one.get("address"),
         "Reputation": words.band(one.get("band")),
-        "Score": words.number(one.get("score")),
+        "Score": one.get("score"),
         "Listed on": ", ".join(one.get("listings") or []) or "–",
         "Measured": words.ago(one.get("measured_at")),
     }
@@ -91,7 +91,7 @@ def detail(api: Api, address: str) -> None:
     head.subheader(address, anchor=False)
     head.badge(words.band(found.get("band")), color=words.band_colour(found.get("band")))
     if found.get("reason"):
-        head.markdown(str(found["reason"]))
+        head.markdown(words.literal(found["reason"]))
     if found.get("measured_at"):
         head.markdown(f"Measured {words.when(found['measured_at'])}", unsafe_allow_html=True)
     score.metric("Score", words.number(found.get("score")), border=True)
@@ -114,22 +114,29 @@ def detail(api: Api, address: str) -> None:
             st.caption("No component is known yet.")
     if parts:
         st.dataframe(
-            pd.DataFrame(
+            paging.frame(
                 [
                     {
                         "Component": words.spoken(part.get("name")),
-                        "Value": "unknown" if part.get("value") is None else words.number(part["value"]),
+                        "Value": part.get("value"),
                         "Weight": part.get("weight"),
-                        "Sample": words.number(part.get("sample")),
+                        "Sample": part.get("sample"),
                         "Age": words.age(part.get("age")),
                         "Says": part.get("detail") or "–",
                     }
                     for part in parts
-                ]
+                ],
+                "Value", "Sample",
             ),
             hide_index=True,
             width="stretch",
-        )
+            placeholder="unknown",
+            column_config={
+                "Value": st.column_config.NumberColumn("Value, 0 to 100", format="%.0f"),
+                "Weight": st.column_config.NumberColumn(help="How much it counts in the score, of 100."),
+                "Sample": paging.grouped("Mails, or blocklists asked, that the value is taken from."),
+            },
+        )  # fmt: skip
     listings.tables(found)
 
 

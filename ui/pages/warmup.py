@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
@@ -12,6 +11,14 @@ from ui.pieces import asking, charts, journey, paging, picking, places, session,
 from ui.pieces.forms import Form
 from ui.pieces.guard import guarded, live, trouble
 
+#: Columns of the table of decisions: counts, and rates with what each is a part of.
+COUNTS = ("Cap", "Sent", "Delivered", "Blocked")
+SHARES = {
+    "Bounce %": "Addresses that do not exist, of final answers.",
+    "Complaint %": "Spam complaints of delivered.",
+    "Deferral %": "Deferred at least once, of attempts.",
+}
+REASON_PIXELS = 300
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STARTABLE = ("active", "full_capacity", "at_risk", "quarantined")
 WHY_NOT = {
@@ -43,6 +50,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         20,
         50,
         min(50, max(20, int(start.get("initial") or 50))),
+        format="%d mails",
         key=f"{prefix}_initial",
         disabled=bool(preset),
     )
@@ -58,7 +66,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
     )
     step_days = st.slider("Step length (sending days)", 1, 7, int(start.get("step_days") or 1), key=f"{prefix}_step")
     target = st.number_input(
-        "Target a day",
+        "Target a day (mails)",
         50,
         10_000_000,
         int(start.get("target") or safe_limit),
@@ -134,9 +142,7 @@ def draw_forecast(api: Api, plan: dict[str, Any]) -> bool:
         short = session.short_days()
         likely, best, late = (_end(finish.get(part), days, short=short) for part in ("p50", "p10", "p90"))
         st.altair_chart(charts.forecast(days, finish, dated=not short), width="stretch", key="forecast")
-        st.caption(
-            f"Full capacity: most likely {likely}, at best {best}, with setbacks {late}. The green band is that range."
-        )
+        st.caption(f"Full capacity: most likely {likely}, at best {best}, with setbacks {late}.")
     return True
 
 
@@ -191,18 +197,20 @@ def watch(api: Api, address: str) -> None:
     if session.short_days():
         history = [day | {"date": f"Day {day.get('day')}"} for day in history]
     state = str(warmup.get("state") or warmup.get("status") or "")
-    if warmup.get("paused") or state == "paused":
+    if state == "stopped":  # the API calls a warm-up that stands still paused as well
+        why = words.literal(words.sentence(str(warmup.get("reason") or "No reason given").rstrip(".")))
+        st.error(f"! Stopped. {why}. No mail leaves by this IP until you press Resume or Restart from a stage.")
+    elif warmup.get("paused") or state == "paused":
         st.warning(
-            f"△ Paused. {words.sentence(str(warmup.get('reason') or 'No reason given').rstrip('.'))}. "
+            f"△ Paused. {words.literal(words.sentence(str(warmup.get('reason') or 'No reason given').rstrip('.')))}. "
             "Mail of this IP waits until you press Resume."
         )
-    elif state == "stopped":
-        st.error(f"! Stopped. {warmup.get('reason') or ''}")
     else:
         journey.waits(ip)
     figures = st.columns(4)
     taken = "Steps of the plan that are taken; a day that holds takes none."
-    figures[0].metric("Step", words.number(warmup.get("step")), border=True, help=taken)
+    of = f" of {words.number(int(warmup['steps']) - 1)}" if warmup.get("steps") else ""
+    figures[0].metric("Step", f"{words.number(warmup.get('step'))}{of}", border=True, help=taken)
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}
@@ -217,11 +225,23 @@ def watch(api: Api, address: str) -> None:
     caps = warmup.get("by_provider") or {}
     if caps:
         st.markdown("**Mailbox providers today**")
-        st.altair_chart(charts.by_provider(caps, warmup.get("sent_by_provider")), key="warmup_providers")
+        st.altair_chart(
+            charts.by_provider(caps, warmup.get("sent_by_provider")), width="stretch", key="warmup_providers"
+        )
     if history:
         st.markdown("**Decisions**")
         rows = [_row(day) for day in reversed(history)]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        st.dataframe(
+            paging.frame(rows, *COUNTS, *SHARES),
+            hide_index=True,
+            width="stretch",
+            placeholder="–",
+            column_config={
+                "Reason": st.column_config.TextColumn(width=REASON_PIXELS),
+                **dict.fromkeys(COUNTS, paging.grouped()),
+                **{name: paging.per_cent(meaning) for name, meaning in SHARES.items()},
+            },
+        )
         paging.export(rows, f"warmup-{address}.csv")
     journey.workflow_link(warmup if warmup.get("workflow") else ip)
 
@@ -242,9 +262,9 @@ def _row(day: dict[str, Any]) -> dict[str, Any]:
         "Cap": day.get("cap"),
         "Sent": max(day.get("granted") or 0, day.get("attempted") or 0),
         "Delivered": delivered,
-        "Bounce": words.share(bounced, delivered + bounced),
-        "Complaint": words.share(day.get("complained"), delivered),
-        "Deferral": words.share(day.get("deferred"), day.get("attempted")),
+        "Bounce %": words.hundredth(bounced, delivered + bounced),
+        "Complaint %": words.hundredth(day.get("complained") or 0, delivered),
+        "Deferral %": words.hundredth(day.get("deferred") or 0, day.get("attempted")),
         "Blocked": day.get("blocked"),
     }
 

@@ -48,26 +48,43 @@ def _strip(api: Api) -> None:
         if not items:
             return
         items.sort(key=lambda item: _ORDER.get(str(item.get("severity")), 3))
+        total = int((found or {}).get("total") or len(items))
         with st.container(border=True, gap="small"):
-            for number, item in enumerate(items[:_SHOWN]):
-                _line(item, number)
+            for item in items[:_SHOWN]:
+                _line(item)
             more = items[_SHOWN:]
             if len(more) == 1:
-                _line(more[0], _SHOWN)
+                _line(more[0])
             elif more:
-                with st.expander(f"{len(more)} more"):
-                    for number, item in enumerate(more, start=_SHOWN):
-                        _line(item, number)
+                with st.expander(_more(more, total)):
+                    for item in more:
+                        _line(item)
+                    if total > len(items):
+                        st.caption(
+                            f"These are the {len(items)} worst of {words.number(total)}. The lists of **IP Management "
+                            "Dashboard** and **Reputation Dashboard** hold the rest, in an order of your choice."
+                        )
 
 
-def _line(item: dict[str, Any], number: int) -> None:
+def _more(items: list[dict[str, Any]], total: int) -> str:
+    """How many stand below the first ones, and how bad they are: ``998 more, 12 of these 18 critical``."""
+    hidden = total - _SHOWN
+    critical = sum(item.get("severity") == "critical" for item in items)
+    if not critical:
+        return f"{words.number(hidden)} more"
+    of = f" of these {len(items)}" if hidden > len(items) else ""
+    return f"{words.number(hidden)} more, {critical}{of} critical"
+
+
+def _line(item: dict[str, Any]) -> None:
+    """One thing; what happened is told in words of others, too, so it is shown as it stands."""
     sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
-    text, where = st.columns([7, 1.8], vertical_alignment="center")
-    since = f" · since {words.duration_since(item['since'])}" if item.get("since") else ""
-    text.markdown(
-        f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {str(item.get('text') or '').rstrip('.')}{since}",
-        help=words.exact(item["since"]) if item.get("since") else None,
-    )
-    with where:
-        file = places.place_of(item.get("page"))
-        places.link(file, ip=item.get("ip"), order=item.get("order"))
+    since = f" · since {words.lasting(item['since'])}" if item.get("since") else ""
+    text = words.literal(str(item.get("text") or "").rstrip("."))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(
+            f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {text}{since}",
+            unsafe_allow_html=True,
+            width="stretch",
+        )
+        places.link(places.place_of(item.get("page")), ip=item.get("ip"), order=item.get("order"))

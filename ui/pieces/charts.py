@@ -1,4 +1,4 @@
-"""Pictures: cap against sent, forecast fan, per-provider small multiples, score with its parts, DNS grid."""
+"""Pictures: cap against sent, forecast with its range, mailbox providers, score with its parts, figures by time."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ _DECISION_COLOURS = {
     "Stop": "#d1453b",
     "Pause": "#d1453b",
 }
-_CELLS = {
-    "published": ("✓", "#2e9d5b"),
-    "visible": ("✓", "#2e9d5b"),
-    "wrong": ("✕", "#d1453b"),
-    "missing": ("–", "#d9a406"),
-    "extra": ("+", "#d1453b"),
-    "waiting": ("…", "#8a94a3"),
-    "timeout": ("?", "#8a94a3"),
-    "server_failure": ("?", "#8a94a3"),
-    "unknown": ("?", "#8a94a3"),
-}
+_BLUE, _GREY, _GREEN, _RED = "#4c8fd6", "#8a94a3", "#2e9d5b", "#d1453b"
+#: What was sent, and the cap above it, in every chart that shows both.
+_AGAINST = {"Sent": _BLUE, "Cap": _GREY}
 _SPENT = ("granted", "attempted", "sent")
+
+
+def _told(layer: alt.Chart, what: str, colours: dict[str, str]) -> alt.Chart:
+    """A layer in the colour of what it shows, with its word in a legend that all layers share."""
+    shown: alt.Chart = layer.transform_calculate(What=f"'{what}'").encode(
+        color=alt.Color(
+            "What:N",
+            scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+            legend=alt.Legend(orient="top", title=None, symbolType="square"),
+        )
+    )
+    return shown
 
 
 def _sent(day: dict[str, Any]) -> int:
@@ -60,11 +64,13 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
     tips = ["Day", "Cap", "Sent", "Decision", "Reason"]
     if any("delivered" in day for day in history):
         tips[3:3] = ["Delivered", "Bounced"]
-    axis = alt.X("Day:O", title=None, sort=None, axis=alt.Axis(labelOverlap=True, labelAngle=0))
+    titles = {10: "Day (UTC)", 8: "Begin of the day (UTC)"}  # a date, or a time where days are short
+    title = None if str(frame["Day"].iloc[0]).startswith("Day") else titles.get(len(str(frame["Day"].iloc[0])))
+    axis = alt.X("Day:O", title=title, sort=None, axis=alt.Axis(labelOverlap=True, labelAngle=0))
     base = alt.Chart(frame).encode(x=axis, tooltip=tips)
     known = sorted(set(frame["Decision"]) - {"–"})
-    sent = base.mark_bar(opacity=0.55, color="#4c8fd6").encode(y=alt.Y("Sent:Q", title="Mails a day"))
-    cap = base.mark_line(interpolate="step", color="#8a94a3", strokeWidth=2).encode(y="Cap:Q")
+    sent = _told(base.mark_bar(opacity=0.55).encode(y=alt.Y("Sent:Q", title="Mails a day")), "Sent", _AGAINST)
+    cap = _told(base.mark_line(interpolate="step", strokeWidth=2).encode(y="Cap:Q"), "Cap", _AGAINST)
     decided = base.transform_filter(alt.datum.Decision != "–")
     marks = decided.mark_point(filled=True, size=90).encode(
         y="Cap:Q",
@@ -73,9 +79,12 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
             scale=alt.Scale(domain=known, range=[_DECISION_COLOURS.get(name, "#8a94a3") for name in known]),
             legend=alt.Legend(orient="top", title="Decision"),
         ),
-        shape=alt.Shape("Decision:N", legend=None),
+        # The same words in the same order: each stands in the legend once, with its form and its colour.
+        shape=alt.Shape("Decision:N", scale=alt.Scale(domain=known), legend=alt.Legend(orient="top", title="Decision")),
     )
-    return alt.layer(sent, cap, *([marks] if known else [])).properties(height=280)
+    against = alt.layer(sent, cap)
+    layers = alt.layer(against, marks).resolve_scale(color="independent") if known else against
+    return layers.properties(height=280)
 
 
 def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -88,6 +97,10 @@ def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         short = (end - begin).total_seconds() < 20 * 3_600
         days.append(window | {"date": f"{begin:%H:%M:%S}" if short else f"{begin:%Y-%m-%d}"})
     return days
+
+
+#: The plan, and when its end is reached: from the best to the worst of nine in ten runs, and in the middle of them.
+_PLANNED = {"Planned cap": _BLUE, "Full capacity: range": "#8fcfa8", "most likely": _GREEN}
 
 
 def forecast(days: list[dict[str, Any]], finish: dict[str, Any], *, dated: bool) -> Picture:
@@ -107,19 +120,20 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any], *, dated: bool)
         ]
     )
     base = alt.Chart(frame).encode(x=alt.X("Day:Q", title="Day of the warm-up"))
-    area = base.mark_area(opacity=0.25, color="#4c8fd6", interpolate="step").encode(y="Cap:Q")
-    line = base.mark_line(color="#4c8fd6", interpolate="step", strokeWidth=2).encode(
+    area = base.mark_area(opacity=0.25, color=_BLUE, interpolate="step").encode(y="Cap:Q")
+    line = base.mark_line(interpolate="step", strokeWidth=2).encode(
         y=alt.Y("Cap:Q", title="Mails a day"),
         tooltip=["Day", *(["Date"] if dated else []), alt.Tooltip("Cap:Q", format=",")],
     )
-    layers: list[Any] = [area, line]
+    layers: list[Any] = [area, _told(line, "Planned cap", _PLANNED)]
     ends = {name: day_number(finish.get(name), days) for name in ("p10", "p50", "p90")}
     if ends["p10"] and ends["p90"]:
         span = pd.DataFrame([{"from": ends["p10"], "to": ends["p90"]}])
-        layers.insert(0, alt.Chart(span).mark_rect(opacity=0.15, color="#2e9d5b").encode(x="from:Q", x2="to:Q"))
+        band = alt.Chart(span).mark_rect(opacity=0.25).encode(x="from:Q", x2="to:Q")
+        layers.insert(0, _told(band, "Full capacity: range", _PLANNED))
     if ends["p50"]:
-        mark = pd.DataFrame([{"Day": ends["p50"]}])
-        layers.append(alt.Chart(mark).mark_rule(color="#2e9d5b", strokeDash=[5, 3], strokeWidth=2).encode(x="Day:Q"))
+        mark = alt.Chart(pd.DataFrame([{"Day": ends["p50"]}])).mark_rule(strokeDash=[5, 3], strokeWidth=2)
+        layers.append(_told(mark.encode(x="Day:Q"), "most likely", _PLANNED))
     return alt.layer(*layers).properties(height=260)
 
 
@@ -136,8 +150,8 @@ def day_number(value: JsonValue, days: list[dict[str, Any]]) -> int | None:
     return (moment - first).days + 1
 
 
-def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt.Chart:
-    """Small multiples: today's cap (and what is spent) for each mailbox provider."""
+def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> Picture:
+    """What was sent today beside today's cap, for each mailbox provider."""
     rows = []
     for name in PROVIDERS:
         if name not in caps:
@@ -153,17 +167,18 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> alt
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
         .encode(
-            x=alt.X("What:N", title=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("Mails:Q", title=None),
+            x=alt.X("Provider:N", title=None, sort=None, axis=alt.Axis(labelAngle=0)),
+            xOffset=alt.XOffset("What:N", sort=list(_AGAINST)),
+            y=alt.Y("Mails:Q", title="Mails today", axis=alt.Axis(tickMinStep=1)),
             color=alt.Color(
-                "What:N", scale=alt.Scale(domain=["Cap", "Sent"], range=["#8a94a3", "#4c8fd6"]), legend=None
+                "What:N",
+                scale=alt.Scale(domain=list(_AGAINST), range=list(_AGAINST.values())),
+                legend=alt.Legend(orient="top", title=None),
             ),
-            column=alt.Column("Provider:N", title=None, sort=[words.spoken(name) for name in PROVIDERS]),
             tooltip=["Provider", "What", alt.Tooltip("Mails:Q", format=",")],
         )
-        .properties(height=130, width=110)
     )
-    return chart
+    return alt.layer(chart).properties(height=190)
 
 
 #: Below the scores, where no line runs: listings and incidents stand there.
@@ -293,54 +308,6 @@ def components(parts: list[dict[str, Any]]) -> Picture:
     return alt.layer(bars, text).properties(height=alt.Step(24))
 
 
-def dns_grid(rows: list[dict[str, Any]], servers: list[str]) -> Picture:
-    """Records down, servers across; each cell a sign, a colour, and what was found on hover.
-
-    Args:
-        rows: ``{record, server, kind, state, found, expected}`` for each cell.
-        servers: order of the columns, authoritative servers first.
-    """
-    frame = pd.DataFrame(
-        [
-            {
-                **row,
-                "sign": _CELLS.get(row["state"], _CELLS["unknown"])[0],
-                "word": words.spoken(row["state"]),
-            }
-            for row in rows
-        ]
-    )
-    base = alt.Chart(frame).encode(
-        x=alt.X(
-            "server:N",
-            sort=servers,
-            title=None,
-            axis=alt.Axis(orient="top", labelAngle=-20, labelLimit=220, labelOverlap=False),
-        ),
-        y=alt.Y("record:N", sort=None, title=None, axis=alt.Axis(labelLimit=330)),
-        tooltip=[
-            alt.Tooltip("record:N", title="Record"),
-            alt.Tooltip("server:N", title="Server"),
-            alt.Tooltip("kind:N", title="Kind"),
-            alt.Tooltip("word:N", title="State"),
-            alt.Tooltip("expected:N", title="Expected"),
-            alt.Tooltip("found:N", title="Found"),
-        ],
-    )
-    shown = {name: look for name, look in _CELLS.items() if name in set(frame["state"])}
-    names = [words.spoken(name) for name in shown]
-    cells = base.mark_rect(cornerRadius=3, stroke="#8a94a3", strokeWidth=0.5, opacity=0.85).encode(
-        color=alt.Color(
-            "word:N",
-            scale=alt.Scale(domain=names, range=[colour for _, colour in shown.values()]),
-            legend=alt.Legend(orient="bottom", title=None),
-        )
-    )
-    signs = base.mark_text(fontSize=14, fontWeight="bold", color="white").encode(text="sign:N")
-    # The last server's name reaches over the edge of the grid.
-    return alt.layer(cells, signs).properties(height=alt.Step(34), padding={"right": 60})
-
-
 #: What can go wrong with mail, with a colour each.
 _WRONG = {"bounced": "#d1453b", "blocked": "#a04fb0", "deferred": "#d9a406", "complained": "#b06000"}
 
@@ -354,7 +321,7 @@ def _time(points: list[dict[str, Any]]) -> alt.X:
         "At:T",
         title="UTC",
         scale=alt.Scale(type="utc"),
-        axis=alt.Axis(format=form, tickCount=5, labelOverlap=True),
+        axis=alt.Axis(format=form, tickCount=5, labelOverlap=True, labelSeparation=8),
     )
 
 
@@ -415,8 +382,8 @@ def caps(today: list[dict[str, Any]]) -> Picture:
     base = alt.Chart(frame).encode(
         y=alt.Y("IP:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)), tooltip=["IP", "Cap", "Sent"]
     )
-    bars = base.mark_bar(color="#4c8fd6", height=14).encode(x=alt.X("Sent:Q", title="Mails a day"))
-    marks = base.mark_tick(color="#8a94a3", thickness=3, size=20).encode(x="Cap:Q")
+    bars = _told(base.mark_bar(height=14).encode(x=alt.X("Sent:Q", title="Mails a day")), "Sent", _AGAINST)
+    marks = _told(base.mark_tick(thickness=3, size=20).encode(x="Cap:Q"), "Cap", _AGAINST)
     return alt.layer(bars, marks).properties(height=alt.Step(26))
 
 

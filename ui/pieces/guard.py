@@ -38,7 +38,9 @@ def trouble(problem: Problem, *, again: bool = False) -> None:
         429: "Wait a minute; the page tries again by itself." if again else "Wait a minute, then try again.",
     }.get(problem.status, "")
     # A role is no trouble: nothing is wrong and nothing has to be done now.
-    (st.info if problem.status == 403 else st.error)(f"{problem.detail} {advice}".strip())
+    # An answer may repeat what was typed or what a server said; what the console says itself has status 0.
+    said = words.literal(problem.detail) if problem.status else problem.detail
+    (st.info if problem.status == 403 else st.error)(f"{said} {advice}".strip())
 
 
 def fault(problem: Problem | None, *names: str, before: str = "") -> bool:
@@ -49,7 +51,7 @@ def fault(problem: Problem | None, *names: str, before: str = "") -> bool:
     """
     text = problem.at(*names) if problem else None
     if text:
-        st.markdown(f":red[✕ {before}{text}]")
+        st.markdown(f":red[✕ {before}{words.literal(text)}]")
     return bool(text)
 
 

@@ -79,7 +79,7 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
     """One sentence: what this IP waits for and who must act; with ``stages``, only while it is at one of them."""
     if stages and ip.get("stage") not in stages:
         return
-    text, actor = words.now(ip), ip.get("waiting_on")
+    text, actor = words.literal(words.now(ip)), ip.get("waiting_on")
     if not ip.get("waiting_for"):
         return
     since = f" Since {words.duration_since(ip['waiting_since'])}." if ip.get("waiting_since") else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from ui.client import Api
 from ui.pieces import words
@@ -92,6 +93,24 @@ def whole(
         lambda: pd.DataFrame([row(one) for one in found]).to_csv(index=False),
         f"{noun}s.csv",
     )
+
+
+def frame(rows: list[dict[str, Any]], *numbers: str) -> pd.DataFrame:
+    """Rows for a table that sorts these columns as numbers; what is not known is empty, whatever else stands there."""
+    made = pd.DataFrame(rows)
+    for name in numbers:
+        made[name] = pd.to_numeric(made[name]).astype("Float64")
+    return made
+
+
+def grouped(text: str | None = None) -> ColumnConfig:
+    """A column of whole numbers grouped by commas, explained by a text on hover."""
+    return st.column_config.NumberColumn(format="localized", help=text)
+
+
+def per_cent(text: str | None = None) -> ColumnConfig:
+    """A column of parts of a hundred, explained by a text on hover."""
+    return st.column_config.NumberColumn(format="%.2f %%", help=text)
 
 
 def table(rows: list[dict[str, Any]]) -> None:

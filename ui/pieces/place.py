@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import asking, charts, credentials, journey, listings, paging, pausing, steering, words
+from ui.pieces import asking, charts, credentials, journey, listings, paging, pausing, places, steering, words
 from ui.pieces.guard import guarded, live, live_head
 
 #: Days of the chart of cap against sent.
@@ -90,7 +90,7 @@ def _sending(api: Api, address: str) -> None:
     for day in reversed(decided[-SHOWN_DECISIONS:]):
         st.markdown(
             f"- {words.when(day.get('ends_at'))}: **{words.decision(day.get('decision'))}** – "
-            f"{day.get('reason') or 'no reason given'}",
+            f"{words.literal(day.get('reason') or 'no reason given')}",
             unsafe_allow_html=True,
         )
 
@@ -100,7 +100,7 @@ def _reputation(api: Api, address: str) -> None:
     score = "" if found.get("score") is None else f"{words.number(found['score'])} · "
     st.markdown(f"**Score**: {score}{words.band(found.get('band'))}")
     if found.get("reason"):
-        st.caption(str(found["reason"]))
+        st.caption(words.literal(found["reason"]))
     if not found.get("components"):
         st.caption("Not measured yet: unknown, which is not the same as good.")
         return
@@ -119,14 +119,18 @@ def _dns(api: Api, address: str) -> None:
     paging.table(
         [
             {
-                "Record": f"{record.get('type')}  {record.get('name')}",
+                "Record": words.record_name(record),
                 "Published": words.spoken((record.get("published") or {}).get("state")),
                 "Visible": words.spoken((record.get("visible") or {}).get("state") or "not asked yet"),
-                "Fix": record.get("fix") or "–",
             }
             for record in dns["records"]
         ]
     )
+    troubled = [record for record in dns["records"] if record.get("fix")]
+    if troubled:
+        # A fix repeats the whole value, a key as well; it stands where it is copied from.
+        st.markdown(f":orange[△ To put right: {len(troubled)} of {len(dns['records'])} records.]")
+        places.link(places.RECORDS, "What to enter, and where", ip=address)
 
 
 def _incidents(api: Api, address: str) -> None:
@@ -140,14 +144,14 @@ def _incidents(api: Api, address: str) -> None:
         until = f", ended {words.when(ended)}" if ended else ", open"
         line, press = st.columns([4, 1], vertical_alignment="top")
         line.markdown(
-            f"{sign} **{words.sentence(str(one.get('title') or words.spoken(one.get('kind'))))}** – "
+            f"{sign} **{words.literal(words.sentence(str(one.get('title') or words.spoken(one.get('kind')))))}** – "
             f"{words.when(one.get('opened_at'))}{until}",
             unsafe_allow_html=True,
         )
         causes = [str(cause["reason"]) for cause in one.get("causes") or [] if cause.get("reason")]
         for said in dict.fromkeys(causes) or [one.get("detail")]:
             if said and str(said).rstrip(".") != str(one.get("title")).rstrip("."):
-                line.caption(str(said))
+                line.caption(words.literal(said))
         if not ended and one.get("id"):
             with press:
                 asking.button("Close", "close-incident", str(one["id"]), key=f"close:{one['id']}", width="stretch")

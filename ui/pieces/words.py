@@ -95,6 +95,21 @@ def dns_state(name: str | None) -> str:
     return f"{sign} {said}"
 
 
+#: Records that are TXT in DNS by what they are for, which nobody sees from the type.
+_PURPOSES = {"spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "mta_sts": "MTA-STS", "tls_rpt": "TLS-RPT", "bimi": "BIMI"}
+
+
+def record_type(record: dict[str, JsonValue]) -> str:
+    """The type of a DNS record, with what it is for where the type does not say that: ``TXT (SPF)``."""
+    purpose = _PURPOSES.get(str(record.get("key")).replace("-", "_"))
+    return f"{record.get('type')} ({purpose})" if purpose else str(record.get("type"))
+
+
+def record_name(record: dict[str, JsonValue]) -> str:
+    """A DNS record by type and name: ``TXT (SPF)  example.com``."""
+    return f"{record_type(record)}  {record.get('name')}"
+
+
 def now(ip: dict[str, JsonValue]) -> str:
     """What an IP does or waits for, in a few words; a dash when it merely sends."""
     text = waiting(ip.get("waiting_for")).rstrip(".")
@@ -207,6 +222,11 @@ def when(value: JsonValue) -> str:
     return f'<span title="{html.escape(exact(value))}">{html.escape(ago(value))}</span>'
 
 
+def lasting(value: JsonValue) -> str:
+    """HTML of how long something lasts, with the exact begin on hover."""
+    return f'<span title="{html.escape(exact(value))}">{html.escape(duration_since(value))}</span>'
+
+
 def age(value: JsonValue) -> str:
     """An age that the API gives in seconds, or as a time."""
     if isinstance(value, (int, float)):
@@ -247,6 +267,11 @@ def duration_since(value: JsonValue, now: datetime | None = None) -> str:
     """How long ago a time is, without "ago": ``6 h``."""
     read = moment(value)
     return duration(((now or datetime.now(UTC)) - read).total_seconds()) if read else "an unknown time"
+
+
+def hundredth(part: JsonValue, whole: JsonValue = 1) -> float | None:
+    """A part of a whole in parts of a hundred, for a table that sorts by it; None without a whole."""
+    return round(100 * float(part or 0) / float(whole), 4) if whole and part is not None else None
 
 
 def rate(value: JsonValue) -> str:

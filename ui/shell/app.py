@@ -29,6 +29,15 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { padding: 0.3rem 0.6rem !important; }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { min-height: 0 !important; }
 [data-testid="stMetricValue"] { font-size: 1.5rem !important; }
+/* In a narrow window the bar with the menu's button covers the top, and Streamlit puts every column in a row of its
+   own: figures and buttons stand two in a row, or a list of ten is twenty screens long. */
+@media (max-width: 767px) {
+  .block-container { padding: 4.2rem 1rem 2rem 1rem !important; }
+  h1 { font-size: 1.6rem !important; }
+  [data-testid="stColumn"]:not(:has(input, textarea)):has([data-testid="stMetric"], [data-testid="stButton"]) {
+    min-width: calc(50% - 1rem) !important; flex: 1 1 calc(50% - 1rem) !important;
+  }
+}
 </style>"""
 
 
