@@ -60,7 +60,7 @@ class Warmup:
                 await self._write_down(close=False)
             elif self._now.state is WarmupState.PAUSED or self._now.state is WarmupState.STOPPED:
                 await workflow.wait_condition(lambda: self._asked > self._written)
-            else:
+            elif self._day_is_over() or not workflow.patched("a-day-ends-before-it-is-closed"):
                 await self._write_down(close=True)
             if tick.done() and self._now.state is WarmupState.WARMING:
                 tick = self._start_tick()
@@ -211,6 +211,10 @@ class Warmup:
 
     def _merge(self, closed: Progress) -> Progress:
         """A command given while a day was closed: its state stands, and the day's level unless it set one."""
+        if self._now.decision == "adjust" and closed.state is WarmupState.STOPPED:
+            # Another plan frees no mail: that takes somebody who resumes.
+            verdict = ("state", "decision", "reason", "fresh_from", "judged_until", "day")
+            return self._now.model_copy(update={name: getattr(closed, name) for name in verdict})
         if self._now.decision in ("pause", "resume", "stop"):
             said = {name: getattr(self._now, name) for name in ("state", "decision", "reason")}
             if self._now.decision == "stop":
@@ -220,6 +224,10 @@ class Warmup:
 
     async def _wait_for_tick_or_message(self, tick: asyncio.Task[None]) -> None:
         await workflow.wait_condition(lambda: tick.done() or self._asked > self._written)
+
+    def _day_is_over(self) -> bool:
+        """Who resumes after midnight is on the next day already when the tick of the day before comes."""
+        return self._now.plan.day_bounds(self._now.started, self._now.day)[1] <= workflow.now()
 
     def _start_tick(self) -> asyncio.Task[None]:
         """One timer a day, spread over addresses."""

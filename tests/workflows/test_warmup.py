@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 from temporalio import activity
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowHandle, WorkflowUpdateStage
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -20,7 +20,18 @@ from temporalio.worker import Worker
 from activities.warmup import WarmupActivities
 from activities.warmup_messages import Tick, Ticked
 from domain.forecast import Forecast, forecast
-from domain.warmup import Restart, StopSignal, WarmupInput, WarmupPlan, WarmupResult, WarmupState
+from domain.warmup import (
+    Adjust,
+    Pause,
+    Restart,
+    Resume,
+    StopSignal,
+    WarmupInput,
+    WarmupPlan,
+    WarmupResult,
+    WarmupState,
+    jitter_seconds,
+)
 from store import ips, ledger, warmup
 from store.database import Database
 from store.tables.events import Figure
@@ -38,6 +49,8 @@ class Sender:
     bounce: float = 0.0
     idle: bool = False
     blocked_on: int = -1
+    meanwhile: Callable[[int], Awaitable[None]] | None = None
+    """What happens while a day, given by its number, is closed."""
 
 
 class Day(WarmupActivities):
@@ -62,7 +75,10 @@ class Day(WarmupActivities):
                         delivered=cap - bounced - blocked, bounced=bounced, blocked=blocked, deferred=0, complained=0,
                     )
                 )  # fmt: skip
-        return await WarmupActivities.day(self, tick)
+        ticked = await WarmupActivities.day(self, tick)
+        if tick.close and self.sender.meanwhile is not None:
+            await self.sender.meanwhile(now.day)
+        return ticked
 
 
 @pytest.fixture
@@ -231,6 +247,64 @@ async def test_a_listing_stops_the_warm_up_at_once_and_it_stays_stopped(db: Data
     assert result is None
     assert decisions == ["grow"] * 3
     await paused(db)
+
+
+async def test_who_resumes_just_after_midnight_has_the_whole_day(db: Database) -> None:
+    """The tick of a day comes some minutes after its end: one that is on its way must not close the day just begun."""
+
+    async def pause(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await handle.execute_update(Warmup.pause, Pause())
+
+    async def resume(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await handle.execute_update(Warmup.resume, Resume())
+
+    tick = jitter_seconds(ADDRESS, 86_400) / 86_400
+    _, actions, decisions = await run(
+        db, Sender(), WarmupPlan(), 2.5,
+        looks={0.4: pause, 1 + tick / 2: resume, 1.9: stands(state=WarmupState.WARMING, day=1, decision="resume")},
+    )  # fmt: skip
+    assert decisions == ["grow"]
+    assert actions == 1 + 2 + 4 + 3, (
+        "the start, two commands, what was written at once and at the end of the day, timers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "stands_then"),
+    [
+        (Adjust(plan=WarmupPlan(target=900)), {"state": "stopped", "decision": "stop", "target": 900}),
+        (Pause(reason="lunch"), {"state": "paused", "decision": "pause", "target": 2000}),
+        (StopSignal(reason="Listed."), {"state": "stopped", "decision": "stop", "target": 2000}),
+    ],
+    ids=["adjust", "pause", "stop"],
+)
+async def test_a_command_while_a_day_is_closed_frees_no_mail_that_the_day_stops(
+    db: Database, command: Adjust | Pause | StopSignal, stands_then: dict[str, object]
+) -> None:
+    sender, handles = Sender(blocked_on=1), list[WorkflowHandle[Warmup, WarmupResult]]()
+
+    async def known(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        handles.append(handle)
+
+    async def give(day: int) -> None:
+        if day != 1:
+            return
+        if isinstance(command, StopSignal):
+            await handles[0].signal(Warmup.stop, command)
+            return
+        update = Warmup.adjust if isinstance(command, Adjust) else Warmup.pause
+        await handles[0].start_update(update, command, wait_for_stage=WorkflowUpdateStage.ACCEPTED)  # type: ignore[arg-type]
+
+    async def look(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.query(Warmup.state)
+        assert {"state": now.state, "decision": now.decision, "target": now.plan.target} == stands_then
+        assert now.day == 2
+
+    sender.meanwhile = give
+    _, _, decisions = await run(db, sender, WarmupPlan(), 3.5, looks={0.2: known, 3.2: look})
+    assert decisions == ["grow", "stop"]
+    async with db.read() as session:
+        assert await ledger.held(session, ADDRESS)
 
 
 @pytest.mark.parametrize("sending_days", [list(range(7)), [0, 1, 2, 3, 4]], ids=["every day", "weekdays"])
