@@ -51,7 +51,7 @@ class DnsPropagation:
         self._reopened = start.reopened
         self._vendor = options.on(options.VENDOR, start.vendor_queue)
         self._pointing: asyncio.Task[None] | None = None
-        self._change: ChangeRecords | None = None
+        self._changes: list[ChangeRecords] = []
         self._support: ContactSupport | None = None
         self._prepared = Prepared()
         self._wanted = 0
@@ -106,9 +106,12 @@ class DnsPropagation:
     @workflow.update
     async def change_records(self, command: ChangeRecords) -> bool:
         """Expect other values; answers when they are handed out, refuses what cannot be expected."""
-        self._change = command
+        self._changes.append(command)
         self._wanted += 1
         await self._acted(self._wanted)
+        if any(one is command for one in self._changes):
+            why = "The DNS set-up ended in this moment, and nothing was changed. Give the change again."
+            raise ApplicationError(why, type="Conflict", non_retryable=True)
         if self._prepared.refused:
             raise ApplicationError(self._prepared.refused, self._prepared.field, type="Refused", non_retryable=True)
         return self._verified
@@ -150,15 +153,18 @@ class DnsPropagation:
         await workflow.wait_condition(lambda: self._done >= number or self._verified or self._retired)
 
     async def _prepare(self) -> None:
-        change, self._change = self._change, None
+        changes, self._changes = self._changes, []
+        # Of commands that came together the later one wins where both name the same.
+        values = {key: value for change in changes for key, value in change.values.items()}
+        wishes = [change.options for change in changes if change.options is not None]
         self._stop_pointing()
         self._prepared = await workflow.execute_activity_method(
             DnsActivities.prepare,
             Prepare(
                 address=self._address,
                 deadline_hours=self._deadline_hours,
-                overrides=change.values if change else None,
-                options=change.options if change else None,
+                overrides=values if changes else None,
+                options=wishes[-1] if wishes else None,
                 reopened=self._reopened,
             ),
             **_titled(options.DNS_WAIT, f"Render and publish the records of {self._address}"),
@@ -224,7 +230,7 @@ class DnsPropagation:
         if self._done >= self._wanted or self._verified or self._retired:
             return
         upto = self._wanted
-        if self._change is not None or self._prepared.refused or self._prepared.problems:
+        if self._changes or self._prepared.refused or self._prepared.problems:
             await self._prepare()
         support, self._support = self._support, None
         if support is not None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.context import Context
 from activities.dns import DnsActivities
 from activities.dns_checks import DnsChecks
+from activities.dns_messages import Outcome
 from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Record, Reverify, SetupState
 from domain.words import Stage
 from providers.dns.manual import ManualPublisher
@@ -242,6 +243,68 @@ async def test_expected_values_can_be_changed_by_hand(stand: Stand) -> None:
         await handle.execute_update(DnsPropagation.change_records, ChangeRecords(values={"bimi": ["x"]}))
     assert "no record 'bimi'" in str(refused.value.cause)
     assert (await stand.row()).state == SetupState.WAITING  # type: ignore[union-attr]
+
+
+class Held:
+    """A publisher that waits until the test lets it go on."""
+
+    automatic = True
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:
+        self.asked.set()
+        await self.go_on.wait()
+        return None
+
+
+async def test_changes_that_come_together_are_all_made(stand: Stand) -> None:
+    handle = await stand.start()
+    await stand.until(lambda row: bool(row.records))
+    held = Held()
+    stand.use(held)  # type: ignore[attr-defined]
+    dmarc, first, last = "v=DMARC1; p=quarantine", "10 mx.elsewhere.example", "10 mx.other.example"
+    given = []
+    for key, value in (("mx", first), ("dmarc", dmarc), ("mx", last)):
+        wanted = ChangeRecords(values={key: [value]})
+        accepted = WorkflowUpdateStage.ACCEPTED
+        given.append(await handle.start_update(DnsPropagation.change_records, wanted, wait_for_stage=accepted))
+        # The first is being made when the others come.
+        await asyncio.wait_for(held.asked.wait(), 20)
+    held.go_on.set()
+    await asyncio.gather(*(one.result() for one in given))
+    row = await stand.row()
+    assert row is not None
+    made = {record["key"]: record["expected"] for record in row.records}
+    assert made["dmarc"] == [dmarc]
+    assert made["mx"] == [last]
+
+
+async def test_a_change_that_comes_as_the_set_up_ends_is_refused_not_forgotten(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = asyncio.Queue[str](), asyncio.Event()
+
+    async def verified(checks: DnsChecks, address: str) -> Outcome:
+        await asked.put(address)
+        await go_on.wait()
+        return Outcome(verified=True)
+
+    monkeypatch.setattr(DnsChecks, "check_now", verified)
+    handle = await stand.start()
+    await asyncio.wait_for(asked.get(), 20)
+    accepted = WorkflowUpdateStage.ACCEPTED
+    look = await handle.start_update(DnsPropagation.reverify, Reverify(), wait_for_stage=accepted)
+    await asyncio.wait_for(asked.get(), 20)
+    wanted = ChangeRecords(values={"dmarc": ["v=DMARC1; p=quarantine"]})
+    change = await handle.start_update(DnsPropagation.change_records, wanted, wait_for_stage=accepted)
+    go_on.set()
+    assert await look.result()
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await change.result()
+    assert "Give the change again" in str(refused.value.cause)
+    assert (await handle.result()).verified
 
 
 async def test_a_domain_that_does_not_exist_is_refused_and_can_be_corrected(stand: Stand) -> None:

@@ -19,6 +19,7 @@ from domain.purchase import (
     PaymentEventKind,
 )
 from domain.words import OrderStatus
+from providers.ip_vendors.port import VendorError, VendorFault
 from providers.ip_vendors.sandbox import SandboxVendor
 from store import incidents
 from store import purchase as orders
@@ -43,6 +44,21 @@ async def test_an_authorisation_that_expired_undoes_everything(shop: Shop) -> No
     assert result.status is OrderStatus.FAILED
     assert "expired" in result.reason
     assert await shop.payments(order) == ["cancelled"]
+    assert (await shop.bought()) == {"orders": {}, "bought": {}}
+
+
+async def test_money_that_was_taken_is_given_back_when_the_ips_cannot_be_handed_over(shop: Shop) -> None:
+    async def refuses(order: str, keep: Sequence[str]) -> None:
+        if keep:
+            raise VendorError(VendorFault.REFUSED, "the account is closed")
+
+    shop.effects._vendors["sandbox"].abandon = refuses  # type: ignore[method-assign]
+    order = await shop.quoted()
+    result = await shop.buy(order)
+    assert result.status is OrderStatus.FAILED
+    assert result.reason == "the account is closed"
+    assert await shop.payments(order) == ["refunded"]
+    assert (await shop.row(order)).payment["status"] == "refunded"
     assert (await shop.bought()) == {"orders": {}, "bought": {}}
 
 
