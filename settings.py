@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
 
     warmup_initial: int = Field(
-        50, description="Cap of the first day where a plan does not say; source: mission, operator's IP guide."
+        50, description="Cap of the first day where a plan does not say; sources: requirements, operator's IP guide."
     )
     warmup_initial_least: int = Field(
         20, gt=0, description="Lowest cap of a first day; source: operator's IP guide (mailbox-scale senders)."
@@ -92,14 +92,14 @@ class Settings(BaseSettings):
         50, gt=0, description="Highest cap of a first day without a preset; source: operator's IP guide."
     )
     warmup_growth: float = Field(
-        0.25, description="Growth a step where a plan does not say; source: mission (daily), operator's IP guide."
+        0.25, description="Growth a step where a plan does not say; sources: requirements (daily), operator's IP guide."
     )
-    warmup_growth_least: float = Field(0.20, gt=0, description="Lowest growth a step; source: mission.")
-    warmup_growth_most: float = Field(0.30, gt=0, le=1, description="Highest growth a step; source: mission.")
+    warmup_growth_least: float = Field(0.20, gt=0, description="Lowest growth a step; source: requirements.")
+    warmup_growth_most: float = Field(0.30, gt=0, le=1, description="Highest growth a step; source: requirements.")
     warmup_step_days: int = Field(
         1,
         ge=1,
-        description="Sending days a step where a plan does not say; sources: mission 1, operator's IP guide 3 to 4.",
+        description="Sending days a step where no plan says it; sources: requirements 1, operator's IP guide 3 to 4.",
     )
     warmup_hourly_part: int = Field(
         5, ge=1, description="One hour may take a day's cap divided by this; source: Mailtrap's published table."
@@ -168,13 +168,16 @@ class Settings(BaseSettings):
         0.08, gt=0, lt=1, description="Bounce rate over 3 days that puts an IP at risk; source: operator's IP guide."
     )
     risk_complaint: float = Field(
-        0.002, gt=0, lt=1, description="Complaint rate over 30 days that puts an IP at risk; source: operator's guide."
+        0.002,
+        gt=0,
+        lt=1,
+        description="Complaint rate over 30 days that puts an IP at risk; source: operator's IP guide.",
     )
     risk_engagement_drop: float = Field(
         0.50,
         gt=0,
         lt=1,
-        description="Fall of opens or replies against the 3 days before that puts an IP at risk; source: the guide.",
+        description="Fall of opens or replies in 3 days that puts an IP at risk; source: operator's IP guide.",
     )
     risk_engagement_events: int = Field(
         20, ge=1, description="Fewest opens or replies before that make a fall evidence; a choice of this project."

@@ -113,7 +113,8 @@ async def _ip(client: Client, db: Database, workflow_id: str) -> Change | None:
     was = lives.Standing(stage=Stage(row.stage), waiting_for=row.waiting_for, waiting_on=row.waiting_on)
     # Support, and whoever stopped mail, have words of their own for what is awaited.
     escalated = was.stage is stands.stage is Stage.AWAITING_DNS and setup and setup.state == "escalated"
-    if was == stands or escalated or (incident and was.stage in (Stage.AT_RISK, Stage.QUARANTINED)):
+    ahead = lives.told_ahead(was, stands, setup.reason if setup else "")
+    if was == stands or escalated or ahead or (incident and was.stage in (Stage.AT_RISK, Stage.QUARANTINED)):
         return None
     if life.stage is Stage.AT_RISK and incident is None:
         # Its incident is over: where it went back to is known to the store alone.

@@ -22,6 +22,11 @@ Every setting is an environment variable. The sandbox (`make up`) needs none: wh
 `sandbox/environment.py`, and a variable that you set wins. The `live` profile refuses to start with
 parts that are only safe in the sandbox and names the setting.
 
+Defaults name their source. Most are published: Amazon SES, Gmail, Microsoft SNDS, SendGrid, SparkPost and Mailtrap on
+their own pages, the statistics in the papers named by author and year. Two are not: the *requirements* are what
+Warmpath was asked to do, and the *operator's IP guide* is the working practice of the operator it was made for. What
+follows from one of these two alone is a choice that fits that operator; set it to what fits you.
+
 | setting | default | meaning |
 |---|---|---|
 """

@@ -401,10 +401,10 @@ def zone_value(record: Record, value: str) -> str:
 
 
 def zone_file(records: Sequence[Record]) -> str:
-    """The records as a zone file to paste; the PTR is a comment, since it belongs to the IP's vendor."""
+    """The records as a zone file to paste; the PTR is a comment, since it stands in the reverse zone."""
     lines = ["; Records of a sending IP. Replace an SPF record that is there; never keep two."]
     for record in records:
         for value in record.expected:
             line = f"{record.name}. {record.ttl} IN {record.type} {zone_value(record, value)}"
-            lines.append(f"; at the IP's vendor: {line}" if record.type == "PTR" else line)
+            lines.append(f"; in the reverse zone, the vendor's or yours: {line}" if record.type == "PTR" else line)
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from domain import dkim, mta_sts, spf
 from domain.dns import Check, dmarc_problem
+from domain.dns_findings import REVERSE
 from domain.fcrdns import Fcrdns
 
 
@@ -16,7 +17,7 @@ def fcrdns_check(host: str, found: Fcrdns) -> Check:
         return Check(name="fcrdns", ok=True, detail=found.detail)
     fixes = {
         "temperror": "DNS failed, which may pass: look again, and at the name servers of the reverse zone if it stays.",
-        "permerror": f"Ask the IP's vendor to set the PTR to {host}.",
+        "permerror": f"Have the PTR set to {host}: {REVERSE}.",
         "fail": f"Let the PTR be {host}, and {host} have the IP as its address.",
         "pass": f"Have exactly one PTR, {host}, the name used as HELO.",
     }

@@ -11,6 +11,8 @@ from domain.dns import Answer, Finding, Outcome, Record, RecordState, RecordView
 from domain.propagation import serial_reached
 
 WORST_FIRST = list(RecordState)
+#: Who sets a PTR: whoever holds the address. An imported one may be either's.
+REVERSE = "by the IP's vendor, or in the reverse zone where that is your own"
 
 
 def relevant(record: Record, values: Sequence[str]) -> list[str]:
@@ -107,7 +109,8 @@ def _said(record: Record, answers: Sequence[Answer]) -> str:
     said = []
     for a in answers[:6]:
         serial = f" (serial {a.serial})" if a.serial is not None else ""
-        said.append(f"{a.server}{serial}: {', '.join(relevant(record, a.values)) or a.outcome}")
+        none = "other values only" if a.values else a.outcome
+        said.append(f"{a.server}{serial}: {', '.join(relevant(record, a.values)) or none}")
     return "; ".join(said) or "no server answered"
 
 
@@ -149,11 +152,12 @@ def _record_trouble(record: Record, state: RecordState, what: str, expected: str
     """Code and fix of a record that every server says alike, and wrong."""
     ptr = record.key == "ptr"
     if state is RecordState.MISSING:
-        whom = "Ask the IP's vendor to set" if ptr else "Add at the DNS of your domain"
-        return ("missing_ptr" if ptr else "missing"), f"{whom} {what} = {expected}."
+        if ptr:
+            return "missing_ptr", f"Have {what} = {expected} set: {REVERSE}."
+        return "missing", f"Add at the DNS of your domain {what} = {expected}."
     if state is RecordState.WRONG:
         if ptr:
-            return "wrong_ptr", f"Ask the IP's vendor to change the PTR of {record.name} to {expected}."
+            return "wrong_ptr", f"Have the PTR of {record.name} changed to {expected}: {REVERSE}."
         if record.type == "MX":
             return "wrong", f"Add {what} = {expected}, beside what is there: mail that comes to you goes by it."
         return "wrong", f"Change {what} to {expected}."

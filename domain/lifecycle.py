@@ -96,18 +96,34 @@ class Standing(BaseModel):
     waiting_on: Actor = Actor.NOBODY
 
 
+#: What stands before the record that is left to a person.
+BY_HAND = "a record to be entered by hand: "
+
+
 def awaiting_dns(*, automatic: bool, problems: Sequence[str] = (), refused: str | None = None) -> Standing:
     """While DNS is set up: who must act follows from how the records are published."""
     if refused:
         return Standing(stage=Stage.AWAITING_DNS, waiting_for=refused, waiting_on=Actor.OPERATOR)
     words = "DNS to spread" if automatic else "DNS records to be entered at the registrar"
     if automatic and problems:
-        words = f"a record to be entered by hand: {problems[0]}"
+        words = f"{BY_HAND}{problems[0]}"
     return Standing(
         stage=Stage.AWAITING_DNS,
         waiting_for=words,
         waiting_on=Actor.TIME if automatic and not problems else Actor.REGISTRAR,
     )
+
+
+def told_ahead(was: Standing, stands: Standing, reason: str) -> bool:
+    """Whether the read model names a record that is left to a person, of which the journey hears a moment later.
+
+    Args:
+        was: the read model.
+        stands: what the journey says.
+        reason: what the set-up could not publish, in its own words.
+    """
+    named = was.waiting_for.removeprefix(BY_HAND)
+    return was.stage is stands.stage is Stage.AWAITING_DNS and named != was.waiting_for and named in reason
 
 
 def verified() -> Standing:

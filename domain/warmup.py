@@ -38,7 +38,7 @@ class WarmupPlan(BaseModel):
     """What an operator sets; checked by :meth:`checked`, which names the field at fault."""
 
     initial: int = Field(50, description="Cap of the first day, mails.")
-    growth: float = Field(0.25, description="Growth a step, 0.20 to 0.30 (mission; operator's IP guide).")
+    growth: float = Field(0.25, description="Growth a step, 0.20 to 0.30 (sources: docs/configuration.md).")
     step_days: int = Field(1, description="Sending days a step lasts.")
     target: int = Field(2000, description="Safe limit, mails a day.")
     sending_days: list[int] = Field(default_factory=lambda: list(range(7)), description="0 is Monday.")

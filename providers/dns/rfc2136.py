@@ -53,24 +53,38 @@ class Rfc2136Publisher:
 
     async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:
         """Replace the record's own values one by one; see :class:`providers.dns.port.Publisher`."""
+        # Two IPs of one domain may be set up at once: the second must merge into the first's SPF record.
+        held = [zone_value(record, value) for value in present] if record.key == "spf" else None
+        what = f"{record.type} {record.name}"
+        try:
+            await self._send(self._update(record, zone, present, held), what, zone)
+        except Changed:
+            if not held:
+                raise
+            # What a wildcard made up is nothing that the name itself holds, and an answer does not tell the two apart.
+            await self._send(self._update(record, zone, present, []), what, zone)
+        return await self._serial(zone)
+
+    def _update(
+        self, record: Record, zone: str, present: Sequence[str], held: Sequence[str] | None
+    ) -> dns.update.UpdateMessage:
+        """The update that replaces what is ours, on the condition that the name holds exactly ``held``; None: whatever.
+
+        An MX set is shared with others: ours is added, theirs stays. Elsewhere what is ours is exactly what speaks the
+        record's own language at the name, and goes when it differs.
+        """
         update = dns.update.UpdateMessage(zone, keyring=self._key)
         owner = dns.name.from_text(record.name)
-        # An MX set is shared with others: ours is added, theirs stays. Elsewhere what is ours is exactly
-        # what speaks the record's own language at the name, and goes when it differs.
+        if held:
+            update.present(owner, record.type, *held)
+        elif held is not None:
+            update.absent(owner, record.type)
         stale = [] if record.type == "MX" else [v for v in relevant(record, present) if v not in record.expected]
-        if record.key == "spf":
-            # Two IPs of one domain may be set up at once: the second must merge into the first's record.
-            values = [zone_value(record, value) for value in present]
-            if values:
-                update.present(owner, record.type, *values)
-            else:
-                update.absent(owner, record.type)
         for value in stale:
             update.delete(owner, record.type, zone_value(record, value))
         for value in record.expected:
             update.add(owner, record.ttl, record.type, zone_value(record, value))
-        await self._send(update, f"{record.type} {record.name}", zone)
-        return await self._serial(zone)
+        return update
 
     async def _send(self, update: dns.update.UpdateMessage, what: str, zone: str) -> None:
         try:

@@ -130,7 +130,7 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
     ptr = next(r for r in shown["records"] if r["key"] == "ptr")
     assert ptr["published"]["state"] == "missing"
     assert ptr["visible"] == {"state": None, "resolvers": []}
-    assert "Ask the IP's vendor" in ptr["fix"]
+    assert "in the reverse zone where that is your own" in ptr["fix"]
     zone = await stand.http.get(f"{BASE}/zonefile")
     assert "v=spf1 ip4:203.0.113.9 ~all" in zone.text
     assert "PRIVATE" not in (await stand.http.get(f"{BASE}/support/bundle")).text

@@ -15,8 +15,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from api.rebuild import Change, rebuild
+from domain.lifecycle import awaiting_dns
 from settings import Settings
 from store.database import Database
+from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from tests.api.test_purchase_concurrent import _ended, settings, working  # noqa: F401 - fixtures
@@ -107,4 +109,12 @@ async def test_damaged_rows_are_put_right_and_the_second_time_there_are_none(
     assert "was missing" in said[FULL].said
     after = await shown(db)
     assert {one: row for one, row in after.items() if one != GONE} == before
+    assert set(await changes(temporal, db)) == {GONE}
+
+    # The vendor's no to a PTR is written down a moment before the journey hears of it.
+    refusal = "PTR 9.113.0.203.in-addr.arpa: no"
+    left = awaiting_dns(automatic=True, problems=[refusal])
+    async with db.write() as session:
+        await session.merge(DnsSetup(address=address, reason=refusal))
+        await session.exec(sa.update(Ip).where(Ip.address == address).values(waiting_for=left.waiting_for))
     assert set(await changes(temporal, db)) == {GONE}

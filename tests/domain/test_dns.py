@@ -81,6 +81,12 @@ def test_each_trouble_has_its_finding_and_fix(key: str, given: dns.Answer, state
     assert finding.blocking
 
 
+def test_a_name_with_other_texts_only_says_so() -> None:
+    given = answer("site-verification=1")
+    view = dns.RecordView(record=record("spf"), servers=[given], published=dns_findings.judge(record("spf"), given))
+    assert "found ns1: other values only." in dns_findings.findings(view)[0].detail
+
+
 def test_somebody_elses_txt_is_noted_and_does_not_block() -> None:
     given = answer("v=spf1 ip4:203.0.113.9 ~all", "site-verification=1")
     view = dns.RecordView(record=record("spf"), servers=[given], published=dns_findings.judge(record("spf"), given))
@@ -108,7 +114,9 @@ def test_long_txt_is_cut_at_255_bytes() -> None:
 
 def test_zone_file_leaves_the_ptr_to_the_vendor() -> None:
     text = dns.zone_file(dns.render(WISH, dns.Existing()))
-    assert "\n; at the IP's vendor: 9.113.0.203.in-addr.arpa. 300 IN PTR mail.shop.test." in text
+    assert (
+        "\n; in the reverse zone, the vendor's or yours: 9.113.0.203.in-addr.arpa. 300 IN PTR mail.shop.test." in text
+    )
     assert 'shop.test. 300 IN TXT "v=spf1 ip4:203.0.113.9 ~all"' in text
 
 

@@ -70,7 +70,7 @@ async def evaluate(ptr: list[str] | None, forward: dict[str, list[str] | None]) 
     ("ptr", "forward", "ok", "detail", "fix"),
     [
         (["h.test"], {"h.test": ["203.0.113.9"]}, True, "203.0.113.9 -> h.test", ""),
-        ([], {}, False, "permerror: 203.0.113.9 has no PTR", "Ask the IP's vendor"),
+        ([], {}, False, "permerror: 203.0.113.9 has no PTR", "in the reverse zone where that is your own"),
         (None, {}, False, "temperror: DNS failed", "may pass"),
         (["h.test"], {"h.test": None}, False, "temperror: DNS failed for h.test", "may pass"),
         (["h.test"], {"h.test": ["203.0.113.8"]}, False, "h.test -> 203.0.113.8", "have the IP as its address"),

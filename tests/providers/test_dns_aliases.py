@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.dns import Record, RecordState, zone_value
+from providers.dns.port import Changed
 from tests.providers.dns_neighbours import DOMAIN, NEGATIVE, Neighbours, need_servers, records
 
 BEHIND = f"keys.{DOMAIN}"
@@ -24,6 +25,7 @@ def aliased(tmp_path: Path) -> Iterator[Neighbours]:
     on.serial = DATED
     on.zone_lines = (
         f"ns3 A 127.0.0.6\nkeys NS ns3\n*.wild CNAME other\nreal.wild CNAME elsewhere.{BEHIND}.\nother A 127.0.0.9\n"
+        '*.texts TXT "v=spf1 -all"\n'
     )
     lines = APEX
     for key in ("dkim", "dmarc"):
@@ -61,3 +63,18 @@ async def test_what_a_name_holds_itself(aliased: Neighbours) -> None:
     assert await watch.held(f"_dmarc.{DOMAIN}", "TXT", zone) == ([], f"dmarc.{BEHIND}")
     assert await watch.held(f"real.wild.{DOMAIN}", "A", zone) == ([], f"elsewhere.{BEHIND}")
     assert await watch.held(f"any.wild.{DOMAIN}", "A", zone) == ([], None), "the wildcard's alias gives way"
+
+
+async def test_an_spf_record_that_a_wildcard_makes_up_gives_way(aliased: Neighbours) -> None:
+    """The name itself holds nothing, whatever the server answers for it."""
+    watch, publisher = aliased.observer(), aliased.publisher()
+    zone = await watch.zone(DOMAIN)
+    name = f"news.texts.{DOMAIN}"
+    found, _ = await watch.held(name, "TXT", zone)
+    assert found == ["v=spf1 -all"]
+    wanted = records()["spf"].model_copy(update={"name": name, "expected": ["v=spf1 ip4:203.0.113.9 -all"]})
+    await publisher.publish(wanted, DOMAIN, found)
+    assert (await watch.held(name, "TXT", zone))[0] == wanted.expected
+    await publisher.publish(wanted, DOMAIN, wanted.expected)
+    with pytest.raises(Changed):
+        await publisher.publish(wanted, DOMAIN, found)
