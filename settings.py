@@ -9,12 +9,13 @@ documentation an operator reads.
 from __future__ import annotations
 
 import functools
+import re
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -36,7 +37,6 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/warmpath.sqlite",
-        pattern=r"^(sqlite://|postgres(ql)?://|postgresql\+psycopg://)",
         description="Store: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
     sqlite_synchronous: str = Field(
@@ -476,6 +476,18 @@ class Settings(BaseSettings):
             if isinstance(given, str) and str(field.annotation).startswith("tuple["):
                 values[name] = tuple(part.strip() for part in given.split(",") if part.strip())
         return values
+
+    @field_validator("database_url")
+    @classmethod
+    def name_a_store(cls, url: str) -> str:
+        """A store that this code knows.
+
+        Raises:
+            ValueError: says how to name one; the URL itself may hold a password.
+        """
+        if not re.match(r"sqlite:///.|postgres(ql)?://.|postgresql\+psycopg://.", url):
+            raise ValueError("give `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.")
+        return url
 
     @model_validator(mode="after")
     def order_retention(self) -> Settings:

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from temporalio.client import Client
 
@@ -118,7 +118,3 @@ class Needs:
 Viewer = Annotated[Principal, Depends(Needs(Role.VIEWER))]
 Operator = Annotated[Principal, Depends(Needs(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Needs(Role.ADMIN))]
-Keyed = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", min_length=1, max_length=200, description="The same key, the same resource."),
-]

@@ -17,6 +17,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.idempotency import Key
 from domain.refusals import Conflict, NotFound, Refused
 from settings import Settings
 from workflows import workers
@@ -38,13 +39,13 @@ async def command(
     workflow_id: str,
     update: Any,  # noqa: ANN401 - a workflow's update method or its name
     arg: BaseModel,
-    key: str | None = None,
+    key: Key | None = None,
     start: WithStartWorkflowOperation[Any, Any] | None = None,
 ) -> Any:  # noqa: ANN401 - the result of the update
     """Send an update and wait for what it answers.
 
     Args:
-        key: the request's idempotency key, used as update id: the same key acts once.
+        key: the request's idempotency key, its text used as update id: the same key acts once.
         start: start this journey if none is open.
 
     Raises:
@@ -53,14 +54,15 @@ async def command(
         HTTPException: 503 when Temporal or the worker does not answer.
     """
     handle = client.get_workflow_handle(workflow_id)
+    named = key.text if key else None
     try:
         # The client asks again for ever while no worker takes the update; its own time-out is one of each question.
         async with asyncio.timeout(PATIENCE.total_seconds()):
             if start is not None:
                 return await client.execute_update_with_start_workflow(
-                    update, arg, id=key, start_workflow_operation=start, rpc_timeout=PATIENCE
+                    update, arg, id=named, start_workflow_operation=start, rpc_timeout=PATIENCE
                 )
-            return await handle.execute_update(update, arg, id=key, rpc_timeout=PATIENCE)
+            return await handle.execute_update(update, arg, id=named, rpc_timeout=PATIENCE)
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:

@@ -73,6 +73,24 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
     return str(address)
 
 
+def is_address(text: str) -> bool:
+    """Whether this spells an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def sort_key(address: str) -> str:
+    """A text that sorts addresses by number, IPv4 before IPv6; what is no address comes last, by its letters."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return f"x{address}"
+    return f"{parsed.version}{parsed.packed.hex()}"
+
+
 def reachable(address: str) -> bool:
     """Whether a server that an operator names may be asked at an address.
 

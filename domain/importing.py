@@ -16,7 +16,7 @@ from domain import names
 from domain.addresses import parse
 from domain.lifecycle import check_importable
 from domain.refusals import Refused
-from domain.words import IpType, Stage
+from domain.words import DEFAULT_POOL, IpType, Stage
 
 #: Safe limits a day where the line gives none (operator's IP guide).
 SAFE_LIMIT = {IpType.DEDICATED: 2_000, IpType.SHARED: 1_200}
@@ -31,7 +31,7 @@ class OwnedIp(BaseModel, extra="forbid"):
     address: str
     type: IpType = IpType.DEDICATED
     stage: Stage = Stage.AWAITING_DNS
-    pool: str = Field("default", min_length=1, max_length=60)
+    pool: str = Field(DEFAULT_POOL, min_length=1, max_length=60)
     sender: str | None = Field(None, max_length=120)
     domain: str = Field("", max_length=253)
     hostname: str = Field("", max_length=253)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from domain.refusals import Conflict, Refused
 from domain.warmup import Progress, WarmupState
-from domain.words import Actor, IpType, Stage
+from domain.words import DEFAULT_POOL, Actor, IpType, Stage
 
 #: Stages an owned IP may be imported at; the others are results of a journey.
 IMPORTABLE = (Stage.AWAITING_DNS, Stage.ACTIVE, Stage.WARMING, Stage.FULL_CAPACITY)
@@ -23,7 +23,7 @@ class LifecycleInput(BaseModel):
 
     address: str
     type: IpType = IpType.DEDICATED
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     sender: str | None = None
     stage: Stage = Stage.AWAITING_DNS
     safe_limit: int = Field(2000, gt=0, description="Mails a day once fully warmed.")

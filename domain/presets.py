@@ -53,5 +53,5 @@ def get(name: str) -> Preset:
         Refused: there is none of that name.
     """
     if name not in PRESETS:
-        raise Refused(f"{name!r} is no preset; choose one of {', '.join(PRESETS)}.", field="plan.preset", code="preset")
+        raise Refused(f"{name!r} is no preset; choose one of {', '.join(PRESETS)}.", field="preset", code="preset")
     return PRESETS[name]

@@ -14,7 +14,7 @@ from domain import names
 from domain.addresses import neighbourhood
 from domain.dns_options import DnsOptions, checked
 from domain.refusals import Refused
-from domain.words import IpType, OrderStatus
+from domain.words import DEFAULT_POOL, IpType, OrderStatus
 
 CURRENCY = "USD"
 MOST_AT_ONCE = 50
@@ -51,7 +51,7 @@ class OrderInput(BaseModel, extra="forbid"):
     vendor: str = Field(max_length=40)
     region: str = Field("", max_length=60)
     count: int = Field(1, ge=1, le=MOST_AT_ONCE)
-    pool: str = Field("default", min_length=1, max_length=60)
+    pool: str = Field(DEFAULT_POOL, min_length=1, max_length=60)
     domain: str = Field(max_length=253)
     hostname: str = Field(max_length=253)
     mx: str | None = Field(None, max_length=253)
@@ -277,7 +277,7 @@ class PurchaseInput(BaseModel):
 
     order_id: str
     count: int = 1
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     sender: str | None = None
     type: IpType = IpType.DEDICATED
     quote_seconds: float = 3_600.0

@@ -8,7 +8,7 @@ class Refused(Exception):
 
     Args:
         detail: one sentence for a person, with the fix.
-        field: the input at fault, as the caller spelled it (``plan.growth``), if it is one.
+        field: the input at fault, as the caller spelled it (``smtp.host``), if it is one.
         code: a stable word for programs (``duplicate``, ``out_of_bounds``, ``wrong_stage``).
     """
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from domain.words import DEFAULT_POOL
+
 #: Characters of an address that a Postfix service name does not carry.
 _DASHES = str.maketrans(".:", "--")
 _TRANSPORT = re.compile(r"wp-([0-9a-f-]{2,39})")
@@ -57,7 +59,7 @@ class Exit:
     """An IP that sends: warming or at full capacity (``warm``)."""
 
     address: str
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     sender: str | None = None
     domain: str = ""
     warm: bool = False

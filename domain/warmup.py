@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from domain import presets
 from domain.policy import RampPolicy
 from domain.refusals import Refused
-from domain.words import MailboxProvider, Stage, source_named
+from domain.words import DEFAULT_POOL, MailboxProvider, Stage, source_named
 
 MAX_DAYS = 400
 REAL_DAY = 86_400.0
@@ -181,7 +181,7 @@ def _ladder(initial: int, growth: float, target: int, preset: str) -> tuple[int,
 
 
 def _refuse(field: str, detail: str) -> None:
-    raise Refused(detail, field=f"plan.{field}", code="out_of_bounds")
+    raise Refused(detail, field=field, code="out_of_bounds")
 
 
 def jitter_seconds(address: str, day_seconds: float) -> float:
@@ -206,7 +206,7 @@ class WarmupInput(BaseModel):
     address: str
     plan: WarmupPlan
     step: int = Field(0, ge=0, description="Step to start at; a repair starts from a remembered level.")
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     sender: str | None = None
 
 

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+#: The pool of every IP that names none; it is there from the start.
+DEFAULT_POOL = "default"
+
 
 class IpType(StrEnum):
     """Who sends from an IP: one tenant, or many."""
@@ -82,6 +85,14 @@ class Role(StrEnum):
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
+
+
+class Outcome(StrEnum):
+    """What became of a command in the audit. One that is only ``asked`` may have been done: its journey knows."""
+
+    ASKED = "asked"
+    DONE = "done"
+    REFUSED = "refused"
 
 
 class Severity(StrEnum):

@@ -9,21 +9,25 @@ from __future__ import annotations
 import os
 import sys
 
+from domain.words import DEFAULT_POOL
 from sandbox import tour, zones
 from sandbox.caller import Caller, Failed
 from sandbox.environment import prepare
 from settings import Settings
 
 FLEET = (
-    ("198.51.100.10", "full_capacity", "mta1", "news.test", "default"),
-    ("198.51.100.11", "full_capacity", "mta2", "news.test", "default"),
-    ("198.51.100.12", "warming", "mta3", "news.test", "default"),
+    ("198.51.100.10", "full_capacity", "mta1", "news.test", DEFAULT_POOL),
+    ("198.51.100.11", "full_capacity", "mta2", "news.test", DEFAULT_POOL),
+    ("198.51.100.12", "warming", "mta3", "news.test", DEFAULT_POOL),
     ("203.0.113.20", "active", "mta1", "receipts.test", "receipts"),
     ("203.0.113.21", "awaiting_dns", "mta2", "receipts.test", "receipts"),
 )
 """Address, stage, host label, domain, pool."""
 
-SENDERS = (("news", "default", "news.test", ("weekly", "spring-offer")), ("receipts", "receipts", "receipts.test", ()))
+SENDERS = (
+    ("news", DEFAULT_POOL, "news.test", ("weekly", "spring-offer")),
+    ("receipts", "receipts", "receipts.test", ()),
+)
 """Sender, pool, domain of its mail, campaigns."""
 
 

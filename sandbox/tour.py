@@ -16,6 +16,7 @@ import dns.tsig
 import dns.tsigkeyring
 import dns.update
 
+from domain.words import DEFAULT_POOL
 from sandbox.caller import Caller, Failed, Json
 from sandbox.dns import tsig_keys
 from settings import Settings
@@ -43,7 +44,7 @@ def order(api: Caller, settings: Settings, domain: str, hostname: str, key: str)
         "vendor": "sandbox",
         "region": "eu-central",
         "count": 1,
-        "pool": "default",
+        "pool": DEFAULT_POOL,
         "domain": domain,
         "hostname": hostname,
         "smtp": smtp_login(settings),

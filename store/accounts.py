@@ -32,6 +32,11 @@ async def create_token(session: AsyncSession, name: str, role: Role) -> str:
     return f"{PREFIX}{identity}_{secret}"
 
 
+def identity_of(text: str) -> str:
+    """The id in a token's text."""
+    return text.removeprefix(PREFIX).partition("_")[0]
+
+
 async def find_token(session: AsyncSession, text: str) -> Token | None:
     """The live token of this text, compared in constant time; None when unknown or revoked."""
     identity, _, secret = text.removeprefix(PREFIX).partition("_")

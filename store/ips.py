@@ -10,14 +10,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from domain.addresses import is_address, sort_key
 from domain.lifecycle import Disposal, Standing
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Actor, Stage
 from store import ordering
-from store.database import upsert
 from store.instants import now
 from store.tables.dns import DnsSetup
-from store.tables.ips import Ip, IpImport, JourneyStep
+from store.tables.ips import Ip, JourneyStep
 from store.tables.ledger import LedgerWindow
 from store.tables.reputation import Reputation
 from store.tables.warmup import WarmupRow
@@ -69,18 +69,6 @@ async def insert(session: AsyncSession, ip: Ip) -> bool:
     session.add(JourneyStep(address=ip.address, stage=ip.stage, note=ip.waiting_for))
     await session.flush()
     return True
-
-
-async def imported_before(
-    session: AsyncSession, dialect: str, key: str | None, addresses: Sequence[str]
-) -> Sequence[str] | None:
-    """What an import with this key added already; None for the first one, which adds ``addresses``."""
-    if key is None:
-        return None
-    insert = upsert(dialect, IpImport).values(key=key, addresses=list(addresses)).on_conflict_do_nothing()
-    if (await session.exec(insert.returning(col(IpImport.key)))).first() is not None:
-        return None
-    return (await session.exec(select(IpImport.addresses).where(col(IpImport.key) == key))).one()
 
 
 async def set_stage(
@@ -158,19 +146,27 @@ async def list_page(
         q: part of an address, a domain or a hostname.
         after: the cursor, which is the last address of the page before.
         limit: rows a page, 1 to 500.
+
+    Raises:
+        Refused: the cursor is none.
     """
     query = _filtered(select(Ip), stage=stage, pool=pool, band=band, q=q)
     first = ordering.key(order, int(now().timestamp() * 1000))
-    if first is None:
-        query = query.where(col(Ip.address) > after) if after else query
-    else:
-        if after:
+    if after:
+        beyond = col(Ip.sort_key) > sort_key(after)
+        if first is None:
+            # An IP that left the list since is as good a cursor as any.
+            known = is_address(after)
+            query = query.where(beyond)
+        else:
             last = (await session.exec(select(first).where(col(Ip.address) == after))).first()
-            if last is None:
-                raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
-            query = query.where(first >= last, sa.or_(first > last, col(Ip.address) > after))
+            known = last is not None
+            query = query.where(first >= last, sa.or_(first > last, beyond)) if known else query
+        if not known:
+            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
+    if first is not None:
         query = query.order_by(first)
-    query = query.order_by(col(Ip.address)).limit(limit + 1)
+    query = query.order_by(col(Ip.sort_key)).limit(limit + 1)
     rows = (await session.exec(query)).all()
     following = rows[limit - 1].address if len(rows) > limit else None
     return rows[:limit], following

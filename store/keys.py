@@ -6,6 +6,8 @@ Apart from the store's tables, so that a process that only opens payloads starts
 from __future__ import annotations
 
 import base64
+import functools
+import hmac
 import os
 from collections.abc import Iterable
 
@@ -22,6 +24,8 @@ class Keyring:
         if not keys:
             raise ValueError("WARMPATH_SECRET_KEYS: no key; make one with `warmpath secrets new-key`.")
         self._keys = {name: AESGCM(key) for name, key in keys.items()}
+        # A key of its own, derived from the one that encrypts.
+        self._digests = {name: functools.partial(_hmac, _hmac_key(key)) for name, key in keys.items()}
         self.current = next(iter(keys))
 
     @classmethod
@@ -48,6 +52,16 @@ class Keyring:
         nonce = os.urandom(NONCE_BYTES)
         return self.current, nonce + self._keys[self.current].encrypt(nonce, clear, bound_to)
 
+    def digest(self, clear: bytes) -> str:
+        """``ID:HEX`` that tells whether something was the same, and tells nobody without the key what it was."""
+        return f"{self.current}:{self._digests[self.current](clear)}"
+
+    def is_digest(self, digest: str, clear: bytes) -> bool:
+        """Whether a digest is of this; True as well when its key was taken away and nobody can tell."""
+        name, _, made = digest.partition(":")
+        take = self._digests.get(name)
+        return take is None or hmac.compare_digest(take(clear), made)
+
     def decrypt(self, key_id: str, sealed: bytes, bound_to: bytes) -> bytes:
         """The clear bytes.
 
@@ -61,6 +75,14 @@ class Keyring:
             return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
         except InvalidTag:
             raise ValueError(f"a secret does not decrypt with key {key_id!r}.") from None
+
+
+def _hmac_key(key: bytes) -> bytes:
+    return hmac.digest(key, b"warmpath digest", "sha256")
+
+
+def _hmac(key: bytes, clear: bytes) -> str:
+    return hmac.digest(key, clear, "sha256").hex()
 
 
 def new_key(name: str = "k1") -> str:

@@ -25,7 +25,7 @@ _TABLES: dict[Scope, type[SQLModel]] = {
 async def pause(
     session: AsyncSession, scope: Scope, name: str, reason: str, who: str = ""
 ) -> tuple[MailPause, MailPause | None]:
-    """Stop mail; paused again only the reason is new, and who gave it.
+    """Stop mail; paused again only the reason is new, and who gave it. A pause without a reason takes none away.
 
     Returns:
         The pause, and what it was before: None when nothing was paused, the pause itself when nothing is new.
@@ -41,7 +41,7 @@ async def pause(
         return row, None
     query = select(MailPause).where(col(MailPause.scope) == scope, col(MailPause.name) == name).with_for_update()
     present = (await session.exec(query)).one()
-    if present.reason == reason:
+    if reason in ("", present.reason):
         return present, present
     before = MailPause(**present.model_dump())
     present.reason, present.who = reason, who
@@ -59,8 +59,12 @@ async def finish(session: AsyncSession, name: str, reason: str, who: str = "") -
     Raises:
         NotFound: there is no such campaign.
     """
+    query = select(Campaign).where(col(Campaign.name) == name).with_for_update()
+    row = (await session.exec(query)).first()
+    if row is not None and row.finished_at is not None and not reason:
+        return row, False
     await pause(session, Scope.CAMPAIGN, name, f"finished: {reason}" if reason else "finished", who)
-    row = (await session.exec(select(Campaign).where(col(Campaign.name) == name).with_for_update())).one()
+    row = (await session.exec(query)).one()
     new = row.finished_at is None
     row.finished_at = row.finished_at or now()
     session.add(row)

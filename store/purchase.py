@@ -21,25 +21,6 @@ from store.tables.ips import Ip
 from store.tables.purchase import Order, PaymentDeadLetter, PaymentEvent, Reservation
 
 
-async def create(session: AsyncSession, dialect: str, order: Order) -> tuple[Order, bool]:
-    """Add an order; one with the same idempotency key is answered instead, and False."""
-    values = order.model_dump()
-    # What was inserted is asked for: PostgreSQL's driver gives no count of rows for an insert.
-    insert = upsert(dialect, Order).values(**values).on_conflict_do_nothing().returning(col(Order.id))
-    made = (await session.exec(insert)).first() is not None
-    if made or order.idempotency_key is None:
-        return await get(session, order.id), made
-    found = await by_key(session, order.idempotency_key)
-    if found is None:
-        raise NotFound("The order vanished.", code="unknown_order")
-    return found, False
-
-
-async def by_key(session: AsyncSession, key: str) -> Order | None:
-    """The order that a request made before."""
-    return (await session.exec(select(Order).where(col(Order.idempotency_key) == key))).first()
-
-
 async def get(session: AsyncSession, order_id: str) -> Order:
     """One order.
 

@@ -16,7 +16,6 @@ from domain.purchase import ENDED
 from domain.refusals import NotFound
 from domain.words import Stage
 from store.database import Database
-from store.instants import now
 from store.keys import Keyring
 from store.tables.accounts import Secret
 from store.tables.ips import Ip
@@ -42,13 +41,25 @@ class Secrets:
         self._db = db
         self._keyring = keyring
 
-    async def put(self, purpose: str, clear: str) -> str:
-        """Keep a secret; returns its reference, which may be shown and logged."""
+    def add(self, session: AsyncSession, purpose: str, clear: str) -> str:
+        """Keep a secret together with what refers to it; returns its reference, which may be shown and logged."""
         ref = f"sec_{random.token_hex(12)}"
         key_id, sealed = self._keyring.encrypt(clear.encode(), ref.encode())
-        async with self._db.write() as session:
-            session.add(Secret(ref=ref, purpose=purpose, key_id=key_id, ciphertext=sealed))
+        session.add(Secret(ref=ref, purpose=purpose, key_id=key_id, ciphertext=sealed))
         return ref
+
+    async def put(self, purpose: str, clear: str) -> str:
+        """Keep a secret by itself; returns its reference."""
+        async with self._db.write() as session:
+            return self.add(session, purpose, clear)
+
+    def digest(self, clear: bytes) -> str:
+        """See :meth:`store.keys.Keyring.digest`."""
+        return self._keyring.digest(clear)
+
+    def is_digest(self, digest: str, clear: bytes) -> bool:
+        """See :meth:`store.keys.Keyring.is_digest`."""
+        return self._keyring.is_digest(digest, clear)
 
     async def get(self, ref: str) -> str:
         """The clear secret.
@@ -66,13 +77,3 @@ class Secrets:
         """Keep a secret no longer; one that is gone already is fine."""
         async with self._db.write() as session:
             await session.exec(sa.delete(Secret).where(col(Secret.ref) == ref))
-
-    async def replace(self, ref: str, clear: str) -> None:
-        """Rotate a secret in place: everyone who holds the reference gets the new one."""
-        key_id, sealed = self._keyring.encrypt(clear.encode(), ref.encode())
-        async with self._db.write() as session:
-            row = await session.get(Secret, ref)
-            if row is None:
-                raise NotFound(f"There is no secret {ref}.", code="no_secret")
-            row.key_id, row.ciphertext, row.replaced_at = key_id, sealed, now()
-            session.add(row)

@@ -18,7 +18,11 @@ SECRET = "sk_live_nobody_may_read_this"
     [
         ("PROFILE", "live", "WARMPATH_IP_VENDORS: `sandbox` sells no real addresses"),
         ("DAY_SECONDS", "soon", "WARMPATH_DAY_SECONDS: Input should be a valid number"),
-        ("DATABASE_URL", f"mysql://{SECRET}@host/x", "WARMPATH_DATABASE_URL: "),
+        (
+            "DATABASE_URL",
+            f"mysql://{SECRET}@host/x",
+            "WARMPATH_DATABASE_URL: give `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
+        ),
     ],
 )
 @pytest.mark.parametrize("program", [("worker.py",), ("cli.py", "db", "upgrade")], ids=["worker", "cli"])

@@ -128,7 +128,7 @@ class Warmup:
         present = self._now.plan.time_zone
         if command.plan.time_zone != present:
             why = f"The days of a running warm-up are those of {present}; a new warm-up may take another time zone."
-            raise ApplicationError(why, "plan.time_zone", type="Refused")
+            raise ApplicationError(why, "time_zone", type="Refused")
         try:
             command.plan.checked()
         except Refused as refusal:

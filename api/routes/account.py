@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from api import audit
 from api.deps import Admin, AppSettings, Store, Viewer
-from domain.refusals import NotFound
-from domain.words import Role
+from api.idempotency import Keyed, claim
+from domain.refusals import Conflict, NotFound
+from domain.words import Outcome, Role
 from store import accounts
 
 router = APIRouter(prefix="/v1", tags=["account"])
@@ -29,6 +30,8 @@ class AuditOut(BaseModel):
     why: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    outcome: Outcome = Field(description="A command that is only `asked` may have been done: look at what it was on.")
+    answer: str = Field(description="Why it was refused.")
 
 
 class AuditPage(BaseModel):
@@ -76,6 +79,13 @@ class TokenOut(BaseModel):
     revoked_at: dt.datetime | None
 
 
+class TokenMade(BaseModel):
+    """A new token; the text is shown this once."""
+
+    id: str
+    token: str
+
+
 class NewToken(BaseModel, extra="forbid"):
     """A token to make."""
 
@@ -92,12 +102,23 @@ async def list_tokens(_: Admin, db: Store) -> dict[str, list[TokenOut]]:
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(body: NewToken, who: Admin, db: Store) -> dict[str, str]:
-    """Make a token; its text is in this answer and nowhere else."""
+async def create_token(body: NewToken, who: Admin, db: Store, key: Keyed) -> TokenMade:
+    """Make a token; its text is in this answer and nowhere else, so a request sent again is told which it made."""
     async with db.write() as session:
         text = await accounts.create_token(session, body.name, body.role)
-    await audit.record(db, who, "token.create", body.name, after={"role": body.role})
-    return {"token": text}
+        identity = accounts.identity_of(text)
+        before = await claim(session, key, [identity])
+        if before is not None:
+            # The one just made goes with the transaction.
+            raise Conflict(
+                f"Idempotency-Key: this request made the token {before.made[0]} before. Its text was in that answer "
+                f"and is not kept: where it was lost, revoke it with DELETE /v1/tokens/{before.made[0]} and make "
+                "another with a new key.",
+                field="Idempotency-Key",
+                code="told_once",
+            )
+        await audit.write(session, who, "token.create", body.name, after={"role": body.role, "id": identity})
+    return TokenMade(id=identity, token=text)
 
 
 @router.delete("/tokens/{identity}", status_code=204)
@@ -106,7 +127,7 @@ async def revoke_token(identity: str, who: Admin, db: Store) -> None:
     async with db.write() as session:
         if not await accounts.revoke_token(session, identity):
             raise NotFound(f"There is no token {identity}.", code="no_token")
-    await audit.record(db, who, "token.revoke", identity)
+        await audit.write(session, who, "token.revoke", identity)
 
 
 @router.get("/settings")

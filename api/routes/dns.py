@@ -13,7 +13,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from activities import dns_checks
 from api import audit
-from api.deps import AppSettings, Keyed, Operator, Store, Temporal, Viewer
+from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from api.idempotency import Keyed
 from api.journeys import command, link
 from domain import dns as rules
 from domain import dns_findings, mta_sts
@@ -202,19 +203,22 @@ async def verify(
     client: Temporal,
     settings: AppSettings,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
     body: Why | None = None,
 ) -> DnsOut:
     """Ask every server now; answers with what they said."""
     reason = body.reason if body else ""
     before = await _shown(db, settings, address)
-    try:
-        await command(client, dns_id(address), DnsPropagation.reverify, rules.Reverify(reason=reason), key)
-    except (Conflict, NotFound):
-        # The journey ended when all was verified; looking again needs no journey.
-        await dns_checks.verify(settings, db, address)
-    after = await _shown(db, settings, address)
-    await audit.record(db, principal, "dns.verify", address, reason, {"state": before.state}, {"state": after.state})
+    was = {"state": before.state}
+    async with audit.asking(db, principal, "dns.verify", address, reason, was, key=key) as asked:
+        # Looking does no harm: a request that is sent again looks again.
+        try:
+            await command(client, dns_id(address), DnsPropagation.reverify, rules.Reverify(reason=reason), key)
+        except (Conflict, NotFound):
+            # The journey ended when all was verified; looking again needs no journey.
+            await dns_checks.verify(settings, db, address)
+        after = await _shown(db, settings, address)
+        asked.after = {"state": after.state}
     return after
 
 
@@ -226,7 +230,7 @@ async def change(
     client: Temporal,
     settings: AppSettings,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
 ) -> DnsOut:
     """Expect other values, or ask for optional records of the domain; a set-up that was verified opens again."""
     before = await _shown(db, settings, address)
@@ -238,14 +242,14 @@ async def change(
             update={name: getattr(body.options, name) for name in body.options.model_fields_set}
         )
     wanted = rules.ChangeRecords(values=body.values, options=options)
-    await command(
-        client, dns_id(address), DnsPropagation.change_records, wanted, key, await _opened(db, settings, before, body)
-    )
     was: dict[str, Any] = {record.key: record.expected for record in before.records if record.key in body.values}
     now: dict[str, Any] = dict(body.values)
     if options is not None:
         was["options"], now["options"] = before.options.model_dump(mode="json"), options.model_dump(mode="json")
-    await audit.record(db, principal, "dns.change", address, body.reason, was, now)
+    start = await _opened(db, settings, before, body)
+    async with audit.asking(db, principal, "dns.change", address, body.reason, was, now, key) as asked:
+        if not asked.done:
+            await command(client, dns_id(address), DnsPropagation.change_records, wanted, key, start)
     return await _shown(db, settings, address)
 
 
@@ -280,22 +284,23 @@ async def support(
     client: Temporal,
     settings: AppSettings,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
     body: SupportIn | None = None,
 ) -> DnsOut:
     """Hand the set-up to support with its evidence; pressed again it adds to the one case."""
     message = body.message if body else ""
     before = await _shown(db, settings, address)
-    try:
-        await command(
-            client, dns_id(address), DnsPropagation.contact_support, rules.ContactSupport(message=message), key
-        )
-    except (Conflict, NotFound):
-        # The journey has ended; a case needs none. Before it began there is nothing to hand over.
-        if not before.records:
-            raise
-        await dns_checks.hand_over(settings, db, address, message)
-    await audit.record(db, principal, "dns.support", address, message, None, None)
+    async with audit.asking(db, principal, "dns.support", address, message, key=key) as asked:
+        if not asked.done:
+            try:
+                await command(
+                    client, dns_id(address), DnsPropagation.contact_support, rules.ContactSupport(message=message), key
+                )
+            except (Conflict, NotFound):
+                # The journey has ended; a case needs none. Before it began there is nothing to hand over.
+                if not before.records:
+                    raise
+                await dns_checks.hand_over(settings, db, address, message)
     return await _shown(db, settings, address)
 
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from api import audit, domains
-from api.deps import AppSettings, Keyed, Operator, Store
+from api.deps import AppSettings, Operator, Store
+from api.idempotency import Keyed, claim
 from domain.importing import Line, parse_csv, parse_json
 from domain.lifecycle import LifecycleInput, imported
 from domain.refusals import Refused
@@ -38,9 +39,7 @@ class Imported(BaseModel):
         }
     },
 )
-async def import_owned(
-    request: Request, db: Store, settings: AppSettings, principal: Operator, key: Keyed = None
-) -> Imported:
+async def import_owned(request: Request, db: Store, settings: AppSettings, principal: Operator, key: Keyed) -> Imported:
     """Add IPs already owned, each at its stage: all, or none when a line is wrong; the same key adds once."""
     raw = await request.body()
     live = settings.profile is Profile.LIVE
@@ -52,9 +51,9 @@ async def import_owned(
             raise _on(one, gone[one.row.domain])
     addresses = [one.row.address for one in owned]
     async with db.write() as session:
-        before = await ips.imported_before(session, db.dialect, key, addresses)
+        before = await claim(session, key, addresses)
         if before is not None:
-            return Imported(items=list(before))
+            return Imported(items=before.made)
         for one in owned:
             try:
                 await senders.check_known(session, pool=one.row.pool, sender=one.row.sender)

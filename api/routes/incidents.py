@@ -96,5 +96,5 @@ async def close(incident: str, body: CloseIn, who: Operator, db: Store) -> Incid
     """Close an incident that no journey closes, such as money that was settled by hand."""
     async with db.write() as session:
         view = _view(await incidents.close_by_hand(session, incident, body.reason))
-    await audit.record(db, who, "incident.close", incident, body.reason)
+        await audit.write(session, who, "incident.close", incident, body.reason)
     return view

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import audit
-from api.deps import AppSettings, Keyed, Operator, Store, Temporal, Viewer
+from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from api.idempotency import Keyed
 from api.journeys import command, link, standstill
 from domain import addresses
 from domain.lifecycle import Reassign, Retire
@@ -160,13 +161,15 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
 
 @router.post("/ips/{address}/retire")
 async def retire(
-    address: str, body: RetireIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, body: RetireIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> IpOut:
     """End the life of an IP: its mail stops, then its address goes back to the vendor unless it is kept."""
     address = _canonical(address, settings)
     was = await get_ip(address, who, db, settings)
-    await command(temporal, ip_id(address), IpLifecycle.retire, body, key)
-    await audit.record(db, who, "ip.retire", address, body.reason, {"stage": was.stage}, {"keep": body.keep})
+    wanted = {"keep": body.keep}
+    async with audit.asking(db, who, "ip.retire", address, body.reason, {"stage": was.stage}, wanted, key) as asked:
+        if not asked.done:
+            await command(temporal, ip_id(address), IpLifecycle.retire, body, key)
     return await get_ip(address, who, db, settings)
 
 
@@ -178,7 +181,7 @@ async def assign(
     db: Store,
     temporal: Temporal,
     settings: AppSettings,
-    key: Keyed = None,
+    key: Keyed,
 ) -> IpOut:
     """Move an IP to another pool or sender, both of which are there."""
     address = _canonical(address, settings)
@@ -186,8 +189,10 @@ async def assign(
         await senders.check_known(session, pool=body.pool, sender=body.sender)
         row = await ips.get(session, address)
         was = {"pool": row.pool, "sender": row.sender}
-    await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
-    await audit.record(db, who, "ip.assign", address, body.reason, was, body.model_dump(include={"pool", "sender"}))
+    wanted = body.model_dump(include={"pool", "sender"})
+    async with audit.asking(db, who, "ip.assign", address, body.reason, was, wanted, key) as asked:
+        if not asked.done:
+            await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
     return await get_ip(address, who, db, settings)
 
 

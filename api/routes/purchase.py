@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import secrets as random
 import time
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -17,7 +18,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from api import audit, domains
-from api.deps import AppSettings, Keyed, Operator, Secrets, Store, Temporal, Viewer
+from api.deps import AppSettings, Operator, Secrets, Store, Temporal, Viewer
+from api.idempotency import Key, Keyed, claim
 from api.journeys import command, link
 from domain import purchase as rules
 from domain.addresses import parse
@@ -30,6 +32,7 @@ from settings import Profile, Settings
 from store import ips, outbox, senders
 from store import purchase as orders
 from store.database import Database
+from store.secrets import Secrets as SecretStore
 from store.secrets import forget_login
 from store.tables.purchase import Order
 from workflows import search_attributes
@@ -213,45 +216,34 @@ async def create(
     settings: AppSettings,
     secrets: Secrets,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
 ) -> OrderOut:
     """Check, verify the credentials, vet candidates and quote; the same key answers the same order."""
-    if key is not None:
-        async with db.read() as session:
-            before = await orders.by_key(session, key)
-        if before is not None:
-            return _out(await _quoted(db, before.id), settings)
+    if key is not None and key.before is not None:
+        return _out(await _quoted(db, key.before.made[0]), settings)
     async with db.read() as session:
         await senders.check_known(session, pool=body.pool, sender=body.sender)
     checked = await _checked(body, settings)
-    ref, login = await _kept(checked.smtp, secrets, settings)
+    login = await _verified(checked.smtp, settings)
     row = Order(
         id=f"ord_{time.time_ns() // 1_000_000:012x}{random.token_hex(4)}",
-        idempotency_key=key,
-        smtp_secret=ref,
-        smtp_login=login,
+        smtp_login=login.shown if login else None,
         **checked.model_dump(exclude={"smtp"}),
     )
     async with db.write() as session:
-        row, made = await orders.create(session, db.dialect, row)
-        queued = (
-            await outbox.put(
-                session,
-                "start",
-                purchase_id(row.id),
-                "Purchase",
-                _input(row, settings).model_dump(mode="json"),
-            )
-            if made
-            else None
-        )
-        if not made:
-            await forget_login(session, ref)
-    if queued is not None:
-        await audit.record(db, principal, "order.create", row.id, "", None, {"vendor": row.vendor, "count": row.count})
-        if await _start(client, settings, row):
-            async with db.write() as session:
-                await outbox.done(session, queued)
+        before = await claim(session, key, [row.id])
+        if before is None:
+            row.smtp_secret = secrets.add(session, "smtp", login.clear) if login else None
+            session.add(row)
+            start = _input(row, settings).model_dump(mode="json")
+            queued = await outbox.put(session, "start", purchase_id(row.id), "Purchase", start)
+            said = {"vendor": row.vendor, "count": row.count}
+            await audit.write(session, principal, "order.create", row.id, after=said)
+    if before is not None:
+        return _out(await _quoted(db, before.made[0]), settings)
+    if await _start(client, settings, row):
+        async with db.write() as session:
+            await outbox.done(session, queued)
     return _out(await _quoted(db, row.id), settings)
 
 
@@ -268,16 +260,25 @@ async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInp
     return checked
 
 
-async def _kept(given: rules.SmtpInput | None, secrets: Secrets, settings: Settings) -> tuple[str | None, str | None]:
-    """Verify and encrypt; only the reference goes on."""
+@dataclass(frozen=True)
+class _Login:
+    """Credentials that a server took: what is kept sealed, and what may be shown."""
+
+    clear: str = field(repr=False)
+    shown: str
+
+
+async def _verified(given: rules.SmtpInput | None, settings: Settings) -> _Login | None:
+    """Sign in at the server."""
     if given is None:
-        return None, None
+        return None
     clear = given.password.get_secret_value()
     await smtp.verify(
         given.host, given.port, given.username, clear, starttls=given.starttls, trust=smtp.Trust.of(settings)
     )
-    ref = await secrets.put("smtp", json.dumps({**given.model_dump(mode="json"), "password": clear}))
-    return ref, f"{given.host}:{given.port} {given.username}"
+    return _Login(
+        json.dumps({**given.model_dump(mode="json"), "password": clear}), f"{given.host}:{given.port} {given.username}"
+    )
 
 
 @router.get("/orders")
@@ -309,7 +310,7 @@ async def complete(
     settings: AppSettings,
     secrets: Secrets,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
 ) -> OrderOut:
     """Pay and buy; a second press answers the order as it stands."""
     rules.check_payment_method(body.payment_method)
@@ -319,30 +320,30 @@ async def complete(
         if row.status != OrderStatus.QUOTED:
             raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip())
         rules.choose(candidates, body.candidates, row.count)
-        # Kept sealed and passed by reference; the end of the order, or its refusal, ends the keeping.
-        ref = await secrets.put(rules.payment_purpose(order_id), body.payment_method)
-        wanted = rules.Complete(payment_secret=ref, candidates=body.candidates)
-        try:
-            await command(client, purchase_id(order_id), Purchase.complete, wanted, key)
-        except Refused as refusal:
-            await secrets.drop(ref)
-            if not isinstance(refusal, Conflict | NotFound):
-                raise
-            row = await _get(db, order_id)
-            if row.status != OrderStatus.PURCHASED:
-                raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
-        if (await _get(db, order_id)).status in rules.ENDED:
-            await secrets.drop(ref)
-        await audit.record(
-            db,
-            principal,
-            "order.purchase",
-            order_id,
-            "",
-            {"status": row.status},
-            {"candidates": body.candidates},
-        )
+        was, chosen = {"status": row.status}, {"candidates": body.candidates}
+        async with audit.asking(db, principal, "order.purchase", order_id, "", was, chosen, key) as asked:
+            if not asked.done:
+                await _pay(db, client, secrets, order_id, body, key)
     return _out(await _get(db, order_id), settings)
+
+
+async def _pay(
+    db: Database, client: Client, secrets: SecretStore, order_id: str, body: CompleteIn, key: Key | None
+) -> None:
+    # Kept sealed and passed by reference; the end of the order, or its refusal, ends the keeping.
+    ref = await secrets.put(rules.payment_purpose(order_id), body.payment_method)
+    wanted = rules.Complete(payment_secret=ref, candidates=body.candidates)
+    try:
+        await command(client, purchase_id(order_id), Purchase.complete, wanted, key)
+    except Refused as refusal:
+        await secrets.drop(ref)
+        if not isinstance(refusal, Conflict | NotFound):
+            raise
+        row = await _get(db, order_id)
+        if row.status != OrderStatus.PURCHASED:
+            raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip()) from refusal
+    if (await _get(db, order_id)).status in rules.ENDED:
+        await secrets.drop(ref)
 
 
 @router.post("/orders/{order_id}/cancel")
@@ -352,7 +353,7 @@ async def cancel(
     client: Temporal,
     settings: AppSettings,
     principal: Operator,
-    key: Keyed = None,
+    key: Keyed,
     body: CancelIn | None = None,
 ) -> OrderOut:
     """Stop the order and undo what was done."""
@@ -362,8 +363,10 @@ async def cancel(
         return _out(row, settings)
     if row.status in rules.ENDED:
         raise Conflict(f"This order is {row.status} and cannot be cancelled.", code="wrong_stage")
-    await command(client, purchase_id(order_id), Purchase.cancel, wanted, key)
-    await audit.record(db, principal, "order.cancel", order_id, wanted.reason, {"status": row.status}, None)
+    was = {"status": row.status}
+    async with audit.asking(db, principal, "order.cancel", order_id, wanted.reason, was, key=key) as asked:
+        if not asked.done:
+            await command(client, purchase_id(order_id), Purchase.cancel, wanted, key)
     return _out(await _get(db, order_id), settings)
 
 
@@ -379,15 +382,15 @@ async def rotate(
     """Verify new credentials at the server, then replace the old ones, which stay when anything fails."""
     address = parse(address, live=settings.profile is Profile.LIVE)
     async with db.read() as session:
-        before = (await ips.get(session, address)).smtp_login
-    ref, login = await _kept(body, secrets, settings)
-    if ref is None or login is None:
-        raise Refused("Give credentials.", field="smtp")
+        await ips.get(session, address)
+    login = await _verified(body, settings)
+    assert login is not None
     async with db.write() as session:
         row = await ips.get(session, address)
-        old, row.smtp_secret, row.smtp_login = row.smtp_secret, ref, login
+        was, old = {"smtp_login": row.smtp_login}, row.smtp_secret
+        row.smtp_secret, row.smtp_login = secrets.add(session, "smtp", login.clear), login.shown
         session.add(row)
         await session.flush()
         await forget_login(session, old)
-    await audit.record(db, principal, "ip.smtp", address, "", {"smtp_login": before}, {"smtp_login": login})
-    return SmtpOut(address=address, smtp_login=login)
+        await audit.write(session, principal, "ip.smtp", address, "", was, {"smtp_login": login.shown})
+    return SmtpOut(address=address, smtp_login=login.shown)

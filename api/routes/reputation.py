@@ -186,17 +186,17 @@ async def check(
     """Look at the lists now; pressed twice is one look."""
     async with db.read() as session:
         await ips.get(session, address)
-    handle = await temporal.start_workflow(
-        ReputationSweep.run,
-        SweepInput(
-            addresses=[address],
-            second_look_seconds=settings.blocklist_second_look_seconds,
-            patience_seconds=60 * settings.sweep_minutes,
-        ),
-        id=f"sweep-reputation:{address}",
-        task_queue=settings.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary=f"Read the blocklists for {address}",
-    )
-    await audit.record(db, principal, "reputation.check", address)
+    async with audit.asking(db, principal, "reputation.check", address):
+        handle = await temporal.start_workflow(
+            ReputationSweep.run,
+            SweepInput(
+                addresses=[address],
+                second_look_seconds=settings.blocklist_second_look_seconds,
+                patience_seconds=60 * settings.sweep_minutes,
+            ),
+            id=f"sweep-reputation:{address}",
+            task_queue=settings.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=f"Read the blocklists for {address}",
+        )
     return CheckStarted(workflow_id=handle.id)

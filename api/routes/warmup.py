@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from activities.warmup import summed
 from api import audit
-from api.deps import AppSettings, Keyed, Operator, Principal, Store, Temporal, Viewer
+from api.deps import AppSettings, Operator, Principal, Store, Temporal, Viewer
+from api.idempotency import Key, Keyed
 from api.journeys import command, link
 from domain import presets
 from domain.forecast import Forecast, forecast
@@ -119,20 +120,21 @@ async def look_ahead(given: PlanIn, who: Viewer, settings: AppSettings) -> Forec
 
 @router.post(_ONE, status_code=201)
 async def start(
-    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Start a warm-up; answers once its first cap is being written."""
     async with db.read() as session:
         ip = await ips.get(session, address)
     plan = _plan(given, _usual(settings).model_copy(update={"target": ip.safe_limit}))
-    await command(temporal, ip_id(address), "start_warmup", plan, key)
-    await audit.record(db, who, "warmup.start", address, after=plan.model_dump(mode="json"))
+    async with audit.asking(db, who, "warmup.start", address, after=plan.model_dump(mode="json"), key=key) as asked:
+        if not asked.done:
+            await command(temporal, ip_id(address), "start_warmup", plan, key)
     return await _until_seen(address, db, settings, temporal)
 
 
 @router.patch(_ONE)
 async def adjust(
-    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Change the plan; the level is kept as near as the new ladder allows."""
     before = (await _get(address, db, settings)).plan.model_copy(update={"bounds": RampPolicy.of(settings)})
@@ -148,7 +150,7 @@ async def look(address: str, who: Viewer, db: Store, settings: AppSettings) -> W
 
 @router.post(_ONE + "/pause")
 async def pause(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Stop mail of the IP at the gate; the level stays."""
     return await _tell(address, "pause", Pause(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -156,7 +158,7 @@ async def pause(
 
 @router.post(_ONE + "/resume")
 async def resume(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Go on after a pause or a stop."""
     return await _tell(address, "resume", Resume(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -164,7 +166,7 @@ async def resume(
 
 @router.post(_ONE + "/complete")
 async def complete(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Declare the IP warm."""
     return await _tell(address, "complete", Complete(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -172,7 +174,7 @@ async def complete(
 
 @router.post(_ONE + "/restart")
 async def restart(
-    address: str, why: RestartIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed = None
+    address: str, why: RestartIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Go on from a step."""
     arg = Restart(step=why.step, reason=why.reason)
@@ -197,12 +199,17 @@ def _plan(given: PlanIn, base: WarmupPlan) -> WarmupPlan:
 
 async def _tell(
     address: str, name: str, arg: BaseModel, reason: str, who: Principal, db: Any,  # noqa: ANN401
-    temporal: Any, settings: Settings, key: str | None,  # noqa: ANN401
+    temporal: Any, settings: Settings, key: Key | None,  # noqa: ANN401
 ) -> WarmupOut:  # fmt: skip
     before = _told(await _get(address, db, settings))
-    await command(temporal, warmup_id(address), name, arg, key)
-    now = await _get(address, db, settings)
-    await audit.record(db, who, f"warmup.{name}", address, reason, before, _told(now))
+    wanted = (
+        {"plan": arg.plan.model_dump(mode="json")} if isinstance(arg, Adjust) else arg.model_dump(exclude={"reason"})
+    )
+    async with audit.asking(db, who, f"warmup.{name}", address, reason, before, wanted, key) as asked:
+        if not asked.done:
+            await command(temporal, warmup_id(address), name, arg, key)
+        now = await _get(address, db, settings)
+        asked.after = _told(now)
     return now
 
 

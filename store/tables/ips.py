@@ -5,10 +5,17 @@ from __future__ import annotations
 import datetime as dt
 
 import sqlalchemy as sa
-from sqlmodel import JSON, Column, Field, SQLModel
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlmodel import Column, Field, SQLModel
 
-from domain.words import Actor, IpType, Stage
+from domain.addresses import sort_key
+from domain.words import DEFAULT_POOL, Actor, IpType, Stage
 from store.instants import UtcDateTime, now
+
+
+def _by_number(context: DefaultExecutionContext) -> str:
+    row: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return sort_key(row["address"])
 
 
 class Ip(SQLModel, table=True):
@@ -17,6 +24,11 @@ class Ip(SQLModel, table=True):
     __tablename__ = "ip"
 
     address: str = Field(primary_key=True)
+    sort_key: str | None = Field(
+        default=None,
+        sa_column=Column(sa.String, nullable=False, index=True, default=_by_number),
+        description="Sorts by number; made when the row is written.",
+    )
     bind_address: str | None = Field(default=None, description="What the mail system binds to, where behind NAT.")
     type: str = Field(default=IpType.DEDICATED)
     vendor: str = Field(default="inventory")
@@ -25,7 +37,7 @@ class Ip(SQLModel, table=True):
     order_id: str | None = Field(default=None, index=True)
     stage: str = Field(default=Stage.SELECTED, index=True)
     stage_before: str = Field(default="", description="Stage that trouble took it from; it goes back there.")
-    pool: str = Field(default="default", index=True)
+    pool: str = Field(default=DEFAULT_POOL, index=True)
     sender: str | None = Field(default=None, index=True)
     domain: str = Field(default="")
     hostname: str = Field(default="")
@@ -59,10 +71,10 @@ class JourneyStep(SQLModel, table=True):
     note: str = ""
 
 
-class IpImport(SQLModel, table=True):
-    """What an import with an idempotency key added."""
+class JourneyRun(SQLModel, table=True):
+    """The run of a journey that was last seen at work, for links to the Temporal UI."""
 
-    __tablename__ = "ip_import"
+    __tablename__ = "journey_run"
 
-    key: str = Field(primary_key=True)
-    addresses: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    workflow_id: str = Field(primary_key=True)
+    run_id: str

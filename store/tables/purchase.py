@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import JSON, Column, Field, SQLModel
 
-from domain.words import IpType, OrderStatus
+from domain.words import DEFAULT_POOL, IpType, OrderStatus
 from store.instants import UtcDateTime, now
 
 
@@ -17,12 +17,11 @@ class Order(SQLModel, table=True):
     __tablename__ = "purchase_order"
 
     id: str = Field(primary_key=True)
-    idempotency_key: str | None = Field(default=None, unique=True)
     type: str = Field(default=IpType.DEDICATED)
     vendor: str
     region: str
     count: int = 1
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     sender: str | None = None
     domain: str
     hostname: str

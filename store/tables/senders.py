@@ -7,6 +7,7 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from domain.words import DEFAULT_POOL
 from store.instants import UtcDateTime, now
 
 
@@ -18,10 +19,6 @@ class Pool(SQLModel, table=True):
     name: str = Field(primary_key=True)
     overflow: str | None = Field(default=None, description="Pool that takes what this one cannot.")
     created_at: dt.datetime = Field(default_factory=now, sa_type=UtcDateTime)
-
-
-#: The pool of every IP that names none; it is there from the start.
-DEFAULT_POOL = "default"
 
 
 @sa.event.listens_for(SQLModel.metadata.tables["pool"], "after_create")

@@ -198,6 +198,18 @@ async def test_pressing_twice_is_one_pause_with_one_line_in_the_audit(client: ht
     assert [(row.what, row.who, row.why) for row in page] == [("mail.pause", "operator", "stolen login")]
 
 
+async def test_a_pause_without_a_reason_takes_none_away(client: httpx.AsyncClient) -> None:
+    told = {"scope": {"all": True}, "reason": "stolen login"}
+    for body in (told, {"scope": {"all": True}}, {"scope": {"all": True}, "reason": ""}):
+        assert (await client.post("/v1/campaigns/pause", json=body)).json()["reason"] == "stolen login"
+    for reason in ("the season is over", ""):
+        over = (await client.post("/v1/campaigns/spring/finish", json={"reason": reason})).json()
+        await client.post("/v1/campaigns/resume", json={"scope": {"all": True}})
+    shown = (await client.get("/v1/campaigns/pauses")).json()["items"]
+    assert [one["reason"] for one in shown] == ["finished: the season is over"]
+    assert over["status"] == "finished"
+
+
 async def test_a_new_reason_keeps_since_when_and_says_who_gave_it(client: httpx.AsyncClient, db: Database) -> None:
     first = (await client.post("/v1/campaigns/pause", json={"scope": {"all": True}, "reason": "?"})).json()
     async with db.write() as session:

@@ -34,6 +34,22 @@ async def test_pages_follow_each_other_and_filters_hold(api: httpx.AsyncClient, 
     assert (await api.get("/v1/ips", params={"q": "d1.test"})).json()["items"][0]["domain"] == "d1.test"
 
 
+async def test_addresses_come_by_number_in_every_list_and_export(api: httpx.AsyncClient, db: Database) -> None:
+    numbers = ["9.0.0.1", "10.0.0.1", "198.51.100.11", "198.51.100.100", "198.51.101.2", "2001:db8::9", "2001:db8::10"]
+    async with db.write() as session:
+        for address in sorted(numbers):
+            session.add(Ip(address=address, stage=Stage.WARMING, pool="p"))
+    for order in ("address", "stage", "reputation", "waiting", "load"):
+        assert await walked(api, order) == numbers, order
+    for path, cursor in (("/v1/ips", "after"), ("/v1/reputation", "cursor")):
+        page = (await api.get(path, params={"limit": 4})).json()
+        assert page["next"] == "198.51.100.100"
+        rest = (await api.get(path, params={"limit": 4, cursor: page["next"]})).json()
+        assert [one["address"] for one in rest["items"]] == numbers[4:]
+    gone = (await api.get("/v1/ips", params={"after": "198.51.100.99", "pool": "p"})).json()
+    assert [one["address"] for one in gone["items"]] == numbers[3:], "the cursor's own IP may have left the list"
+
+
 async def walked(api: httpx.AsyncClient, order: str, limit: int = 2) -> list[str]:
     """The whole list in an order, page by page."""
     seen: list[str] = []
@@ -112,6 +128,7 @@ async def test_a_token_learns_its_own_name_and_role(api: httpx.AsyncClient) -> N
 
 
 async def test_a_cursor_of_no_list_is_refused_not_an_error(api: httpx.AsyncClient) -> None:
-    answer = await api.get("/v1/ips", params={"order": "waiting", "after": "nobody"})
-    assert answer.status_code == 422
-    assert "no cursor" in answer.json()["detail"]
+    for order in ("waiting", "address"):
+        answer = await api.get("/v1/ips", params={"order": order, "after": "nobody"})
+        assert answer.status_code == 422
+        assert "no cursor" in answer.json()["detail"]

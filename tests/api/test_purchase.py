@@ -40,6 +40,12 @@ async def test_twenty_requests_with_one_key_are_one_order(api: httpx.AsyncClient
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len((await api.get("/v1/orders")).json()["items"]) == 1
+    lines = (await api.get("/v1/audit")).json()["items"]
+    assert [one["what"] for one in lines] == ["order.create"], "and is told once"
+    other = await api.post("/v1/orders", json={**ORDER, "count": 2}, headers={"Idempotency-Key": "k1"})
+    assert other.status_code == 422, "another order under a used key is not answered with the first"
+    assert "Idempotency-Key: 'k1' was used before, with another body. Use a new key" in other.json()["detail"]
+    assert len((await api.get("/v1/orders")).json()["items"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,9 @@ async def test_an_import_that_is_sent_again_with_its_key_adds_once(api: httpx.As
         (201, ("203.0.113.20", "2001:db8::20"))
     }
     assert len((await api.get("/v1/ips")).json()["items"]) == 2
+    other = await api.post("/v1/ips/import", json=[{"address": "203.0.113.21", "stage": "active"}], headers=keyed)
+    assert other.status_code == 422
+    assert "'import-1' was used before, with another body" in other.json()["detail"]
     lines = (await api.get("/v1/audit")).json()["items"]
     assert [one["what"] for one in lines] == ["ip.import"], "and is told once"
 

@@ -33,7 +33,7 @@ async def test_an_extreme_number_is_refused(api: httpx.AsyncClient, body: str) -
 async def test_a_refusal_names_the_field(api: httpx.AsyncClient) -> None:
     answer = await api.post("/v1/warmup/forecast", json={"initial": 51})
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "plan.initial"
+    assert answer.json()["errors"][0]["field"] == "initial"
 
 
 async def test_a_number_of_thousands_of_digits_is_no_body(api: httpx.AsyncClient) -> None:

@@ -85,5 +85,5 @@ def test_an_hourly_ladder_is_held_by_the_hour_and_others_by_a_fifth_of_the_day()
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(Refused) as refusal:
         presets.get("turbo")
-    assert refusal.value.field == "plan.preset"
+    assert refusal.value.field == "preset"
     assert all(name in refusal.value.detail for name in presets.PRESETS)

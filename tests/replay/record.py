@@ -29,7 +29,6 @@ from domain.warmup import Pause, Restart, Resume, StopSignal, WarmupPlan
 from domain.words import OrderStatus, Stage
 from settings import Settings
 from store import ips
-from store import purchase as orders
 from store.database import Database
 from store.keys import Keyring
 from store.secrets import Secrets
@@ -92,7 +91,7 @@ async def _order(client: Client, context: Context, order: str) -> WorkflowHandle
     """A new order."""
     async with context.db.write() as session:
         row = Order(id=order, vendor="sandbox", region="eu-central", count=1, domain=DOMAIN, hostname=f"m.{DOMAIN}")
-        await orders.create(session, context.db.dialect, row)
+        session.add(row)
     return await client.start_workflow(
         Purchase.run,
         PurchaseInput(order_id=order, quote_seconds=SECONDS),

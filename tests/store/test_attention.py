@@ -43,7 +43,7 @@ async def test_orders_say_what_they_need_and_a_failed_one_is_shown_for_a_day(db:
             moment = now() - dt.timedelta(hours=hours)
             session.add(
                 Order(id=f"o{number}", status=status, hostname=f"m{number}.d.test", reason="The card was declined.",
-                      created_at=moment, updated_at=moment, idempotency_key=f"k{number}", **kept)
+                      created_at=moment, updated_at=moment, **kept)
             )  # fmt: skip
     async with db.read() as session:
         found = await attention.items(session)

@@ -68,6 +68,17 @@ def test_the_audit_says_states_and_lists_in_words(page: Open, state: State) -> N
     assert (row["What"], row["Before"], row["After"]) == ("Change sender", "not paused", "paused, matches a b")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "says"), [("refused", "Refused: It rests already."), ("asked", "Not known: no answer came back yet")]
+)
+def test_the_audit_says_what_was_not_done(page: Open, state: State, outcome: str, says: str) -> None:
+    state.audit = [
+        {"id": 1, "at": "2026-03-01T00:00:00Z", "who": "ada", "role": "operator", "what": "warmup.pause",
+         "target": "acme", "after": {"state": "paused"}, "outcome": outcome, "answer": "It rests already."}
+    ]  # fmt: skip
+    assert page(places.AUDIT).table[0].value.iloc[0]["After"].startswith(says)
+
+
 @pytest.mark.parametrize(("span", "hours"), [("1 hour", 1), ("7 days", 168)])
 def test_figures_are_asked_for_a_span_and_an_ip(page: Open, state: State, span: str, hours: int) -> None:
     app = page(places.PERFORMANCE)

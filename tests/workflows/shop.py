@@ -154,9 +154,7 @@ class Shop:
     async def order(self, count: int = 1, quote_seconds: float = 600) -> str:
         order_id = uuid.uuid4().hex
         async with self.context.db.write() as session:
-            await orders.create(
-                session,
-                self.context.db.dialect,
+            session.add(
                 Order(
                     id=order_id,
                     vendor="sandbox",

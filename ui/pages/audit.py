@@ -66,6 +66,15 @@ def _targets(value: JsonValue) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
+def _after(one: dict[str, Any]) -> str:
+    """What stands after a command that was done; else what became of it."""
+    if one.get("outcome") == "refused":
+        return f"Refused: {one.get('answer') or 'no reason was given'}"
+    if one.get("outcome") == "asked":
+        return "Not known: no answer came back yet, look at what it was on"
+    return _brief(one.get("after"))
+
+
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "When (UTC)": words.exact(one.get("at")).removesuffix(" UTC"),
@@ -74,7 +83,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "On": _targets(one.get("target")),
         "Why": one.get("why") or "–",
         "Before": _brief(one.get("before")),
-        "After": _brief(one.get("after")),
+        "After": _after(one),
         "Role": words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))),
     }
 

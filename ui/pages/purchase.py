@@ -122,7 +122,7 @@ def form(api: Api) -> None:
         "vendor": vendor,
         "region": region,
         "count": int(count),
-        "pool": pool or "default",
+        "pool": pool,
         "domain": domain,
         "hostname": hostname,
     }
