@@ -128,7 +128,7 @@ def rules() -> Rules:
 def _decide(parts: Parts, told: str) -> Reply:
     known = _State.rules
     assert known is not None
-    provider = known.provider(f"{parts.before} {parts.words}", told)
+    provider = known.provider(parts.before, parts.words, told)
     # What was taken is taken, whatever words come with it ("250 queued, may be spam").
     accepted = _accepted(parts)
     rule = None if accepted else known.first(parts, provider)

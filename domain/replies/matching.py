@@ -6,9 +6,10 @@ have to hold them, the rarest four that each has; a reply is asked for its own f
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from domain.replies.phrases import Phrase, plain
 from domain.replies.reading import Parts, without_links
@@ -23,14 +24,48 @@ def sentences(words: str) -> list[str]:
     return [one for one in _SENTENCE.split(words) if one]
 
 
+# Asked for the same words twice: for who speaks, and for what is said.
+@functools.lru_cache(maxsize=4)
+def fours(text: str) -> frozenset[str]:
+    """Every four characters of a text that stand together."""
+    return frozenset([text[place : place + _FOUR] for place in range(len(text) - _FOUR + 1)])
+
+
+class Needles:
+    """Strings to be looked for in a text all at once, each with a number; several may share one."""
+
+    def __init__(self, needles: Iterable[tuple[str, int]]) -> None:
+        given = list(needles)
+        common = Counter(four for needle, _ in given for four in fours(needle))
+        filed: dict[str, list[tuple[str, int]]] = {}
+        for needle, number in given:
+            four = min(sorted(fours(needle)), key=common.__getitem__) if len(needle) >= _FOUR else ""
+            filed.setdefault(four, []).append((needle, number))
+        short = filed.pop("", [])
+        self._short = [one for one in short if one[0].isascii()]
+        self._short_elsewhere = [one for one in short if not one[0].isascii()]
+        self._filed: Mapping[str, list[tuple[str, int]]] = filed
+        self._fours = frozenset(filed)
+
+    def found_in(self, text: str) -> set[int]:
+        """Numbers of the needles that the text holds."""
+        found = {number for needle, number in self._short if needle in text}
+        if not text.isascii():
+            found.update(number for needle, number in self._short_elsewhere if needle in text)
+        for four in self._fours & fours(text):
+            for needle, number in self._filed[four]:
+                if needle in text:
+                    found.add(number)
+        return found
+
+
 class Phrases:
     """All phrases of the rules in force, each once, under a number."""
 
     def __init__(self) -> None:
         self.all: list[Phrase] = []
         self._numbers: dict[str, int] = {}
-        self._filed: dict[str, frozenset[int]] = {}
-        self._anywhere: frozenset[int] = frozenset()
+        self._needles = Needles([])
 
     def number(self, source: str) -> int:
         """The number of a phrase.
@@ -44,27 +79,12 @@ class Phrases:
         return self._numbers[source]
 
     def file(self) -> None:
-        """File all phrases under their rarest characters; to be called when the last one has its number."""
-        common = Counter(four for phrase in self.all for needle in phrase.needles for four in fours(needle))
-        filed: dict[str, set[int]] = {}
-        anywhere = set()
-        for number, phrase in enumerate(self.all):
-            for needle in phrase.needles:
-                if len(needle) < _FOUR:
-                    anywhere.add(number)
-                else:
-                    filed.setdefault(min(sorted(fours(needle)), key=common.__getitem__), set()).add(number)
-        self._filed = {four: frozenset(numbers) for four, numbers in filed.items()}
-        self._anywhere = frozenset(anywhere)
+        """File all phrases; to be called when the last one has its number."""
+        self._needles = Needles((needle, number) for number, one in enumerate(self.all) for needle in one.needles)
 
     def possible(self, words: str) -> set[int]:
         """Numbers of the phrases that the words may hold; those of all others they do not."""
-        return set(self._anywhere).union(*(self._filed[four] for four in self._filed.keys() & fours(words)))
-
-
-def fours(text: str) -> set[str]:
-    """Every four characters of a text that stand together."""
-    return {text[place : place + _FOUR] for place in range(len(text) - _FOUR + 1)}
+        return self._needles.found_in(words)
 
 
 class Text:
@@ -98,25 +118,30 @@ class Text:
 
     def _holds(self, number: int, links: bool) -> bool:
         key = (number, links)
-        if key not in self._held:
-            self._held[key] = self._phrases[number].found_in(self.words if links else self._without_links)
-        return self._held[key]
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = self._phrases[number].found_in(self.words if links else self._without_links)
+        return held
 
-    def where(self, numbers: Iterable[int], links: bool) -> int:
+    def where(self, numbers: frozenset[int], links: bool) -> int:
         """In which sentences it holds one of the phrases: a bit for each."""
         found = 0
-        for number in self.possible.intersection(numbers):
-            found |= self._where(number, links)
+        for number in self.possible & numbers:
+            if self._holds(number, links):
+                found |= self._where(number, links)
         return found
 
     def _where(self, number: int, links: bool) -> int:
+        if links not in self._sentences:
+            self._sentences[links] = sentences(self.words if links else self._without_links)
+        said = self._sentences[links]
+        if len(said) == 1:
+            return 1
         key = (number, links)
-        if key not in self._in_sentences:
-            if links not in self._sentences:
-                self._sentences[links] = sentences(self.words if links else self._without_links)
-            phrase = self._phrases[number]
-            held = self._holds(number, links)
-            self._in_sentences[key] = sum(
-                phrase.found_in(one) << place for place, one in enumerate(self._sentences[links]) if held
-            )
-        return self._in_sentences[key]
+        found = self._in_sentences.get(key)
+        if found is None:
+            phrase, found = self._phrases[number], 0
+            for place, one in enumerate(said):
+                found |= phrase.found_in(one) << place
+            self._in_sentences[key] = found
+        return found

@@ -6,16 +6,17 @@ rules win. The order is that of the file names, then that of the file: the first
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.refusals import Refused
-from domain.replies.matching import Phrases, Text
+from domain.replies.matching import Needles, Phrases, Text
 from domain.replies.phrases import BadPhrase, expanded
 from domain.replies.reading import Parts
 from domain.replies.words import Class, Object, Retry
@@ -121,10 +122,8 @@ class Rule:
         self.confidence = given.confidence or _confidence(given)
 
     def fits(self, text: Text) -> bool:
-        """Whether everything that the rule asks for is there."""
+        """Whether all the words that it asks for are there, and none that it forbids; for codes see ``fits_codes``."""
         links = self.given.links
-        if not self.fits_codes(text.code, text.status):
-            return False
         if self.given.text and not text.holds(self.needs, links):
             return False
         if self._and and not text.holds(self._and, links):
@@ -175,27 +174,38 @@ class Rules:
     def __init__(self, files: Iterable[Path]) -> None:
         self.all: list[Rule] = []
         self.phrases = Phrases()
-        self._marks: list[tuple[str, tuple[str, ...]]] = []
+        self._marks: list[tuple[str, str]] = []
         self._hosts: dict[str, str] = {}
         read = [(file, _read(file)) for file in files]
         # The first file wins, as it does with rules: words of an installation stand in the place of the shipped ones.
         self.words = {name: said for _, file in reversed(read) for name, said in file.words.items()}
         for file, content in read:
             for name, marks in content.providers.items():
-                self._marks.append((name, tuple(mark.lower() for mark in (*marks.text, *marks.hosts))))
+                self._marks.extend((mark.lower(), name) for mark in (*marks.text, *marks.hosts))
                 self._hosts |= dict.fromkeys((host.lower() for host in marks.hosts), name)
             self._take(file, content)
         self.phrases.file()
-        self._known = {name for name, _ in self._marks}
+        self._mark_needles = Needles((mark, place) for place, (mark, _) in enumerate(self._marks))
+        self._known = {name for _, file in read for name in file.providers}
         stray = {one for rule in self.all for one in rule.given.provider} - self._known
         if stray:
             raise BadRules(f"No file says how to recognise the provider {sorted(stray)[0]!r}.")
-        #: For each phrase the places of the rules that need it, and the places of those that need none.
-        self._needing: dict[int, list[int]] = {}
-        self._without = [place for place, rule in enumerate(self.all) if not rule.needs]
+        #: For each phrase the rules that need it, and those that need none: a bit a rule, the first is the lowest.
+        self._needing: dict[int, int] = {}
+        self._without = self._those(lambda rule: not rule.needs)
+        self._for = {
+            name: self._those(lambda rule, name=name: not rule.given.provider or name in rule.given.provider)  # type: ignore[misc]
+            for name in (*self._known, "")
+        }
+        self._with_codes = functools.lru_cache(maxsize=4_096)(
+            lambda code, status: self._those(lambda rule: rule.fits_codes(code, status))
+        )
         for place, rule in enumerate(self.all):
             for number in rule.needs:
-                self._needing.setdefault(number, []).append(place)
+                self._needing[number] = self._needing.get(number, 0) | 1 << place
+
+    def _those(self, wanted: Callable[[Rule], bool]) -> int:
+        return sum(1 << place for place, rule in enumerate(self.all) if wanted(rule))
 
     def _take(self, file: Path, content: RuleFile) -> None:
         names = {rule.given.id for rule in self.all}
@@ -211,12 +221,13 @@ class Rules:
             except BadPhrase as error:
                 raise BadRules(f"{file.name}: rule {given.id!r}: {error}.", field=given.id) from None
 
-    def provider(self, words: str, told: str) -> str:
+    def provider(self, before: str, words: str, told: str) -> str:
         """Who speaks: by the marks in the words, else whom the caller believes it to be, else empty."""
-        for name, marks in self._marks:
-            for mark in marks:
-                if mark in words:
-                    return name
+        found = self._mark_needles.found_in(words)
+        if before:
+            found |= self._mark_needles.found_in(before)
+        if found:
+            return self._marks[min(found)][1]
         return told if told in self._known else ""
 
     def provider_of_host(self, host: str) -> str:
@@ -231,12 +242,15 @@ class Rules:
     def first(self, parts: Parts, provider: str) -> Rule | None:
         """The first rule that fits."""
         text = Text(parts, self.phrases)
-        places = set(self._without)
+        open_ = self._without
         for number in text.possible:
-            places.update(self._needing.get(number, ()))
-        for place in sorted(places):
-            rule = self.all[place]
-            if (not rule.given.provider or provider in rule.given.provider) and rule.fits(text):
+            open_ |= self._needing.get(number, 0)
+        open_ &= self._for[provider] & self._with_codes(parts.code, parts.status)
+        while open_:
+            lowest = open_ & -open_
+            open_ ^= lowest
+            rule = self.all[lowest.bit_length() - 1]
+            if rule.fits(text):
                 return rule
         return None
 

@@ -53,7 +53,6 @@ class Slowly:
         for source in expanded(sources, self._words):
             if source not in self._phrases:
                 self._phrases[source] = Phrase(source)
-                self._phrases[source].needles = ("", "")  # no short cut
             if self._phrases[source].found_in(words):
                 return True
         return False
