@@ -53,7 +53,7 @@ def told(report: Report, raw: bytes, sent_to: str) -> list[Told]:
         raw: the mail, for an id when it has no Message-ID.
         sent_to: the address the report was sent to; may be a VERP address.
     """
-    carried = verp(sent_to) or verp(report.to)
+    carried = verp(sent_to) or verp(report.to) or verp(report.original.sender)
     own_id = report.message_id or hashlib.sha256(raw).hexdigest()
     found = [_outcome(one, carried, own_id, report.date) for one in report.outcomes]
     if report.feedback is not None and feedback_kind(report.feedback) in tuple(Kind):

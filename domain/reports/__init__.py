@@ -7,24 +7,24 @@ none, and within a report only a recipient whose action is ``failed`` has failed
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from domain.reports import arf, dsn, mime, plain
+from domain.reports import arf, dsn, mime, plain, returned
 from domain.reports.model import Action, Feedback, Format, Original, Outcome, Report
 
 __all__ = ["Action", "Feedback", "Format", "Original", "Outcome", "Report", "read"]
 
-#: Types of the part that holds the mail that came back, or its headers; one of them is a usual mistake.
-_RETURNED = frozenset(
-    {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global", "message/global-headers"}
-)
+#: Reports of one mail; others sum up what was seen in a day (RFC 8460).
+_ABOUT_MAIL = re.compile(r"^$|delivery-status|feedback", re.IGNORECASE)
 _ANGLE = re.compile(r"<([^<>\s]{1,320})>")
-_ADDRESS = re.compile(r"[^\s<>@,;:\"()]{1,64}@[^\s<>@,;:\"()]{1,255}")
 _USUAL = frozenset(
     {"from", "to", "date", "subject", "message-id", "received", "return-path", "content-type", "mime-version"}
 )
 _AUTO_SUBJECT = re.compile(
-    r"^(?:re: ?)?(?:auto(?:mati(?:c|sche|que|ca|co|sk)\w*)?[ -:]{0,3}(?:re(?:ply|sponse|spuesta)|antwort|svar)|"
-    r"autoreply|out of (?:the )?office|abwesen|vacation|absence|ooo\b|i am (?:away|on)|on holiday|"
+    r"^(?:re: ?)?\[?(?:auto(?:mat(?:i(?:c|sche|que|ca|co|sk)|yczn)\w*)?[ -:]{0,3}"
+    r"(?:re(?:ply|sponse|spuesta)|antwort|svar|odpowied)|"
+    r"autoreply|auto: |(?:.{0,60}is )?out of (?:the )?office|"
+    r"abwesen|vacation|absence|ooo\b|i am (?:away|on)|on holiday|"
     r"r(?:é|e)ponse automatique|"
     r"fuera de (?:la )?oficina|assente|自動)",
     re.IGNORECASE,
@@ -52,43 +52,60 @@ def _read(mail: mime.Entity) -> Report:
         return Report(format=Format.UNREADABLE, reason="is no mail: none of the usual headers is there")
     parts = list(mail.walk())
     kinds = {part.type for part in parts}
-    common = {
+    original = _original(parts)
+    common: dict[str, Any] = {
         "message_id": mail.header("message-id").strip("<> "),
         "to": first_address(mail.header("x-original-to") or mail.header("delivered-to") or mail.header("to")),
         "date": mail.header("date"),
-        "original": _original(parts),
+        "original": original,
     }
-    status = next((part for part in parts if part.type in dsn.TYPES), None)
-    if status is not None:
-        outcomes = dsn.outcomes(status, parts)
+    statuses = [part for part in parts if part.type in dsn.TYPES]
+    for status in statuses:
+        outcomes = _for_somebody(dsn.outcomes(status, parts), original.recipient)
         if outcomes:
             return Report(format=Format.DSN, outcomes=outcomes, queue_id=dsn.queue_id(status), **common)
     feedback = next((part for part in parts if part.type == "message/feedback-report"), None)
     if feedback is not None:
         opinion, recipients = arf.feedback(feedback, parts)
+        told = {
+            "message_id": original.message_id or opinion.message_id,
+            "sender": original.sender or opinion.sender,
+        }
+        common["original"] = original.model_copy(update=told)
         return Report(format=Format.ARF, feedback=opinion, recipients=recipients, **common)
     complained = arf.junk_mail_report(mail, parts)
     if complained is not None:
         return Report(format=Format.ARF, feedback=complained[0], recipients=complained[1], **common)
     if any("disposition-notification" in kind for kind in kinds):
         return Report(format=Format.RECEIPT, **common)
-    if mail.type == "multipart/report":
+    bounce = bool(statuses) or plain.is_bounce(mail, _automatic(mail))
+    if mail.type == "multipart/report" or bounce:
         outcomes = next(filter(None, (dsn.inline(text) for text in _texts(mail, parts))), ())
         if outcomes:
-            return Report(format=Format.DSN, outcomes=outcomes, **common)
-    if plain.is_bounce(mail, _automatic(mail)):
-        outcomes = plain.outcomes(mail, parts)
+            return Report(format=Format.DSN, outcomes=_for_somebody(outcomes, original.recipient), **common)
+    if bounce:
+        outcomes = plain.outcomes(mail, parts, original.recipient)
         if outcomes:
             return Report(format=Format.BOUNCE, outcomes=outcomes, **common)
     if _automatic(mail):
         return Report(format=Format.AUTO_REPLY, **common)
-    if mail.type == "multipart/report":
+    if mail.type == "multipart/report" and _ABOUT_MAIL.search(mail.parameters.get("report-type", "")):
         return Report(format=Format.UNREADABLE, reason="is a report whose part with the facts is missing", **common)
     return Report(format=Format.OTHER, **common)
 
 
+def _for_somebody(outcomes: tuple[Outcome, ...], recipient: str) -> tuple[Outcome, ...]:
+    """A report about one mail that names nobody is about whom the mail was for."""
+    if len(outcomes) == 1 and not outcomes[0].recipient and recipient:
+        return (outcomes[0].model_copy(update={"recipient": recipient}),)
+    return outcomes
+
+
 def _texts(mail: mime.Entity, parts: list[mime.Entity]) -> list[str]:
-    return [part.text()[:100_000] for part in parts if part.type == "text/plain"] or [mail.text()[:100_000]]
+    """The texts that may hold fields of a report: also a report that a list or a filter wrapped without its header."""
+    wrapped = "delivery-status" in mail.parameters.get("report-type", "").lower()
+    kinds = ("text/plain", "message/rfc822") if wrapped else ("text/plain",)
+    return [part.text()[:100_000] for part in parts if part.type in kinds] or [mail.text()[:100_000]]
 
 
 def _automatic(mail: mime.Entity) -> bool:
@@ -108,17 +125,14 @@ def first_address(value: str) -> str:
     found = _ANGLE.search(value[:2_000])
     if found and "@" in found[1]:
         return found[1]
-    bare = _ADDRESS.search(value[:2_000])
+    bare = returned.ADDRESS.search(value[:2_000])
     return bare[0] if bare else ""
 
 
 def _original(parts: list[mime.Entity]) -> Original:
     """Headers of the mail that came back: as a message, as its headers, or quoted at the end of the text."""
-    for part in parts[1:]:
-        if part.type in _RETURNED:
-            headers = mime.fields(mime.decoded(part.content()[:60_000].partition(b"\n\n")[0]))
-            break
-    else:
+    headers = returned.headers(parts)
+    if headers is None:
         quoted = plain.quoted_message(parts)
         headers = mime.fields(quoted) if quoted else {}
 
@@ -131,4 +145,5 @@ def _original(parts: list[mime.Entity]) -> Original:
         date=one("date")[:100],
         source=one("x-warmpath-source")[:300],
         received=one("received")[:1_000],
+        recipient=returned.recipient(headers),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from domain.replies import classify
 from domain.reports import mime, plain
 from domain.reports.model import Action, Outcome
 
@@ -18,6 +19,11 @@ _QUEUE_ID = re.compile(r"^X-[A-Za-z0-9-]{1,40}-Queue-ID: *([0-9A-Za-z]{6,30})\s*
 _BLANK = re.compile(r"\n[ \t]*\n")
 _STATUS = re.compile(r"([245])\.\d{1,3}\.\d{1,3}")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+#: An address that mail can be sent to from anywhere.
+_INTERNET = re.compile(r"^[^/@:\s][^@:\s]*@[^@\s.]+(?:\.[^@\s.]+)+$")
+#: A status that says more than most words beside it.
+_TELLING = re.compile(r"[45]\.(?:[12]\.[1-9]\d?|4\.7)")
+_GATEWAY = re.compile(r"/(?:dd\.)?rfc-?822=([^/;]{1,320})", re.IGNORECASE)
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 
@@ -51,7 +57,9 @@ def _outcomes(text: str, explanation: str) -> tuple[Outcome, ...]:
 
 
 def _outcome(group: mime.Headers, whole: mime.Headers, explanation: str, *, alone: bool) -> Outcome:
-    recipient = address(_one(group, "final-recipient")) or address(_one(group, "original-recipient"))
+    final, original = (_one(group, f"{name}-recipient") for name in ("final", "original"))
+    # Behind a gateway the last name may be of X.400, of a mailbox, or of a host that nobody outside knows.
+    recipient = next(filter(_INTERNET.search, (address(final), address(original))), address(final) or address(original))
     status = _STATUS.search(_one(group, "status"))
     action = _action(_one(group, "action"), status[1] if status else "")
     told = group.get("diagnostic-code", [])
@@ -59,7 +67,7 @@ def _outcome(group: mime.Headers, whole: mime.Headers, explanation: str, *, alon
     diagnostic = next((one for one in told if one.lower().lstrip().startswith("smtp")), told[-1] if told else "")
     text = _words(diagnostic)
     remote = _type_and_value(_one(group, "remote-mta"))[1] or _type_and_value(_one(whole, "reporting-mta"))[1]
-    told_by = [text] if text else plain.about(explanation, recipient, alone=alone)
+    told_by = [text] if text else _explained(explanation, recipient, status[0] if status else "", alone=alone)
     text, reply = plain.decide(
         told_by or [_one(group, "status")], status[0] if status else "", remote.partition(":")[0]
     )
@@ -73,6 +81,20 @@ def _outcome(group: mime.Headers, whole: mime.Headers, explanation: str, *, alon
         reply=reply,
         at=_one(group, "last-attempt-date")[:100],
     )
+
+
+def _explained(explanation: str, recipient: str, status: str, *, alone: bool) -> list[str]:
+    """What the words for people say of a recipient whose group has no reply, the likeliest first.
+
+    They hold advertising, footers of virus scanners and addresses for help. Where the status itself is about an address
+    or a mailbox, or says that time is over, only words count that have a code or mean the same.
+    """
+    said = plain.about(explanation, recipient, alone=alone)
+    if not _TELLING.fullmatch(status):
+        return said
+    meant = classify(status).class_
+    coded = [one for one in said if plain.CODE.search(one)]
+    return [*coded, *(one for one in said if one not in coded and classify(one).class_ is meant), status]
 
 
 def _one(group: mime.Headers, name: str) -> str:
@@ -103,6 +125,8 @@ def address(value: str) -> str:
     """The address in a recipient field of any type, in lower case (RFC 3464, RFC 6533)."""
     kind, found = _type_and_value(value)
     found = found.strip().strip("<>").strip()
+    if kind == "x400" and (inside := _GATEWAY.search(found)):
+        return inside[1].replace("(a)", "@").replace("(A)", "@")[:320].lower()
     if kind == "utf-8":
         found = _ESCAPED.sub(lambda code: _character(code[1]), found)
     elif kind == "rfc822" and "+" in found and "=" not in found:

@@ -22,6 +22,10 @@ _FOLD = re.compile(r"\n[ \t]+")
 _FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,5}:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARAMETER = re.compile(r";\s{0,80}([a-z0-9*-]{1,40})\s?=\s?(?:\"([^\"]{0,300})\"|([^\s;\"]{1,300}))", re.IGNORECASE)
 
+#: A semicolon before the parameters is forgotten at times.
+_TYPE = re.compile(r"[^\s;]+")
+_LOOSE_BOUNDARY = re.compile(r"^boundary=\"?([^\"\n]{1,300}?)\"?\s*$", re.IGNORECASE | re.MULTILINE)
+
 #: Charsets that mails are written in; Python knows more names, some of them slow or no charsets at all.
 _CHARSET = re.compile(
     r"(?:us-)?ascii|utf-?8|utf-?16(?:[lb]e)?|iso-?8859-?\d{1,2}|latin-?\d|iso-2022-[a-z0-9-]{2,8}|windows-\d{3,4}|"
@@ -117,10 +121,12 @@ def _entity(raw: bytes, depth: int) -> Entity:
     entity = Entity(headers, body)
     told = entity.header("content-type")
     if told:
-        entity.type = told.partition(";")[0].strip().lower()
+        entity.type = (_TYPE.match(told.lower()) or [""])[0]
         entity.parameters = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(told[:2_000])}
     if depth < DEEPEST and entity.type.startswith("multipart/"):
-        boundary = entity.parameters.get("boundary", "")
+        # Some write it on a line of its own that is not indented, so that it belongs to no header.
+        loose = _LOOSE_BOUNDARY.search(decoded(head[:_HEADER_BYTES]))
+        boundary = entity.parameters.get("boundary", "") or (loose[1] if loose else "")
         if boundary:
             entity.parts = [_entity(part, depth + 1) for part in _split(body, boundary.encode("utf-8", "replace"))]
     return entity

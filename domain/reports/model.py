@@ -53,6 +53,7 @@ class Original(BaseModel):
     sender: str = Field("", description="Envelope sender, if told.")
     date: str = Field("", description="Date header as written: when it was sent.")
     source: str = Field("", description="Value of X-Warmpath-Source.")
+    recipient: str = Field("", description="Whom it was for, as its headers tell; in lower case.")
     received: str = Field("", description="Topmost Received header: how the reporter got it.")
 
 
@@ -66,6 +67,8 @@ class Feedback(BaseModel):
     source_ip: str = ""
     arrival: str = Field("", description="Arrival-Date or Received-Date: when the mail was taken.")
     reported_domain: str = ""
+    sender: str = Field("", description="Envelope sender of the mail; may be a VERP address.")
+    message_id: str = Field("", description="Of the mail, where the report tells it beside the mail's own headers.")
 
 
 class Report(BaseModel):

@@ -197,11 +197,57 @@ Subject: Returned mail: User unknown
 >>> RCPT To:<a@a.example>
 <<< 550 5.1.1 <a@a.example>... User unknown
 """
+OLD_EXCHANGE = EXCHANGE.replace("To:      a@", "To:      list@").replace(
+    "\na@a.example on Mon", "\nc=US;a= ;p=Mx;o=Mx;dda:SMTP=A@a.example; on Mon"
+)
+NAMES_ONLY = """From: Mail Delivery Subsystem <MAILER-DAEMON@a.example>
+Subject: Mail Delivery Problem
+
+Your mail to the following recipients could not be delivered because they take no mail from us@ours.example:
+	ann_b
+"""
+WARNS_OF_NOBODY = """From: MDaemon@a.example
+Subject: Warning: a@a.example - User unknown!
+
+a@a.example - no such user here.
+"""
+UNKNOWN_USERS = """From: Postmaster <postmaster@mx.example>
+Subject: Undeliverable Mail
+
+Unknown user: a@a.example
+
+RCPT TO generated following response:
+553 5.3.0 <a@a.example>... Addressee unknown
+
+Unknown user: b@a.example
+
+RCPT TO generated following response:
+553 5.3.0 <b@a.example>... Addressee unknown
+"""
+DASHES = """From: MAILER-DAEMON@mx.example
+Subject: Returned mail - nameserver error report
+
+ --------Message not delivered to the following addresses:
+
+      a@a.example
+
+ ---- a@a.example
+      User unknown
+
+ --------Unsent Message below:
+
+To: b@a.example
+"""
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
+        (OLD_EXCHANGE, {"a@a.example": "bounced"}),
+        (NAMES_ONLY, {"ann_b@a.example": "failed"}),
+        (WARNS_OF_NOBODY, {"a@a.example": "bounced"}),
+        (UNKNOWN_USERS, {"a@a.example": "bounced", "b@a.example": "bounced"}),
+        (DASHES, {"a@a.example": "bounced"}),
         (QMAIL, {"a@a.example": "bounced", "b@a.example": "failed"}),
         (EXIM, {"a@a.example": "failed"}),
         (EXCHANGE, {"a@a.example": "bounced"}),
@@ -212,6 +258,81 @@ def test_bounces_in_words_only(raw: str, expected: dict[str, str]) -> None:
     report = read(raw.encode())
     assert report.format is Format.BOUNCE
     assert kinds(report) == expected
+
+
+def test_an_address_that_only_a_gateway_knows_gives_way_to_the_one_mailed_to() -> None:
+    for final in (
+        "local; <ann>",
+        "rfc822; @store1.mx.example:ann@lmtp_daemon",
+        "rfc822; ann@store1",
+        "x400; /S=ann/C=GB/",
+    ):
+        report = read(dsn(f"Original-Recipient: rfc822; ann@a.example\nFinal-Recipient: {final}\nAction: failed"))
+        assert kinds(report) == {"ann@a.example": "failed"}, final
+    report = read(dsn("Final-Recipient: x400; /RFC-822=ann(a)a.example/ADMD= /C=WW/\nAction: failed\nStatus: 5.0.0"))
+    assert kinds(report) == {"ann@a.example": "failed"}
+
+
+def test_advertising_beside_a_telling_status_is_not_the_reply() -> None:
+    text = "Delivery failed to:\n\n   ann@a.example\n\n____\nThis mail was scanned for viruses by scan.example.\n"
+    report = read(dsn(group("ann@a.example", "failed", "5.1.1"), text=text))
+    assert kinds(report) == {"ann@a.example": "bounced"}
+    assert report.outcomes[0].text == "5.1.1"
+    said = read(
+        dsn(group("ann@a.example", "failed", "5.2.2"), text="<ann@a.example>\n  552 over quota\n\nscan.example")
+    )
+    assert said.outcomes[0].text == "552 over quota"
+
+
+def test_a_report_that_names_nobody_is_about_whom_the_mail_was_for() -> None:
+    original = "Received: by mx.example id 1 for <ann@a.example>; Mon, 2 Mar 2026 10:00:00 +0000\nTo: l@b.example"
+    report = read(dsn("Action: failed\nStatus: 5.1.1", original=original))
+    assert kinds(report) == {"ann@a.example": "bounced"}
+    copy = "--- Original message ---\nSubject: hello\nTo: ann@a.example\n"
+    raw = f"From: MAILER-DAEMON@mx.example\nSubject: Returned mail\n\nUser unknown\n\n{copy}"
+    assert kinds(read(raw.encode())) == {"ann@a.example": "bounced"}
+
+
+def test_of_two_status_parts_the_one_with_recipients_counts() -> None:
+    parts = [
+        ("message/delivery-status", "for people: it went wrong"),
+        ("message/delivery-status", "Reporting-MTA: dns; mx.example\n\n" + group("ann@a.example", "failed", "5.2.2")),
+    ]
+    assert kinds(read(mail(*parts))) == {"ann@a.example": "failed"}
+
+
+def test_a_report_that_a_filter_wrapped_without_its_header_is_read() -> None:
+    wrapped = f"--c\nContent-Type: message/delivery-status\n\n{group('ann@a.example', 'failed', '5.1.1')}\n--c--"
+    raw = mail(("message/rfc822", wrapped), ("text/plain", "footer"), kind="mixed; report-type=delivery-status")
+    assert kinds(read(raw)) == {"ann@a.example": "bounced"}
+
+
+def test_a_boundary_without_indentation_is_found() -> None:
+    raw = (
+        'From: post_master@mx.example\nSubject: Re: hello\nContent-Type: multipart/mixed;\nboundary="b"\n\n'
+        "--b\nContent-Type: text/plain\n   charset=x\n\nError: no such user here\nRCPT TO: ann@a.example\n--b--\n"
+    )
+    assert kinds(read(raw.encode())) == {"ann@a.example": "bounced"}
+
+
+@pytest.mark.parametrize("kind", ["report; report-type=tlsrpt", "mixed"])
+def test_a_sum_of_many_mails_is_no_bounce_even_from_a_daemon(kind: str) -> None:
+    extra = "Subject: Report Domain: ours.example Submitter: mx.example\n"
+    text = "This MIME email was sent by mx.example."
+    assert read(mail(("text/plain", text), ("application/gzip", "x"), kind=kind, extra=extra)).format is Format.OTHER
+
+
+def test_a_notice_to_the_postmaster_is_no_bounce() -> None:
+    raw = (
+        "From: Mail Delivery System <Mailer-Daemon@mx.example>\nAuto-Submitted: auto-generated\n"
+        "Subject: error(s) in your filter file\n\nReferences: <E1AbC-0000@mx.example>\ndomain missing or malformed\n"
+    )
+    assert not read(raw.encode()).outcomes
+
+
+def test_the_address_before_an_alias_is_kept() -> None:
+    raw = SENDMAIL.replace("<a@a.example>\n\n   -----", "<a@a.example>\n    (expanded from: <b@a.example>)\n\n   -----")
+    assert [(one.recipient, one.original) for one in read(raw.encode()).outcomes] == [("a@a.example", "b@a.example")]
 
 
 def test_the_mail_that_came_back_is_known_by_its_headers() -> None:
@@ -267,10 +388,14 @@ def test_a_read_receipt_and_a_letter_are_no_bounces() -> None:
 def arf(type_: str) -> bytes:
     """A feedback report."""
     told = f"Feedback-Type: {type_}\nSource-IP: 198.51.100.7\nOriginal-Rcpt-To: <A@a.example>\nArrival-Date: x"
-    original = "Message-ID: <m1@ours.example>\nDate: Mon, 01 Jan 2024 10:00:00 +0000\n\nx"
-    return mail(
-        ("message/feedback-report", told), ("message/rfc822", original), kind="report; report-type=feedback-report"
-    )
+    original = "Message-ID: <m1@ours.example>\nDate: Mon, 01 Jan 2024 10:00:00 +0000"
+    return complaint(told, original)
+
+
+def complaint(fields: str, original: str) -> bytes:
+    """A feedback report of these fields about a mail with these headers."""
+    parts = [("message/feedback-report", fields), ("message/rfc822", f"{original}\n\nx")]
+    return mail(*parts, kind="report; report-type=feedback-report")
 
 
 @pytest.mark.parametrize(
@@ -291,6 +416,29 @@ def test_which_feedback_is_a_complaint(type_: str, kind: str) -> None:
     assert report.feedback is not None
     assert feedback_kind(report.feedback) == kind
     assert (report.feedback.source_ip, report.recipients) == ("198.51.100.7", ("a@a.example",))
+    assert report.original.message_id == "m1@ours.example"
+
+
+@pytest.mark.parametrize(
+    ("fields", "original", "recipients"),
+    [
+        ("Original-Rcpt-To: redacted@a.example\nRemoval-Recipient: ann@a.example", "", ("ann@a.example",)),
+        ("", "X-Rcpt-To: ann@a.example\nTo: redacted@a.example", ("ann@a.example",)),
+        ("", "Received: by mx.example for <ann@a.example>; Mon\nTo: redacted@a.example", ("ann@a.example",)),
+        ("", "To: redacted@a.example", ("redacted@a.example",)),
+        ("", "To: ann@a.example, bob@a.example", ("ann@a.example",)),
+        ("Original-Rcpt-To: ann@a.example\nOriginal-Rcpt-To: bob@a.example", "", ("ann@a.example", "bob@a.example")),
+    ],
+)  # fmt: skip
+def test_who_complained_is_found_where_a_reporter_hid_it(
+    fields: str, original: str, recipients: tuple[str, ...]
+) -> None:
+    report = read(complaint(f"Feedback-Type: abuse\n{fields}", original))
+    assert report.recipients == recipients
+
+
+def test_a_complaint_may_name_its_mail_beside_the_headers() -> None:
+    report = read(complaint("Feedback-Type: abuse\nOriginal-Message-ID: <m1@ours.example>", "Subject: x"))
     assert report.original.message_id == "m1@ours.example"
 
 
