@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Awaitable
 from typing import ClassVar, cast
@@ -45,7 +46,7 @@ class Connections:
             one.close_when_answered()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, abc.ABC):
     """One peer. A protocol says how a question is framed (:meth:`cut`) and answered (:meth:`ask`)."""
 
     #: Bytes of the longest question.
@@ -154,18 +155,18 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
 
+    @abc.abstractmethod
     def cut(self, data: bytes, start: int) -> tuple[bytes | None, int]:
         """The first whole question from ``start`` on and where the next begins; None while it is not whole.
 
         Raises:
             Broken: this will never be a question.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def ask(self, question: bytes) -> bytes | Awaitable[bytes]:
         """The answer, or a promise of it.
 
         Raises:
             Broken: the question makes no sense.
         """
-        raise NotImplementedError

@@ -29,6 +29,7 @@ from store import accounts
 from store.database import Database
 from store.keys import new_key
 from store.secrets import Secrets
+from tests.ports import free_port
 from workflows import search_attributes
 from workflows.client import converter, keyring
 
@@ -43,17 +44,10 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A port on loopback that nothing listens on."""
-
-    def pick() -> int:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-            return port
-
-    return pick
+@pytest.fixture(name="free_port")
+def _free_port() -> Callable[[], int]:
+    """Gives ports on loopback that nothing listens on."""
+    return free_port
 
 
 @pytest.fixture
@@ -74,9 +68,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binaries = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
     if binaries is None:
         pytest.fail("PostgreSQL is absent; run `sh deploy/install-test-packages.sh` as root.")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="warmpath-pg-"))
     user = {}
     if os.getuid() == 0:
@@ -131,9 +123,7 @@ def context(settings: Settings, db: Database) -> Context:
 @pytest.fixture(scope="session")
 def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Temporal server that lives as long as the suite."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("temporal")
     command = [
         str(Path(sys.executable).parent / "temporal"), "server", "start-dev", "--headless",

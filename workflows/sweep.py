@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from datetime import timedelta
 
@@ -48,7 +49,7 @@ class SweepInput(BaseModel):
     after: str = Field("", description="Where the run before left off.")
 
 
-class _Fleet:
+class _Fleet(abc.ABC):
     """Goes through a fleet page by page; each kind of sweep says what a chunk is."""
 
     dns = False
@@ -68,8 +69,9 @@ class _Fleet:
             # One page a run keeps histories short, however large the fleet.
             workflow.continue_as_new(wanted.model_copy(update={"after": page.addresses[-1]}))
 
+    @abc.abstractmethod
     async def _page(self, wanted: SweepInput, addresses: list[str]) -> None:
-        raise NotImplementedError
+        """Sweep one page, and tell what was found."""
 
     async def _chunks(self, wanted: SweepInput, addresses: list[str]) -> Swept:
         slots = asyncio.Semaphore(wanted.at_once)
@@ -86,8 +88,9 @@ class _Fleet:
             again_seconds=max((found.again_seconds for found in swept), default=0.0),
         )
 
+    @abc.abstractmethod
     async def _chunk(self, part: list[str]) -> Swept:
-        raise NotImplementedError
+        """One activity."""
 
 
 async def _signal(workflow_id: str, name: str, message: BaseModel) -> None:

@@ -47,9 +47,12 @@ class StripePayments:
             return await asyncio.to_thread(function, *arguments, options=options, **more)
         except (stripe.APIConnectionError, stripe.RateLimitError) as error:
             raise PaymentUnavailable(f"Stripe does not answer: {error}") from error
-        except (stripe.CardError, stripe.InvalidRequestError) as error:
+        except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError) as error:
             raise PaymentRefused(error.user_message or str(error)) from error
-        except stripe.APIError as error:
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            # An order goes on where it stood once the key is put right.
+            raise PaymentUnavailable(f"Stripe does not accept WARMPATH_STRIPE_API_KEY: {error}") from error
+        except stripe.StripeError as error:
             raise PaymentUnavailable(f"Stripe answers with an error of its own: {error}") from error
 
     async def open(self, order: str, amount: Decimal, currency: str, method: str, key: str) -> Payment:

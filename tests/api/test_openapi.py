@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.conftest import KEY
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,11 +41,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(temporal_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The real API on a real Temporal server, without a worker: commands find no journey."""
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("api")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")},

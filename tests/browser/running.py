@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sandbox.process import die_with
-from tests.ports import free_ports
+from tests.ports import free_port, free_ports
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 120
@@ -43,20 +43,6 @@ class System:
     def token(self) -> str:
         """The first operator's token."""
         return (self.var / "operator.token").read_text().strip()
-
-
-def free_row(length: int) -> int:
-    """The first of so many free ports in a row; the sandbox's DNS servers stand side by side."""
-    for start in range(21_000, 32_000, length + 3):
-        with ExitStack() as held:
-            try:
-                for port in range(start, start + length):
-                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                        held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return start
-    raise RuntimeError("no free ports in a row")
 
 
 def answers(url: str) -> bool:
@@ -100,7 +86,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
         "WARMPATH_CODEC_PORT": str(codec),
         "WARMPATH_TEMPORAL_PORT": str(temporal),
         "WARMPATH_TEMPORAL_UI_PORT": str(temporal_ui),
-        "WARMPATH_SANDBOX_DNS_PORT": str(free_row(5)),
+        "WARMPATH_SANDBOX_DNS_PORT": str(free_port(row=5)),
         "WARMPATH_SANDBOX_SENDERS_PORT": str(senders),
         "WARMPATH_SMTP_PORT": str(smtp),
         "WARMPATH_SANDBOX_VENDOR_URL": f"http://127.0.0.1:{vendor}",

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +20,7 @@ from sandbox.environment import Ports, prepare
 from sandbox.process import Part, die_with
 from settings import Settings
 from store.database import Database
+from tests.ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What may be killed; DNS, the vendor and the gateway are other people's and keep running.
@@ -35,22 +35,10 @@ Json = dict[str, Any]
 Look = Callable[[], Awaitable[bool]]
 
 
-def free_port(following: int = 0) -> int:
-    """A port on loopback that nothing listens on, nor on so many after it."""
-    while True:
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError, OverflowError):
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-            for offset in range(1, following + 1):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
-            return port
-
-
 def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
     """Settings of one system: its folder, its ports, its store, short days, and no sweep in between."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WARMPATH_")}
-    api, temporal, ui, vendor, payments, console, codec, mail, policy, maps, status = (free_port() for _ in range(11))
+    api, temporal, ui, vendor, payments, console, codec, mail, policy, maps, status = free_ports(11)
     store = {"WARMPATH_DATABASE_URL": database_url} if database_url else {}
     return clean | store | {
         "WARMPATH_VAR_DIR": str(folder),
@@ -59,7 +47,7 @@ def surroundings(folder: Path, database_url: str | None) -> dict[str, str]:
         "WARMPATH_TEMPORAL_UI_PORT": str(ui),
         "WARMPATH_CONSOLE_PORT": str(console),
         "WARMPATH_CODEC_PORT": str(codec),
-        "WARMPATH_SANDBOX_DNS_PORT": str(free_port(following=4)),
+        "WARMPATH_SANDBOX_DNS_PORT": str(free_port(row=5)),
         "WARMPATH_SMTP_PORT": str(mail),
         "WARMPATH_GATE_POLICY_PORT": str(policy),
         "WARMPATH_GATE_SOCKETMAP_PORT": str(maps),

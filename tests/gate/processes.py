@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import psycopg
 
 from sandbox.process import die_with
 from tests.gate.conftest import Client
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,11 +213,3 @@ class Load:
                         self.said[said] += 1
                         await asyncio.sleep(0.01)  # Postfix would come back much later
             client.close()
-
-
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -15,7 +15,8 @@ from domain.words import MailboxProvider
 from store import ledger, senders
 from store.database import Database
 from tests.gate.conftest import granted, inventory, until, url_of
-from tests.gate.processes import GateProcess, Load, Postgres, free_port
+from tests.gate.processes import GateProcess, Load, Postgres
+from tests.ports import free_port
 
 FIRST, SECOND = "198.51.100.7", "198.51.100.8"
 

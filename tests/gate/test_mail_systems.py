@@ -25,7 +25,7 @@ from store import ledger, pauses, senders
 from store.database import Database
 from store.tables.ips import Ip
 from tests.gate.conftest import DAY, until
-from tests.gate.processes import free_port
+from tests.ports import free_port
 
 FIRST, SECOND = "127.0.0.11", "127.0.0.12"
 MAILS = 60

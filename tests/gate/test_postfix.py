@@ -30,7 +30,7 @@ from store.database import Database
 from store.keys import new_key
 from store.tables.events import MailEvent
 from tests.gate.conftest import DAY, granted, inventory, until
-from tests.gate.processes import free_port
+from tests.ports import free_port
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
 FIRST, SECOND = "198.51.100.7", "198.51.100.8"

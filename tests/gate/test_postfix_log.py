@@ -33,7 +33,7 @@ from store import senders
 from store.database import Database
 from store.tables.events import Figure, MailEvent
 from tests.gate.conftest import inventory, until, url_of
-from tests.gate.processes import free_port
+from tests.ports import free_port
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
 #: IP, mailbox provider, sender, and what was counted: how often.

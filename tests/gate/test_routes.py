@@ -19,7 +19,7 @@ from settings import Settings
 from store import events, incidents, ips, overruns, pauses, senders
 from store.database import Database
 from tests.gate.conftest import DAY, Client, granted, inventory, until
-from tests.gate.processes import free_port
+from tests.ports import free_port
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
 FIRST, SECOND, SPARE = "198.51.100.7", "198.51.100.8", "203.0.113.5"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,26 +15,13 @@ import dns.query
 import pytest
 
 from domain.blocklists import ALLOW_ZONES, DOMAIN_ZONES, ZONES, query_name
+from tests.ports import free_port
 
 SUFFIX = "lists.test"
 
 
 #: A machine busy with other work takes its time.
 START_SECONDS = 30.0
-
-
-def free_port() -> int:
-    """A port free for UDP and TCP now: Knot listens on both."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-            socket.socket() as streams,
-            contextlib.suppress(OSError),
-        ):
-            datagrams.bind(("127.0.0.1", 0))
-            port = int(datagrams.getsockname()[1])
-            streams.bind(("127.0.0.1", port))
-            return port
 
 
 class BlocklistKnot:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from domain import dns as rules
 from providers.dns.endpoint import Endpoint
 from providers.dns.observer import Observer
 from providers.dns.rfc2136 import Rfc2136Publisher
+from tests.ports import free_port
 
 ADDRESS = "203.0.113.9"
 DOMAIN = "shop.test"
@@ -38,27 +38,12 @@ ZONE = """$TTL {ttl}
 GLUE = 'ns1 A 127.0.0.1\nns2 A 127.0.0.2\n@ TXT "site-verification=1"\n'
 
 
-def free_port() -> int:
-    """A port that is free for UDP and TCP on all the addresses used here."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            try:
-                for address in (f"127.0.0.{last}" for last in range(1, 7)):
-                    stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((address, port))
-            except OSError:
-                continue
-            return port
-
-
 class Neighbours:
     """The running servers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_port(hosts=[f"127.0.0.{last}" for last in range(1, 7)])
         self.primary = Endpoint("127.0.0.1", self.port)
         self.secondary = Endpoint("127.0.0.2", self.port)
         self.resolvers = [Endpoint("127.0.0.3", self.port), Endpoint("127.0.0.4", self.port)]

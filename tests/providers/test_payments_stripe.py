@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import socket
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +20,7 @@ from fastapi import FastAPI, Request, Response
 
 from providers.payments.port import PaymentRefused, PaymentStatus, PaymentUnavailable
 from providers.payments.stripe import StripePayments, verify_webhook
+from tests.ports import free_ports
 
 #: A test card that can be named and whose charges are declined.
 DECLINED = "4000000000000341"
@@ -31,12 +32,16 @@ class Front:
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
         self.lose = 0
+        self.refuses: tuple[int, str] | None = None
         self._answers: dict[str, tuple[int, bytes]] = {}
         self.app = FastAPI()
 
         @self.app.api_route("/{path:path}", methods=["GET", "POST", "DELETE"])
         async def relay(path: str, request: Request) -> Response:
             key = request.headers.get("idempotency-key", "")
+            if self.refuses is not None:
+                status, kind = self.refuses
+                return Response(json.dumps({"error": {"type": kind, "message": "no"}}), status)
             if request.method != "POST" or key not in self._answers:
                 kept = ("authorization", "content-type")
                 async with httpx.AsyncClient(base_url=upstream, timeout=10) as client:
@@ -58,15 +63,9 @@ class Front:
             return Response(found[1], found[0], media_type="application/json")
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @pytest.fixture
 async def front() -> AsyncIterator[tuple[Front, StripePayments]]:
-    port, own = free_port(), free_port()
+    port, own = free_ports(2)
     double = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "localstripe"), "--port", str(port), "--from-scratch",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -101,6 +100,26 @@ async def test_a_payment_is_held_taken_and_given_back(front: tuple[Front, Stripe
     assert taken.status is PaymentStatus.CAPTURED
     assert (await stripe.refund(held.ref, "o1:refund")).status is PaymentStatus.REFUNDED
     assert (await stripe.look(held.ref)).status is PaymentStatus.REFUNDED
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "raised", "said"),
+    [
+        (401, "invalid_request_error", PaymentUnavailable, "WARMPATH_STRIPE_API_KEY"),
+        (403, "invalid_request_error", PaymentUnavailable, "WARMPATH_STRIPE_API_KEY"),
+        (429, "invalid_request_error", PaymentUnavailable, "does not answer"),
+        (400, "idempotency_error", PaymentRefused, "no"),
+        (400, "invalid_request_error", PaymentRefused, "no"),
+        (500, "api_error", PaymentUnavailable, "error of its own"),
+    ],
+)
+async def test_every_error_of_stripe_is_a_refusal_or_a_reason_to_try_again(
+    front: tuple[Front, StripePayments], status: int, kind: str, raised: type[Exception], said: str
+) -> None:
+    between, stripe = front
+    between.refuses = status, kind
+    with pytest.raises(raised, match=said):
+        await stripe.open("o9", Decimal("8.00"), "USD", "pm_card_visa", "o9:open")
 
 
 async def test_a_held_payment_is_let_go(front: tuple[Front, StripePayments]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from sandbox import preflight
 from sandbox import process as supervising
 from sandbox.environment import Ports
 from sandbox.process import DoesNotStart, Part, Process, State
+from tests.ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = "import pathlib, sys, os, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
@@ -115,6 +115,7 @@ async def test_a_killed_supervisor_leaves_no_part_behind(tmp_path: Path) -> None
 import asyncio, pathlib, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "sandbox")!r}]
 from test_process import process_of, sleeper
+from tests.ports import free_port, free_ports
 folder = pathlib.Path({str(tmp_path)!r})
 asyncio.run(process_of(sleeper(folder / "pid"), folder).keep_running())
 """
@@ -130,24 +131,9 @@ asyncio.run(process_of(sleeper(folder / "pid"), folder).keep_running())
 
 
 def ports(taken: int) -> Ports:
-    def free() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
     others = ("console", "codec", "temporal", "temporal_ui", "smtp", "vendor", "payments", "senders")
-    rest = {name: free() for name in (*others, "gate_policy", "gate_socketmap", "gate_http", "reports")}
-    return Ports(api=taken, dns=free_block(), **rest)
-
-
-def free_block() -> int:
-    """The first of five free ports in a row."""
-    for start in range(20000 + os.getpid() % 10000, 60000, 5):
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for port in range(start, start + 5):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return start
-    raise AssertionError("no free ports")
+    names = (*others, "gate_policy", "gate_socketmap", "gate_http", "reports")
+    return Ports(api=taken, dns=free_port(row=5), **dict(zip(names, free_ports(len(names)), strict=True)))
 
 
 def test_a_busy_port_is_one_sentence_with_the_setting() -> None:
@@ -159,7 +145,7 @@ def test_a_busy_port_is_one_sentence_with_the_setting() -> None:
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "LEAST_FREE_BYTES", 10**18)
-    with pytest.raises(preflight.NotReady, match=r"^The disk of .* is full: \d+ MB are free"):
+    with pytest.raises(preflight.NotReady, match=r"^The disk of .* is too full to start: \d+ MB are free"):
         preflight.room_to_work(tmp_path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -367,6 +369,14 @@ def test_an_order_that_cannot_be_cancelled_says_so(page: Open, state: State) -> 
     state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1)
     state.refuse["POST", "/v1/orders/order-1/cancel"] = (409, {"title": "Refused", "detail": "It is being bought."})
     assert "It is being bought." in said(button(page(places.PAYMENT, order="order-1"), "Cancel order"))
+
+
+@pytest.mark.parametrize("said", ['=HYPERLINK("http://evil.example","x")', "+1+cmd|' /C calc'!A0", "@SUM(1)", "-2+3"])
+def test_what_a_foreign_server_said_is_no_formula_in_a_spreadsheet(said: str) -> None:
+    (row,) = csv.DictReader(
+        io.StringIO(paging.as_csv([{"said": said, "count": -5, "rate": "-", "ip": "198.51.100.7"}]))
+    )
+    assert row == {"said": f"'{said}", "count": "-5", "rate": "-", "ip": "198.51.100.7"}
 
 
 def test_an_export_holds_the_whole_list(state: State) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,7 @@ def whole(
         draw(one)
     pager.buttons(
         str(end) if end < len(found) else None,
-        lambda: pd.DataFrame([row(one) for one in found]).to_csv(index=False),
+        lambda: as_csv([row(one) for one in found]),
         f"{noun}s.csv",
     )
 
@@ -120,10 +121,23 @@ def table(rows: list[dict[str, Any]]) -> None:
     )
 
 
+#: What a spreadsheet takes for a formula where a cell begins with it; a reply of a foreign server may.
+_FORMULA = re.compile(r"[=+\-@\t\r].")
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV that a spreadsheet shows and never runs: such a text gets an apostrophe before it."""
+    return pd.DataFrame([{name: _shown(value) for name, value in row.items()} for row in rows]).to_csv(index=False)
+
+
+def _shown(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
 def export(rows: list[dict[str, Any]], file_name: str) -> None:
     """**Export CSV** of a table that is shown as a whole."""
     st.download_button(
-        "Export CSV", lambda: pd.DataFrame(rows).to_csv(index=False), file_name, "text/csv", on_click="ignore",
+        "Export CSV", lambda: as_csv(rows), file_name, "text/csv", on_click="ignore",
         key=f"export:{file_name}",
     )  # fmt: skip
 
@@ -145,6 +159,6 @@ def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int
             following = found.get("next")
             if not following:
                 break
-        return pd.DataFrame(rows).to_csv(index=False)
+        return as_csv(rows)
 
     return read
