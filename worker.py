@@ -23,6 +23,7 @@ import logs
 import settings as configuration
 from activities.context import Context
 from activities.liveness import SignsOfLife
+from activities.runs import SeenRuns
 from store.database import Database
 from store.secrets import Secrets
 from workflows.client import connect, keyring
@@ -61,6 +62,7 @@ SERVER_SECONDS = 30.0
 def build(client: Client, context: Context) -> list[Worker]:
     """The workers of one process: the main queue, and the one for slow or paid calls."""
     bound = [activity for journey in JOURNEYS for activity in journey.activities(context)]
+    seen = SeenRuns(context.db)
     drain = timedelta(seconds=context.settings.drain_seconds)
     main = Worker(
         client,
@@ -68,7 +70,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         workflows=WORKFLOWS,
         activities=bound,
         workflow_runner=RUNNER,
-        interceptors=[SignsOfLife()],
+        interceptors=[SignsOfLife(), seen],
         max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
     )
@@ -76,7 +78,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         client,
         task_queue=context.settings.vendor_task_queue,
         activities=bound,
-        interceptors=[SignsOfLife()],
+        interceptors=[SignsOfLife(), seen],
         max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
         max_task_queue_activities_per_second=context.settings.vendor_calls_per_second,

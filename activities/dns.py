@@ -29,7 +29,7 @@ from providers.dns.registry import publisher
 from providers.dns.zones import Zone, ZoneNotFound
 from providers.ip_vendors.port import VendorError, VendorFault
 from store import dns as setups
-from store import ips
+from store import ips, runs
 from store.instants import now
 from store.tables.dns import DnsDomain, DnsSetup
 from store.tables.ips import Ip
@@ -71,6 +71,8 @@ class DnsActivities:
 
         A refusal is a result, not an error: the journey waits for a correction.
         """
+        if wanted.parent is not None:
+            await runs.seen(self._context.db, *wanted.parent)
         try:
             return await self._prepare(wanted)
         except Refused as refusal:

@@ -15,6 +15,8 @@ class Prepare(BaseModel):
     overrides: dict[str, list[str]] | None = None
     options: DnsOptions | None = None
     reopened: bool = False
+    parent: tuple[str, str] | None = None
+    """Id and run of the life that the set-up is a part of: a life itself may have no activity for long."""
 
 
 class Prepared(BaseModel):

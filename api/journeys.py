@@ -101,8 +101,8 @@ async def standstill(client: Client | None, task_queue: str) -> str | None:
     return f"{what}: journeys stand still, mail goes on in its caps. Whoever runs this installation must look at it."
 
 
-def link(settings: Settings, workflow_id: str, run_id: str | None = None) -> dict[str, str | None]:
-    """The journey in the Temporal UI."""
+def link(settings: Settings, workflow_id: str, run_id: str | None) -> dict[str, str | None]:
+    """The journey in the Temporal UI, and its newest run; the run is None until its first activity."""
     from urllib.parse import quote
 
     path = f"/namespaces/{settings.temporal_namespace}/workflows/{quote(workflow_id, safe='')}"

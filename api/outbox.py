@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from store import outbox
+from store import outbox, runs
 from store.database import Database
 from store.tables.outbox import OutboxRow
 
@@ -71,16 +71,20 @@ class Relay:
 
     async def _send(self, row: OutboxRow) -> str:
         if row.kind == "start":
+            note = ""
             try:
-                await self.client.start_workflow(
+                handle = await self.client.start_workflow(
                     row.name,
                     row.payload,
                     id=row.workflow_id,
                     task_queue=self.task_queue,
                 )
-            except WorkflowAlreadyStartedError:
-                return "it was running already"
-            return ""
+                run = handle.first_execution_run_id
+            except WorkflowAlreadyStartedError as error:
+                note, run = "it was running already", error.run_id
+            if run:
+                await runs.seen(self.db, row.workflow_id, run)
+            return note
         try:
             await self.client.get_workflow_handle(row.workflow_id).signal(row.name, row.payload)
         except RPCError as error:

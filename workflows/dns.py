@@ -158,6 +158,7 @@ class DnsPropagation:
         values = {key: value for change in changes for key, value in change.values.items()}
         wishes = [change.options for change in changes if change.options is not None]
         self._stop_pointing()
+        life = workflow.info().parent
         self._prepared = await workflow.execute_activity_method(
             DnsActivities.prepare,
             Prepare(
@@ -166,6 +167,7 @@ class DnsPropagation:
                 overrides=values if changes else None,
                 options=wishes[-1] if wishes else None,
                 reopened=self._reopened,
+                parent=(life.workflow_id, life.run_id) if life else None,
             ),
             **_titled(options.DNS_WAIT, f"Render and publish the records of {self._address}"),
         )

@@ -23,7 +23,7 @@ from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Stage
 from providers.dns.registry import publisher_name
 from store import dns as setups
-from store import ips
+from store import ips, runs
 from store.tables.dns import DnsSetup
 from workflows import search_attributes
 from workflows.dns import DnsPropagation
@@ -117,6 +117,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         row = await setups.find(session, address)
         domain = ip.domain.lower().rstrip(".")
         shared = await setups.domain(session, domain)
+        run = await runs.of(session, dns_id(address))
         siblings = [other.address for other in await setups.siblings(session, domain, address)]
     row = row or DnsSetup(address=address, reason="The set-up has not begun yet.")
     views = {view["record"]["key"]: rules.RecordView.model_validate(view) for view in row.views}
@@ -136,7 +137,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         siblings=siblings,
         options=options,
         mta_sts=_policy_out(domain, options, records),
-        workflow=link(settings, dns_id(address)),
+        workflow=link(settings, dns_id(address), run),
     )
 
 

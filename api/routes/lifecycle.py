@@ -18,7 +18,7 @@ from domain.lifecycle import Reassign, Retire
 from domain.words import Actor, Band, Severity, Stage
 from settings import Profile, Settings
 from store import attention as waiting
-from store import ips, ledger, senders
+from store import ips, ledger, runs, senders
 from store.instants import now
 from store.ordering import Order
 from store.tables.ips import Ip
@@ -82,6 +82,7 @@ STATUS = {
 
 async def _shown(session: AsyncSession, settings: Settings, *rows: Ip) -> list[IpOut]:
     windows = await ledger.windows(session, [row.address for row in rows], int(now().timestamp() * 1000))
+    begun = await runs.of_many(session, [ip_id(row.address) for row in rows])
     shared = set(IpOut.model_fields) & set(Ip.model_fields)
     answers = []
     for row in rows:
@@ -92,7 +93,7 @@ async def _shown(session: AsyncSession, settings: Settings, *rows: Ip) -> list[I
                 status=STATUS.get(Stage(row.stage), "Active"),
                 daily_cap=daily_cap,
                 sent_today=sent_today,
-                workflow=link(settings, ip_id(row.address)),
+                workflow=link(settings, ip_id(row.address), begun.get(ip_id(row.address))),
             )
         )
     return answers
@@ -148,6 +149,7 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
     async with db.read() as session:
         row = await ips.get(session, _canonical(address, settings))
         steps = await ips.steps(session, row.address)
+        run = await runs.of(session, ip_id(row.address))
     return {
         "address": row.address,
         "stage": row.stage,
@@ -155,7 +157,7 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
         "waiting_on": row.waiting_on,
         "waiting_since": row.waiting_since,
         "steps": [StepOut(stage=step.stage, at=step.at, note=step.note) for step in steps],
-        "workflow": link(settings, ip_id(row.address)),
+        "workflow": link(settings, ip_id(row.address), run),
     }
 
 

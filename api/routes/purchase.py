@@ -29,7 +29,7 @@ from providers.ip_vendors.port import IpVendor, VendorError
 from providers.ip_vendors.registry import vendors
 from providers.senders import smtp
 from settings import Profile, Settings
-from store import ips, outbox, senders
+from store import ips, outbox, runs, senders
 from store import purchase as orders
 from store.database import Database
 from store.secrets import Secrets as SecretStore
@@ -122,21 +122,27 @@ class SmtpOut(BaseModel):
     smtp_login: str
 
 
-def _out(row: Order, settings: Settings) -> OrderOut:
+async def _shown(db: Database, settings: Settings, row: Order) -> OrderOut:
+    """An order as it is answered."""
+    async with db.read() as session:
+        return _out(row, settings, await runs.of(session, purchase_id(row.id)))
+
+
+def _out(row: Order, settings: Settings, run: str | None) -> OrderOut:
     return OrderOut.model_validate(
         {
             **row.model_dump(exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "payment_ref"}),
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
-            "workflow": link(settings, purchase_id(row.id)),
+            "workflow": link(settings, purchase_id(row.id), run),
         }
     )
 
 
-async def _start(client: Client, settings: Settings, row: Order) -> bool:
-    """Start the purchase; False when Temporal does not answer and the outbox must do it."""
+async def _start(client: Client, settings: Settings, row: Order) -> str | None:
+    """Start the purchase and answer its run; None when Temporal does not answer and the outbox must do it."""
     try:
-        await client.start_workflow(
+        handle = await client.start_workflow(
             Purchase.run,
             _input(row, settings),
             id=purchase_id(row.id),
@@ -146,11 +152,11 @@ async def _start(client: Client, settings: Settings, row: Order) -> bool:
             search_attributes=search_attributes.of(pool=row.pool, sender=row.sender, stage=Stage.PURCHASING),
             static_summary=f"Order of {row.count} {row.type} IP from {row.vendor} for {row.hostname}",
         )
-    except WorkflowAlreadyStartedError:
-        return True
+    except WorkflowAlreadyStartedError as error:
+        return error.run_id
     except RPCError:
-        return False
-    return True
+        return None
+    return handle.first_execution_run_id
 
 
 def _input(row: Order, settings: Settings) -> rules.PurchaseInput:
@@ -220,7 +226,7 @@ async def create(
 ) -> OrderOut:
     """Check, verify the credentials, vet candidates and quote; the same key answers the same order."""
     if key is not None and key.before is not None:
-        return _out(await _quoted(db, key.before.made[0]), settings)
+        return await _shown(db, settings, await _quoted(db, key.before.made[0]))
     async with db.read() as session:
         await senders.check_known(session, pool=body.pool, sender=body.sender)
     checked = await _checked(body, settings)
@@ -240,11 +246,12 @@ async def create(
             said = {"vendor": row.vendor, "count": row.count}
             await audit.write(session, principal, "order.create", row.id, after=said)
     if before is not None:
-        return _out(await _quoted(db, before.made[0]), settings)
-    if await _start(client, settings, row):
+        return await _shown(db, settings, await _quoted(db, before.made[0]))
+    if run := await _start(client, settings, row):
         async with db.write() as session:
             await outbox.done(session, queued)
-    return _out(await _quoted(db, row.id), settings)
+            await runs.put(session, purchase_id(row.id), run)
+    return await _shown(db, settings, await _quoted(db, row.id))
 
 
 async def _checked(body: rules.OrderInput, settings: Settings) -> rules.OrderInput:
@@ -292,13 +299,14 @@ async def list_orders(
     """Orders, newest first."""
     async with db.read() as session:
         rows, following = await orders.list_page(session, after=after, limit=limit)
-    return OrderPage(items=[_out(row, settings) for row in rows], next=following)
+        begun = await runs.of_many(session, [purchase_id(row.id) for row in rows])
+    return OrderPage(items=[_out(row, settings, begun.get(purchase_id(row.id))) for row in rows], next=following)
 
 
 @router.get("/orders/{order_id}")
 async def show(order_id: str, db: Store, settings: AppSettings, _: Viewer) -> OrderOut:
     """One order."""
-    return _out(await _get(db, order_id), settings)
+    return await _shown(db, settings, await _get(db, order_id))
 
 
 @router.post("/orders/{order_id}/purchase")
@@ -324,7 +332,7 @@ async def complete(
         async with audit.asking(db, principal, "order.purchase", order_id, "", was, chosen, key) as asked:
             if not asked.done:
                 await _pay(db, client, secrets, order_id, body, key)
-    return _out(await _get(db, order_id), settings)
+    return await _shown(db, settings, await _get(db, order_id))
 
 
 async def _pay(
@@ -360,14 +368,14 @@ async def cancel(
     wanted = body or rules.Cancel()
     row = await _get(db, order_id)
     if row.status == OrderStatus.CANCELLED:
-        return _out(row, settings)
+        return await _shown(db, settings, row)
     if row.status in rules.ENDED:
         raise Conflict(f"This order is {row.status} and cannot be cancelled.", code="wrong_stage")
     was = {"status": row.status}
     async with audit.asking(db, principal, "order.cancel", order_id, wanted.reason, was, key=key) as asked:
         if not asked.done:
             await command(client, purchase_id(order_id), Purchase.cancel, wanted, key)
-    return _out(await _get(db, order_id), settings)
+    return await _shown(db, settings, await _get(db, order_id))
 
 
 @router.put("/ips/{address}/smtp")

@@ -22,7 +22,7 @@ from domain.refusals import NotFound
 from domain.warmup import MAX_DAYS, Adjust, Complete, Pause, Restart, Resume, WarmupPlan
 from domain.words import MailboxProvider
 from settings import Settings
-from store import ips, ledger, warmup
+from store import ips, ledger, runs, warmup
 from workflows.ids import ip_id, warmup_id
 
 router = APIRouter(tags=["warmup"])
@@ -229,7 +229,9 @@ async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) 
         if found is not None and found[0].started >= now.started:
             break
         await asyncio.sleep(0.02)
-    return _out(address, now, [], settings, {})
+    async with db.read() as session:
+        run = await runs.of(session, warmup_id(address))
+    return _out(address, now, [], settings, {}, run)
 
 
 async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa: ANN401
@@ -238,14 +240,16 @@ async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa:
         found = await warmup.get(session, address)
         rows = await warmup.history(session, address, limit=400)
         today = await ledger.window(session, address, int(time.time() * 1000))
+        run = await runs.of(session, warmup_id(address))
     if found is None:
         raise NotFound(f"{address} has had no warm-up yet.", field="address", code="no_warmup")
     spent = {one: int(getattr(today, f"granted_{one}")) for one in MailboxProvider} if today else {}
-    return _out(address, found[0], list(rows), settings, spent)
+    return _out(address, found[0], list(rows), settings, spent, run)
 
 
 def _out(
-    address: str, now: Any, rows: list[Any], settings: Settings, spent: dict[MailboxProvider, int]  # noqa: ANN401
+    address: str, now: Any, rows: list[Any], settings: Settings,  # noqa: ANN401
+    spent: dict[MailboxProvider, int], run: str | None,
 ) -> WarmupOut:  # fmt: skip
     return WarmupOut(
         address=address, state=now.state, plan=now.plan, day=now.day + 1, step=now.step,
@@ -260,5 +264,5 @@ def _out(
             )
             for row in rows
         ],
-        workflow=link(settings, warmup_id(address)),
+        workflow=link(settings, warmup_id(address), run),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 import pytest
+from temporalio.client import Client
 
 from api.routes import purchase as route
 from providers.dns.endpoint import Endpoint
@@ -33,7 +34,9 @@ async def vendor(settings: Settings, monkeypatch: pytest.MonkeyPatch):  # noqa: 
         yield url
 
 
-async def test_twenty_requests_with_one_key_are_one_order(api: httpx.AsyncClient, vendor: str) -> None:
+async def test_twenty_requests_with_one_key_are_one_order(
+    api: httpx.AsyncClient, vendor: str, temporal: Client
+) -> None:
     answers = await asyncio.gather(
         *(api.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "k1"}) for _ in range(20))
     )
@@ -42,6 +45,9 @@ async def test_twenty_requests_with_one_key_are_one_order(api: httpx.AsyncClient
     assert len((await api.get("/v1/orders")).json()["items"]) == 1
     lines = (await api.get("/v1/audit")).json()["items"]
     assert [one["what"] for one in lines] == ["order.create"], "and is told once"
+    (order,) = (await api.get("/v1/orders")).json()["items"]
+    begun = await temporal.get_workflow_handle(order["workflow"]["id"]).describe()
+    assert order["workflow"]["run_id"] == begun.run_id
     other = await api.post("/v1/orders", json={**ORDER, "count": 2}, headers={"Idempotency-Key": "k1"})
     assert other.status_code == 422, "another order under a used key is not answered with the first"
     assert "Idempotency-Key: 'k1' was used before, with another body. Use a new key" in other.json()["detail"]

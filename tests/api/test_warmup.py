@@ -63,7 +63,7 @@ async def _do(api: httpx.AsyncClient, path: str, **body: object) -> dict[str, An
 
 
 async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense(
-    api: httpx.AsyncClient, path: str
+    api: httpx.AsyncClient, path: str, temporal: Client
 ) -> None:
     async def refused(status: int, says: str, call: str, **body: object) -> None:
         answer = await (api.patch(path, json=body) if call == "" else api.post(f"{path}{call}", json=body))
@@ -72,6 +72,10 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
 
     begun = (await api.get(path)).json()
     assert (begun["state"], begun["cap"], begun["steps"]) == ("warming", 50, 12)
+
+    for look in (path, path.removesuffix("/warmup"), f"{path.removesuffix('/warmup')}/journey"):
+        workflow = (await api.get(look)).json()["workflow"]
+        assert workflow["run_id"] == (await temporal.get_workflow_handle(workflow["id"]).describe()).run_id, look
 
     wanted = {"ip": path.split("/")[3], "provider": "gmail", "count": 3}
     assert (await api.post("/v1/gate/lease", json=wanted)).json()["deferred"] == 0

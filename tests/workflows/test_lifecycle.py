@@ -197,6 +197,9 @@ async def test_a_whole_life_within_its_action_budget(
     await life.buy()
     assert [one["status"] for one in around.gateway.held["payments"].values()] == ["captured"]
     await until(life.verified, 60)
+    for look in (f"/v1/orders/{life.order}", life.path, f"{life.path}/dns"):
+        link = (await api.get(look)).json()["workflow"]
+        assert link["run_id"] == (await temporal.get_workflow_handle(link["id"]).describe()).run_id, look
     await until(life.started, 15)
     refused = await api.post(f"{life.path}/warmup", json={"target": 50_000})
     assert refused.status_code == 409
