@@ -51,10 +51,7 @@ class WarmupActivities:
             return Progress.model_validate(seen.after)
         starts, ends = (_ms(one) for one in before.plan.day_bounds(before.started, before.day))
         figures = await events.sums(session, tick.address, starts, ends)
-        past = await warmup.freshen(session, tick.address, tick.run, limit=29)
-        days: list[Day] = [
-            {MailboxProvider(name): Figures.model_validate(one) for name, one in row.figures.items()} for row in past
-        ]
+        days = await self._days_before(session, tick)
         window = await ledger.window(session, tick.address, starts)
         sends = before.plan.sends_on(before.started, before.day)
         verdict = decide(before, [*days, figures], sends, self._policy)
@@ -77,6 +74,22 @@ class WarmupActivities:
             ),
         )  # fmt: skip
         return after
+
+    async def _days_before(self, session: AsyncSession, tick: Tick) -> list[Day]:
+        """Figures of the 29 days before, one entry each: what a window counts back over are days, not closed days.
+
+        A day on which mail was paused, and those of the rest after it, were never closed; their mail counts as well.
+        """
+        before = tick.progress
+        closed = {row.day: row.figures for row in await warmup.freshen(session, tick.address, tick.run, limit=29)}
+        numbers = range(max(0, before.day - 29), before.day)
+        open_ = [number for number in numbers if number not in closed]
+        spans = [before.plan.day_bounds(before.started, number) for number in open_]
+        found = await events.sums_of_spans(session, tick.address, [(_ms(a), _ms(b)) for a, b in spans])
+        summed_up: dict[int, Day] = dict(zip(open_, found, strict=True))
+        for number, figures in closed.items():
+            summed_up[number] = {MailboxProvider(name): Figures.model_validate(one) for name, one in figures.items()}
+        return [summed_up[number] for number in numbers]
 
     async def _write(self, session: AsyncSession, tick: Tick, now: Progress) -> None:
         await warmup.save(session, tick.address, tick.run, now)

@@ -118,7 +118,8 @@ def decide(
 
     Args:
         progress: state of the day that ends.
-        history: figures of the days so far, oldest first, the day that ends last; at most 30 are read.
+        history: figures of the days so far, one entry a day, also of days at rest; oldest first, the day that ends
+            last; at most 30 are read.
         sending_day: mail was planned on that day.
         policy: limits and evidence.
     """
@@ -147,8 +148,10 @@ class _Close:
             return self._say(Decision.STOP, stopped)
         slow = self._back()
         if slow:
+            lowest = now.step == 0
             now.step, now.held_days, now.fresh_from = max(0, now.step - 1), 0, now.day + 1
-            return self._say(Decision.STEP_BACK, f"{slow} One step down to {now.cap} a day.")
+            then = f"It stays on the first step, {now.cap} a day." if lowest else f"One step down to {now.cap} a day."
+            return self._say(Decision.STEP_BACK, f"{slow} {then}")
         holding = self._providers_fall_behind()
         if self._today.attempted == 0:
             return self._idle()

@@ -143,7 +143,9 @@ class Warmup:
         self._check_open()
         steps = len(self._now.plan.ladder())
         if not 0 <= command.step < steps:
-            raise ApplicationError(f"The plan has steps 0 to {steps - 1}.", "step", type="Refused")
+            ladder = self._now.plan.ladder()
+            said = f"Give a step from 0 (the first, {ladder[0]} a day) to {steps - 1} (the last, {ladder[-1]} a day)."
+            raise ApplicationError(said, "step", type="Refused")
 
     @workflow.signal
     def stop(self, alarm: StopSignal) -> None:

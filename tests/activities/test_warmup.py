@@ -229,3 +229,44 @@ def test_days_begin_and_end_between_slices_of_figures(day_seconds: float) -> Non
         begins, ends = plan.day_bounds(START, number)
         assert round(begins.timestamp() * 1000) % piece == 0
         assert plan.day_bounds(START, number + 1)[0] == ends
+
+
+async def report(run: Simulation, kind: Kind, count: int) -> None:
+    """So many outcomes of the day that is open."""
+    batch = [
+        MailEvent(
+            source="t", event_id=f"{kind}-{run.now.day}-{number}", kind=kind, address=IP, provider=GMAIL,
+            at_ms=round(run.now.plan.day_bounds(run.now.started, run.now.day)[0].timestamp() * 1000) + 1,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    async with run.db.write() as session:
+        await events.record(session, batch, day_seconds=run.now.plan.day_seconds)
+
+
+async def test_mail_before_a_stop_is_not_held_against_who_resumes_after_some_days_of_rest(db: Database) -> None:
+    run = await begun(db, day_seconds=4.0, preset="sparkpost", target=1000)
+    await report(run, Kind.DELIVERED, 200)
+    await run.tick()
+    assert run.now.decision == "grow"
+    await report(run, Kind.BOUNCED, 150)
+    await report(run, Kind.DELIVERED, 350)
+    await run.tick()
+    assert run.now.state is WarmupState.STOPPED
+    # Resumed after two days, as the workflow does it: the days at rest are never closed.
+    run.now = run.now.model_copy(update={"state": WarmupState.WARMING, "day": run.now.day + 2})
+    await report(run, Kind.DELIVERED, 500)
+    await run.tick()
+    assert (run.now.decision, run.now.state) == ("grow", WarmupState.WARMING), run.now.reason
+
+
+async def test_mail_of_a_day_that_was_paused_is_judged_all_the_same(db: Database) -> None:
+    run = await begun(db, day_seconds=4.0, preset="sparkpost", target=1000)
+    await report(run, Kind.BOUNCED, 60)
+    await report(run, Kind.DELIVERED, 100)
+    # Paused on this day and resumed on the next: its window is over before it could be closed.
+    run.now = run.now.model_copy(update={"day": run.now.day + 1})
+    await report(run, Kind.DELIVERED, 200)
+    await run.tick()
+    assert run.now.decision == "stop", run.now.reason
+    assert "60 of 360" in run.now.reason

@@ -71,6 +71,12 @@ def test_a_step_back_hides_no_stop() -> None:
     assert together.decision is Decision.STOP, "over three days, whatever was taken back since"
 
 
+def test_a_step_back_from_the_first_step_says_that_it_stays() -> None:
+    poor = {OTHER: Figures(attempted=1000, delivered=930, bounced=70)}
+    assert decide(progress(step=0), [poor]).reason.endswith("It stays on the first step, 50 a day.")
+    assert "One step down to 50 a day." in decide(progress(step=1), [poor]).reason
+
+
 def test_a_reply_that_limits_the_rate_of_the_ip_takes_a_step_back_at_once_and_once() -> None:
     slow = {OTHER: Figures(attempted=200, delivered=199, deferred=1, limited=1)}
     verdict = decide(progress(step=6, day=1), [FULL, slow])
