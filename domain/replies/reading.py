@@ -42,19 +42,27 @@ _AT_START = re.compile(r"^[^A-Za-z0-9]{0,20}(2(?:00|11|14|2[01]|35|5[0-2])|3[35]
 #: What relays write before they quote the other side.
 _QUOTED = re.compile(
     r"(?:\]|said|says|replied|responded|response|reply|reason|answered|error|reports|returned|was|"
-    r"[a-z]+ command|remote server|<[^<>]{0,200}>(?: size=\d+)?|smtp)\s?[:;(]\s{0,3}[\"'<]?([45]\d\d)(?=[\s-])",
+    r"[a-z]+ command|remote server|<[^<>]{0,200}>(?: size=\d+)?|smtp|"
+    r"to me|connection|data|\d)\s?[:;(]\s{0,3}[\"'<]?([45]\d\d)(?=[\s-])|<<<\s{0,3}([45]\d\d)(?=[\s-])",
     re.IGNORECASE,
 )
 _WITH_STATUS = re.compile(r"(?<![\d.])([45]\d\d)[ -]#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])")
-_ANYWHERE = re.compile(r"(?:^|[\s:;,(<\"'#])([45][0-5]\d)(?=[\s-][^\d])")
+_ANYWHERE = re.compile(r"(?:^|[\s:;,(<\"'#])([45][0-5]\d|57[0-4])(?=[\s-][^\d])")
 _STATUS = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?!\.?\d)")
 #: The code that starts each line of a longer reply, seen again after lines were joined.
 _CONTINUED = re.compile(r"(?<=\s)([245]\d\d)[ -](?:[245]\.\d{1,3}\.\d{1,3}\s)?")
 #: What Postfix adds to a reply, and where Exim and qmail say the same before they quote it.
 _COMMAND = re.compile(r" ?\(in reply to (?:end of )?([a-z ]{1,40}?)(?: command)?\)", re.IGNORECASE)
 _AFTER = re.compile(
-    r"(?:after|reply to|in response to) (mail from|rcpt to|end of data|data|ehlo|helo|initial)", re.IGNORECASE
+    r"(?:after|reply to|in response to|>>>) (mail from|rcpt to|end of data|data|ehlo|helo|initial)"
+    r"|refused to talk to me",
+    re.IGNORECASE,
 )
+#: What qmail adds: the address is that of the receiver.
+_GIVING_UP = re.compile(r"\s?giving up on \S{1,60}$", re.IGNORECASE)
+#: Ends of lines and letters as JSON and logs escape them.
+_ESCAPED_END = re.compile(r"\\r\\n|\\n(?=[245]\d\d[ -]|\s|$)")
+_ESCAPED = re.compile(r"\\u(?!00[01]|[dD][89a-fA-F])([0-9a-fA-F]{4})")
 #: A question in a link that asks about an IP keeps that: ``?ip``.
 _QUERY = re.compile(r"(https?://[^\s<>\"?]{1,200})\?(?!p=)[^\s<>\"]*", re.IGNORECASE)
 _ASKS_IP = re.compile(r"[?&](?:ip|ip_?addr(?:ess)?|client_?ip|addr)=", re.IGNORECASE)
@@ -86,7 +94,10 @@ def take_apart(text: str) -> Parts:
 
     Every pattern is linear in the text or bounded, and the text is cut at ``LONGEST``.
     """
-    text = _SPACE.sub(" ", text[:LONGEST].replace("\0", "")).strip()
+    text = text[:LONGEST].replace("\0", "")
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), _ESCAPED_END.sub(" ", text))
+    text = _SPACE.sub(" ", text).strip()
     status = None
     told = _LEADING_STATUS.match(text)
     if told:  # a status put in front by a source that reports both: "5.0.0 smtp; 550 5.1.1 no such user"
@@ -96,9 +107,9 @@ def take_apart(text: str) -> Parts:
     code, start = _code(stripped)
     before, said = stripped[:start], stripped[start:]
     command = _COMMAND.search(said) or _AFTER.search(before)
-    said = _QUERY.sub(_asked, _COMMAND.sub("", said))
+    said = _GIVING_UP.sub("", _QUERY.sub(_asked, _COMMAND.sub("", said)))
     if command:
-        said = f"{said} <at {command[1]}>"
+        said = f"{said} <at {command[1] or 'initial'}>"
     found = _STATUS.search(said) or _STATUS.search(before)
     if found:
         status = _numbers(found)
@@ -119,7 +130,7 @@ def _code(text: str) -> tuple[str, int]:
     for pattern in (_AT_START, _QUOTED, _WITH_STATUS):
         found = pattern.search(text)
         if found:
-            return found[1], found.start(1)
+            return found[found.lastindex or 1], found.start(found.lastindex or 1)
     found = _ANYWHERE.search(text)
     return (found[1], 0) if found else ("", 0)
 
