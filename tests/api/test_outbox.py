@@ -60,6 +60,16 @@ async def test_a_start_and_a_signal_arrive_once_with_two_relays(db: Database, te
     assert sorted(reasons) == ["r0", "r1", "r2"]
 
 
+async def test_what_one_relay_holds_no_other_takes_before_its_time(db: Database) -> None:
+    row_id = await _put(db, "signal", "warmup:x", "stop", {})
+    async with db.write() as session:
+        (held,) = await outbox.claim(session)
+        assert held.id == row_id
+        assert await outbox.claim(session) == []
+        assert await outbox.claim(session, at_ms=held.due_ms - 1) == []
+        assert [row.id for row in await outbox.claim(session, at_ms=held.due_ms)] == [row_id], "its relay died"
+
+
 async def test_a_signal_waits_until_its_workflow_is_started(db: Database, temporal: Client) -> None:
     """Temporal was away: a start that is tried again later must not be overtaken by the alarm that came after it."""
     queue, name = f"outbox-{uuid.uuid4()}", f"listener:{uuid.uuid4()}"

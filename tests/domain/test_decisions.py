@@ -105,6 +105,7 @@ def test_a_provider_in_the_holding_band_stays_at_its_level_while_the_ramp_grows(
         (Figures(attempted=1000, delivered=960, bounced=40), Decision.GROW),  # 4 %: luck explains it
         (Figures(attempted=1000, delivered=955, bounced=45), Decision.HOLD),
         (Figures(attempted=1000, delivered=930, bounced=70), Decision.STEP_BACK),
+        (Figures(attempted=1000, delivered=902, bounced=98), Decision.STEP_BACK),  # over 8 % by 95 %, not by 99 %
         (Figures(attempted=1000, delivered=895, bounced=105), Decision.STOP),  # over 3 days, not yet in a day
         (Figures(attempted=1000, delivered=870, bounced=130), Decision.STOP),
         (Figures(attempted=1000, delivered=1000, complained=1), Decision.GROW),  # k < 2
@@ -123,3 +124,22 @@ def test_numbers_of_an_installation_are_followed() -> None:
     day = [{OTHER: Figures(attempted=1000, delivered=955, bounced=45)}]
     assert decide(progress(), day, policy=DecisionPolicy(decision_bounce_hold=0.05)).decision is Decision.GROW
     assert decide(progress(), day, policy=DecisionPolicy(decision_bounce_back=0.03)).decision is Decision.STEP_BACK
+    assert decide(progress(), day, policy=DecisionPolicy(evidence_events=46)).decision is Decision.GROW
+
+
+def test_what_led_to_a_step_back_is_not_held_against_the_next_day() -> None:
+    slow = {OTHER: Figures(attempted=1_000, delivered=1_000, deferred=180)}
+    back = decide(progress(step=6, day=0), [slow])
+    assert back.decision is Decision.STEP_BACK
+    assert decide(back.progress.model_copy(update={"day": 1}), [slow, FULL]).decision is Decision.GROW
+
+
+def test_a_hold_ends_by_evidence_or_after_seven_clean_days() -> None:
+    held = progress(holding="bounce", day=6)
+    unsure = decide(held, [{OTHER: Figures(attempted=60, delivered=59, bounced=1)}])
+    assert unsure.decision is Decision.HOLD
+    assert "not shown to be under 3.0% yet" in unsure.reason
+    few = {OTHER: Figures(attempted=10, delivered=10)}
+    assert decide(held, [few] * 6).progress.holding == "bounce"
+    assert decide(held, [few] * 7).progress.holding == ""
+    assert decide(held, [FULL]).progress.holding == "", "200 mails without a bounce show it"

@@ -143,3 +143,8 @@ def test_ticks_of_a_fleet_are_spread_and_each_is_the_same_every_day() -> None:
 )
 def test_an_alarm_names_who_raised_it_once(reason: str, source: str, told: str) -> None:
     assert StopSignal(reason=reason, source=source).told() == told
+
+
+def test_an_hour_takes_a_fifth_of_the_day_rounded_up() -> None:
+    plan = WarmupPlan()
+    assert [(plan.cap(step), plan.hourly_cap(step)) for step in range(3)] == [(50, 10), (62, 13), (78, 16)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from domain.allowance import Allowance
 from domain.blocks import Block
 from domain.routing import Exit, Routes
@@ -74,6 +76,16 @@ def test_a_block_of_the_hour_before_is_not_spent_and_goes_back() -> None:
     clock.ms = HOUR
     assert isinstance(_asked(desk, 2), Look)
     assert [(one.address, one.left) for one in desk.unused()] == [(FIRST, 9)]
+
+
+def test_a_recipient_that_was_counted_is_free_until_its_ip_is_closed() -> None:
+    desk = Clock().desk()
+    desk.put(_block(FIRST, 10, HOUR, 0.9))
+    for _ in range(2):
+        assert _asked(desk) == desk._allowed(FIRST)
+    assert desk.blocks[FIRST, GMAIL].left == 9
+    desk.install(dataclasses.replace(ROUTES, held={FIRST: "listed"}))
+    assert _asked(desk) == Defer(f"{FIRST} is paused: listed")
 
 
 def test_an_answer_about_ips_without_a_window_is_not_asked_for_again_at_once() -> None:

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from api import leases as api_leases
+from domain.blocks import Block
 from domain.refusals import Refused
+from domain.routing import Exit
 from domain.words import MailboxProvider, Stage
 from store import gate, leases, ledger, senders
 from store.database import Database
@@ -91,6 +93,8 @@ async def test_a_pause_stops_at_the_next_question_and_in_windows_made_later(
     assert not refused.grants
     assert refused.reason == f"{FIRST} is paused: listed on zen.spamhaus.org"
     async with db.write() as session:
+        # By the statement itself: whoever asked before he heard of the pause gets nothing, either.
+        assert await ledger.book(session, FIRST, GMAIL, 1, NOON) is None
         await ledger.set_paused(session, FIRST, False, "")
     assert sum(grant.count for grant in (await _lease(db, 5, pool="default")).grants) == 5
 
@@ -138,6 +142,39 @@ async def test_hours_of_providers_open_and_close_with_the_day(db: Database) -> N
         yahoo = [(await spend(session, FIRST, YAHOO, 50, START + 5 * hour))[0] for _ in range(2)]
     assert got == [2, 0, 2, 2, 2, 2, 0]
     assert yahoo == [5, 0]
+
+
+async def test_a_clock_that_is_behind_opens_no_closed_hour(db: Database) -> None:
+    await _window(db, FIRST, 100, hourly=10)
+    hour = DAY // 24
+    async with db.write() as session:
+        got = [(await spend(session, FIRST, GMAIL, 50, START + at))[0] for at in (hour, hour - 1, hour)]
+    assert got == [10, 0, 0]
+
+
+async def test_a_block_given_back_after_its_hour_frees_nothing_of_the_present_one(db: Database) -> None:
+    await _window(db, FIRST, 100, hourly=10)
+    hour = DAY // 24
+    async with db.write() as session:
+        block = await gate.take(session, Exit(FIRST), GMAIL, 8, START, 86_400.0)
+        assert isinstance(block, Block)
+        assert (await spend(session, FIRST, GMAIL, 50, START + hour))[0] == 10
+        assert await gate.give_back(session, [block]) == 8
+        assert (await spend(session, FIRST, GMAIL, 50, START + hour)) == (0, 0)
+        row = await ledger.window(session, FIRST, START)
+    assert row is not None
+    assert (row.granted, row.granted_gmail, row.hour_granted) == (10, 10, 10)
+
+
+async def test_what_is_left_is_told_by_the_tightest_limit(db: Database) -> None:
+    await _window(db, FIRST, 25, gmail=10, hourly=5)
+    async with db.write() as session:
+        booked = await ledger.book(session, FIRST, GMAIL, 1, START)
+        assert booked is not None
+        assert booked.left.room == 1, "gmail's part of an hour is 2"
+        row = await ledger.window(session, FIRST, START)
+        assert row is not None
+        assert ledger.allowance(row, GMAIL, START).room == 1
 
 
 async def test_windows_do_not_overlap_and_what_a_later_one_granted_counts(db: Database) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
 
 from domain.words import OrderStatus
 from store import purchase as orders
@@ -21,6 +22,14 @@ def same_offers(monkeypatch: pytest.MonkeyPatch) -> None:
         return set()
 
     monkeypatch.setattr(orders, "quoted_elsewhere", nothing)
+
+
+async def test_an_address_that_was_not_recommended_cannot_be_bought(shop: Shop) -> None:
+    order = await shop.quoted()
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await shop.buy(order, "tok_visa", LISTED)
+    assert f"{LISTED} is no recommended candidate" in str(refused.value.cause)
+    assert (await shop.row(order)).status == OrderStatus.QUOTED
 
 
 async def test_orders_one_after_the_other_are_offered_different_addresses(shop: Shop) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import stripe
 from pydantic import SecretStr
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
 from api.app import create
 from domain.purchase import (
@@ -21,6 +21,8 @@ from domain.purchase import (
 from domain.words import OrderStatus
 from providers.ip_vendors.port import VendorError, VendorFault
 from providers.ip_vendors.sandbox import SandboxVendor
+from providers.payments.port import Payment
+from providers.payments.sandbox import SandboxPayments
 from store import incidents
 from store import purchase as orders
 from tests.workflows.shop import Shop, Stuck, unreachable
@@ -60,6 +62,34 @@ async def test_money_that_was_taken_is_given_back_when_the_ips_cannot_be_handed_
     assert await shop.payments(order) == ["refunded"]
     assert (await shop.row(order)).payment["status"] == "refunded"
     assert (await shop.bought()) == {"orders": {}, "bought": {}}
+
+
+class Holding(SandboxPayments):
+    """A gateway that holds the money and answers only when the test lets it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.held, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def authorise(self, ref: str, key: str) -> Payment:
+        await super().authorise(ref, key)
+        self.held.set()
+        await self.go_on.wait()
+        raise ConnectionError("the answer was lost")
+
+
+async def test_money_held_by_a_step_that_gave_no_answer_is_let_go(shop: Shop) -> None:
+    shop.effects._payments = gateway = Holding(shop.gateway_url)
+    order = await shop.quoted()
+    handle = shop.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
+    await handle.execute_update(Purchase.complete, await shop.pay(order))
+    await asyncio.wait_for(gateway.held.wait(), 20)
+    assert await shop.payments(order) == ["authorised"]
+    accepted = WorkflowUpdateStage.ACCEPTED
+    cancelled = await handle.start_update(Purchase.cancel, Cancel(), wait_for_stage=accepted)
+    gateway.go_on.set()
+    assert (await cancelled.result()).status is OrderStatus.CANCELLED
+    assert await shop.payments(order) == ["cancelled"]
 
 
 async def test_a_cancelled_quote_ends_and_cannot_be_bought(shop: Shop) -> None:
