@@ -182,6 +182,39 @@ async def test_a_cap_lowered_in_the_middle_of_a_day_ends_that_day(db: Database) 
     assert row.granted == row.cap > 50
 
 
+async def test_a_day_closed_twice_is_decided_once(db: Database) -> None:
+    """The worker died before its answer arrived, and mail that was under way came in meanwhile."""
+    run = await begun(db, day_seconds=4.0)
+    ends = round(run.now.plan.day_bounds(START, 0)[1].timestamp() * 1000)
+    await run.send_until(ends, turns=60)
+    before = run.now
+    await run.tick()
+    first, run.now = run.now, before
+    late = [
+        MailEvent(source="t", event_id=f"late{n}", kind=Kind.BLOCKED, address=IP, provider=GMAIL, at_ms=ends - 1)
+        for n in range(3)
+    ]
+    async with db.write() as session:
+        await events.record(session, late, day_seconds=4.0)
+    await run.tick()
+    assert run.now == first
+    assert run.now.state is WarmupState.WARMING
+    assert [(row.day, row.decision) for row in await run.rows()] == [(0, "grow")]
+
+
+async def test_the_end_of_a_day_frees_no_mail_that_an_alert_stopped_meanwhile(db: Database) -> None:
+    run = await begun(db, day_seconds=4.0)
+    ends = round(run.now.plan.day_bounds(START, 0)[1].timestamp() * 1000)
+    await run.send_until(ends, turns=60)
+    async with db.write() as session:
+        await ledger.set_paused(session, IP, True, "alert: listed")
+    await run.tick()
+    assert run.now.decision == "grow", "the warm-up has not heard of it yet"
+    async with db.write() as session:
+        assert await spend(session, IP, GMAIL, 1, ends + 1) == (0, 0)
+        assert await ledger.held(session, IP) == "alert: listed"
+
+
 async def test_a_new_warm_up_takes_over_the_day_of_an_ip_that_sends_already(db: Database) -> None:
     """In another time zone its day lies across two of the installation's."""
     noon = round(START.timestamp() * 1000)
