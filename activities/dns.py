@@ -39,6 +39,8 @@ from store.tables.purchase import Order
 NOBODY = "192.0.2.255"
 #: How often publishing is tried before what failed is shown to a person, who can press Re-verify.
 PUBLISH_ATTEMPTS = 4
+#: Seconds between two tries at a PTR whose name the vendor does not see yet: in the first minute, and at most.
+PTR_SHORTEST, PTR_LONGEST = 10.0, 900.0
 
 
 class SetsPtr(Protocol):
@@ -98,10 +100,12 @@ class DnsActivities:
         try:
             await vendor.set_ptr(ip.address, record.expected[0])
         except Exception as error:
+            if isinstance(error, VendorError) and error.kind is VendorFault.TOO_EARLY:
+                _try_again_before(row, error.detail)
             final = isinstance(error, VendorError) and error.kind is not VendorFault.RETRYABLE
             if not final and activity.info().attempt < PUBLISH_ATTEMPTS:
                 raise
-            said = error.detail if isinstance(error, VendorError) else f"{type(error).__name__}: {error}"
+            said = error.detail if isinstance(error, VendorError) else type(error).__name__
             problem = f"{record.type} {record.name}: {said}"
         else:
             return ""
@@ -366,6 +370,22 @@ class DnsActivities:
                 row.state, row.reason = rules.SetupState.REFUSED, why
                 await setups.save(session, row)
             await ips.set_stage(session, address, Stage.AWAITING_DNS, waiting_for=why, waiting_on=Actor.OPERATOR)
+
+
+def _try_again_before(row: DnsSetup, why: str) -> None:
+    """End this attempt; the next comes after a while, as long as the set-up's deadline has not passed.
+
+    The PTR of a name that was published a minute ago: the vendor's resolver learns of it when what it held runs out.
+    """
+    age = (now() - row.rendered_at).total_seconds()
+    if row.deadline is None or now() < row.deadline:
+        wait = min(PTR_LONGEST, max(PTR_SHORTEST, age / 5))
+        raise ApplicationError(
+            why,
+            type="TooEarly",
+            category=ApplicationErrorCategory.BENIGN,
+            next_retry_delay=dt.timedelta(seconds=wait),
+        )
 
 
 def _split(overrides: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -82,9 +82,7 @@ class PurchaseActivities:
         candidates = await self._candidates(order, offers)
         good = [one.address for one in candidates if one.verdict is rules.Verdict.RECOMMENDED]
         if len(good) < order.count:
-            return await self._wait_for_stock(
-                order, f"Only {len(good)} of {order.count} addresses on offer passed vetting.", candidates
-            )
+            return await self._wait_for_stock(order, rules.too_few(len(good), len(candidates), order.count), candidates)
         cost = max(Decimal(one.cost.amount) for one in candidates if one.address in good)
         expires = now() + dt.timedelta(minutes=self._context.settings.quote_minutes)
         async with self._context.db.write() as session:

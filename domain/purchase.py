@@ -207,6 +207,13 @@ def vet(evidence: Evidence, *, tolerated: int) -> tuple[Verdict, list[str]]:
     return Verdict.RECOMMENDED, [clean, *notes]
 
 
+def too_few(good: int, free: int, count: int) -> str:
+    """Why an order waits although its vendor has an offer: others hold the addresses, or too few passed vetting."""
+    if free < count:
+        return f"Only {free} of {count} addresses on offer are free; the others are in service or ordered already."
+    return f"Only {good} of {count} addresses on offer passed vetting."
+
+
 class Quote(BaseModel):
     """What is charged now (the first month, without tax), and what it costs us."""
 

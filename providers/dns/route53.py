@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from domain import spf
 from domain.dns import Record, zone_value
 from domain.dns_findings import relevant
 from providers.dns.port import PublishFailed
@@ -35,20 +36,28 @@ class Route53Publisher:
     async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:
         """Upsert the set of values; see :class:`providers.dns.port.Publisher`.
 
-        What others have at the name is read from Route 53 itself, not from ``present``, which may be older.
+        What others have at the name is read from Route 53 itself, not from ``present``, which may be older. An SPF
+        record there that the name servers do not show is replaced only by one that holds all of it.
         """
         try:
-            await asyncio.to_thread(self._upsert, record, zone)
+            await asyncio.to_thread(self._upsert, record, zone, present)
         except (ClientError, BotoCoreError) as error:
             raise PublishFailed(f"Route 53 did not take {record.type} {record.name}: {error}") from error
         return None
 
-    def _upsert(self, record: Record, zone: str) -> None:
+    def _upsert(self, record: Record, zone: str, present: Sequence[str]) -> None:
         zone_id = self._zone_id(zone)
         current = self._current(zone_id, record)
         held = [item["Value"] for item in (current or {}).get("ResourceRecords", [])]
         own = {_unquoted(record, value) for value in held}
         own = set() if record.type == "MX" else set(relevant(record, sorted(own)))
+        if record.key == "spf":
+            for unseen in own - set(present):
+                if not spf.holds(unseen, record.expected[0]):
+                    raise PublishFailed(
+                        f"Route 53 holds {unseen!r} at {record.name}, which its name servers do not answer: a change "
+                        "is on its way, or the zone is not the one that the registrar delegates to."
+                    )
         kept = [value for value in held if _unquoted(record, value) not in own]
         values = kept + [v for v in (zone_value(record, e) for e in record.expected) if v not in kept]
         if sorted(values) == sorted(held):

@@ -9,11 +9,14 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from providers.ip_vendors.port import Offer, Region, VendorError, VendorFault
 
 ORDER_TAG = "warmpath-order"
 OUT_OF_STOCK = ("AddressLimitExceeded", "InsufficientAddressCapacity")
+#: What another try does not change; everything else that is said to a PTR may be that its name is not seen yet.
+NO_RIGHT = ("AuthFailure", "InvalidClientTokenId", "OptInRequired", "UnauthorizedOperation")
 TRANSIENT = ("RequestLimitExceeded", "Throttling", "InternalError", "Unavailable", "ServiceUnavailable")
 
 
@@ -51,6 +54,8 @@ class AwsVendor:
             if code in TRANSIENT or status >= 500:
                 kind = VendorFault.RETRYABLE
             raise VendorError(kind, f"EC2 answers {code}: {error}") from error
+        except ResponseParserError as error:
+            raise VendorError(VendorFault.RETRYABLE, "EC2 answers nothing that can be read.") from error
         except BotoCoreError as error:
             raise VendorError(VendorFault.RETRYABLE, f"EC2 does not answer: {error}") from error
 
@@ -122,10 +127,14 @@ class AwsVendor:
 
     async def set_ptr(self, address: str, hostname: str) -> None:
         """AWS checks that the name already resolves to the address, and publishes within minutes."""
-        allocation = await self._id(address)
-        await self._call(
-            self._client.modify_address_attribute, AllocationId=allocation, DomainName=hostname.rstrip(".")
-        )
+        allocation, name = await self._id(address), hostname.rstrip(".")
+        try:
+            await self._call(self._client.modify_address_attribute, AllocationId=allocation, DomainName=name)
+        except VendorError as error:
+            cause = error.__cause__
+            if error.kind is VendorFault.REFUSED and isinstance(cause, ClientError) and _code(cause) not in NO_RIGHT:
+                raise VendorError(VendorFault.TOO_EARLY, error.detail) from cause
+            raise
 
     async def get_ptr(self, address: str) -> str | None:
         """The reverse name that AWS holds."""

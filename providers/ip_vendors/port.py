@@ -16,6 +16,8 @@ class VendorFault(StrEnum):
     OUT_OF_STOCK = "out_of_stock"
     TAKEN = "taken"
     REFUSED = "refused"
+    #: Only of a PTR: the name has to lead to the address first, and does not yet where the vendor looks.
+    TOO_EARLY = "too_early"
 
 
 class VendorError(Exception):

@@ -15,6 +15,7 @@ from domain.purchase import (
     Verdict,
     quote,
     sample,
+    too_few,
     vet,
 )
 
@@ -90,3 +91,11 @@ def test_vetting(listings: list[ListAnswer], listed: int, ptr: PtrFound, verdict
     for words in said:
         assert any(words in reason for reason in reasons), reasons
     assert vet(evidence, tolerated=4)[0] is (Verdict.REFUSED if listings[0].against else Verdict.RECOMMENDED)
+
+
+@pytest.mark.parametrize(
+    ("good", "free", "said"),
+    [(0, 0, "Only 0 of 1 addresses on offer are free"), (0, 3, "Only 0 of 1 addresses on offer passed vetting.")],
+)
+def test_who_waits_hears_whether_addresses_are_taken_or_poor(good: int, free: int, said: str) -> None:
+    assert too_few(good, free, 1).startswith(said)

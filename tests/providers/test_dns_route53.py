@@ -61,7 +61,7 @@ async def test_somebody_elses_txt_stays_when_spf_changes(publisher: Route53Publi
     other = spf.model_copy(update={"key": "x", "expected": ["site-verification=1"]})
     await publisher.publish(other, "shop.test", [])
     await publisher.publish(spf, "shop.test", [])
-    await publisher.publish(spf.model_copy(update={"expected": ["v=spf1 mx -all"]}), "shop.test", [])
+    await publisher.publish(spf.model_copy(update={"expected": ["v=spf1 mx -all"]}), "shop.test", spf.expected)
     assert sorted(held(publisher, "shop.test", "TXT")) == ['"site-verification=1"', '"v=spf1 mx -all"']
 
 
@@ -69,3 +69,23 @@ async def test_a_zone_that_is_not_there_is_a_clear_failure(publisher: Route53Pub
     record = rules.render(WISH, rules.Existing())[0]
     with pytest.raises(PublishFailed, match="no public hosted zone other.test"):
         await publisher.publish(record, "other.test", [])
+
+
+async def test_an_spf_record_that_nobody_answers_yet_is_never_lost(publisher: Route53Publisher) -> None:
+    """It was rendered from what the name servers say; Route 53 itself may know more."""
+    zone = publisher._client.create_hosted_zone(Name="spf.test", CallerReference="2")["HostedZone"]["Id"]
+
+    def texts() -> list[str]:
+        sets = publisher._client.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        return [v["Value"] for s in sets if s["Type"] == "TXT" for v in s["ResourceRecords"]]
+
+    def record(text: str) -> rules.Record:
+        return rules.Record(key="spf", name="spf.test", type="TXT", expected=[text], zone_hint="spf.test")
+
+    await publisher.publish(record("v=spf1 include:mail.other.test -all"), "spf.test", [])
+    with pytest.raises(PublishFailed, match="Route 53 holds 'v=spf1 include:mail.other.test -all' at spf.test"):
+        await publisher.publish(record("v=spf1 ip4:203.0.113.9 ~all"), "spf.test", [])
+    assert texts() == ['"v=spf1 include:mail.other.test -all"']
+    both = "v=spf1 ip4:203.0.113.9 include:mail.other.test -all"
+    await publisher.publish(record(both), "spf.test", [])
+    assert texts() == [f'"{both}"']

@@ -71,6 +71,33 @@ async def test_ptr_is_set_by_address_attribute(monkeypatch: pytest.MonkeyPatch) 
     stubber.assert_no_pending_responses()
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("InvalidParameterValue", 400, VendorFault.TOO_EARLY),
+        ("UnauthorizedOperation", 403, VendorFault.REFUSED),
+        ("InternalError", 500, VendorFault.RETRYABLE),
+    ],
+)
+async def test_a_ptr_whose_name_is_not_seen_yet_may_be_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, code: str, status: int, kind: VendorFault
+) -> None:
+    vendor, stubber = stubbed(monkeypatch)
+    stubber.add_client_error("modify_address_attribute", code, http_status_code=status)
+    with stubber, pytest.raises(VendorError) as refused:
+        await vendor.set_ptr("203.0.113.9", "mail.example.com")
+    assert refused.value.kind is kind
+
+
+async def test_an_answer_that_cannot_be_read_is_said_without_it(vendor: AwsVendor) -> None:
+    """Of a proxy in between, for instance; moto's own page for a call that it has not is such an answer."""
+    (offer,) = await vendor.offer("dedicated", "us-east-1", 1, "order-5")
+    with pytest.raises(VendorError) as refused:
+        await vendor.set_ptr(offer.address, "mail.example.com")
+    assert refused.value.kind is VendorFault.RETRYABLE
+    assert refused.value.detail == "EC2 answers nothing that can be read."
+
+
 async def test_ptr_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     vendor, stubber = stubbed(monkeypatch)
     stubber.add_response(

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.context import Context
-from activities.dns import DnsActivities
+from activities.dns import PUBLISH_ATTEMPTS, DnsActivities
 from activities.dns_checks import DnsChecks
 from activities.dns_messages import Outcome
 from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Record, Reverify, SetupState
@@ -187,6 +187,26 @@ async def test_a_vendor_that_is_down_for_a_moment_is_asked_again(stand: Stand) -
     handle = await stand.start()
     assert (await handle.result()).verified
     assert stand.vendor.faults == []
+
+
+async def test_a_vendor_that_does_not_see_the_name_yet_is_asked_until_it_does(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.dns.PTR_SHORTEST", 0.01)
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    stand.vendor.faults = [VendorError(VendorFault.TOO_EARLY, "The name does not resolve.")] * (PUBLISH_ATTEMPTS + 1)
+    handle = await stand.start()
+    assert (await handle.result()).verified
+    assert stand.vendor.faults == []
+
+
+async def test_a_name_that_the_vendor_never_sees_is_a_persons_after_the_deadline(stand: Stand) -> None:
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    stand.vendor.faults = [VendorError(VendorFault.TOO_EARLY, "The name does not resolve.")]
+    handle = await stand.start(deadline_hours=0.00001)
+    row = await stand.until(lambda row: "does not resolve" in row.reason)
+    assert row.reason == f"PTR 9.{REVERSE}: The name does not resolve."
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
 
 
 async def test_a_vendor_that_refuses_the_ptr_is_shown_and_asked_again_by_reverify(stand: Stand) -> None:
