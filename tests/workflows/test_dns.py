@@ -231,9 +231,12 @@ async def test_past_the_deadline_it_escalates_and_one_correct_record_later_goes_
         evidence = await setups.evidence(session, ADDRESS)
     assert all(answer["at"] for look in evidence for view in look.views for answer in view["servers"])
     assert row.checked_at is not None
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
     await stand.enter_by_hand()
     await handle.signal(DnsPropagation.records_published)
     assert await handle.result() == DnsResult(address=ADDRESS, escalated=True)
+    asked = [one.activity_task_scheduled_event_attributes for one in (await handle.fetch_history()).events]
+    assert [one.activity_type.name for one in asked].count("dns_escalate") == 1, "once, however often one looks"
     assert await stand.kinds() == set()
 
 

@@ -23,6 +23,7 @@ from domain.forecast import Forecast, forecast
 from domain.warmup import (
     Adjust,
     Pause,
+    Progress,
     Restart,
     Resume,
     StopSignal,
@@ -247,6 +248,38 @@ async def test_a_listing_stops_the_warm_up_at_once_and_it_stays_stopped(db: Data
     assert result is None
     assert decisions == ["grow"] * 3
     await paused(db)
+
+
+@pytest.mark.parametrize(("rest", "step"), [(6.0, 4), (9.0, 3), (15.0, 2), (31.0, 0)])
+async def test_a_rest_costs_a_step_a_week_and_after_30_days_all_of_them(db: Database, rest: float, step: int) -> None:
+    async def pause(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await handle.execute_update(Warmup.pause, Pause())
+
+    async def resume(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.execute_update(Warmup.resume, Resume())
+        assert (now.step, now.state, now.day) == (step, WarmupState.WARMING, 4 + int(rest))
+
+    await run(
+        db, Sender(), WarmupPlan(), 4.8 + rest,
+        looks={4.3: stands(step=4, day=4), 4.4: pause, 4.5 + rest: resume},
+    )  # fmt: skip
+
+
+async def test_another_plan_goes_on_from_the_nearest_level_that_is_not_higher(db: Database) -> None:
+    async def adjust(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        before = await handle.query(Warmup.state)
+        assert before.cap == 122
+        now = await handle.execute_update(Warmup.adjust, Adjust(plan=WarmupPlan(initial=40, growth=0.3, target=900)))
+        assert (now.cap, now.plan.cap(now.step + 1)) == (114, 148)
+        async with db.read() as session:
+            window = await ledger.window(session, ADDRESS, round(ended(now) * 1000) - 1)
+        assert window is not None
+        assert window.cap == 114
+
+    def ended(now: Progress) -> float:
+        return now.plan.day_bounds(now.started, now.day)[1].timestamp()
+
+    await run(db, Sender(), WarmupPlan(), 4.8, looks={4.5: adjust})
 
 
 async def test_who_resumes_just_after_midnight_has_the_whole_day(db: Database) -> None:
