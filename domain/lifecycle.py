@@ -29,6 +29,8 @@ class LifecycleInput(BaseModel):
     safe_limit: int = Field(2000, gt=0, description="Mails a day once fully warmed.")
     day_seconds: float = Field(86_400.0, gt=0, description="Length of a day, for an import while warming.")
     vendor_queue: str | None = Field(None, description="Task queue of slow or paid calls; None: the life's own.")
+    risk: str = Field("", description="Why it is at risk, of a life whose history was begun anew.")
+    drift: str = Field("", description="How its DNS has drifted, likewise.")
 
 
 class Retire(BaseModel):

@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         check_startable,
     )
     from domain.refusals import Conflict
-    from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
+    from domain.warmup import StopSignal, WarmupInput, WarmupPlan, WarmupResult, WarmupState
     from domain.words import Actor, Stage
     from workflows import ids, options, search_attributes
     from workflows.dns import DnsPropagation
@@ -60,6 +60,10 @@ class Running:
     result: WarmupResult | Followed | None = None
 
 
+def _history_is_long() -> bool:
+    return workflow.info().is_continue_as_new_suggested()
+
+
 @workflow.defn
 class IpLifecycle:
     """Parent of an IP's DNS set-up and warm-ups; sleeps without cost at full capacity.
@@ -67,7 +71,8 @@ class IpLifecycle:
     Id ``ip:<address>``. Stages: awaiting_dns, active, warming, full_capacity, at_risk, retired.
     Updates: ``start_warmup``, ``reassign``, ``retire``. Signals: ``reputation_changed``,
     ``dns_drifted``. No time limit. Actions: about 10 beside those of its children. A child that runs already is
-    followed, a DNS set-up that fails is begun again, and a retired address goes back to its vendor.
+    followed, a DNS set-up that fails is begun again, and a retired address goes back to its vendor. A history that
+    grows long over the years is begun anew, between two things to do.
     """
 
     @workflow.init
@@ -78,8 +83,7 @@ class IpLifecycle:
         self._plan: WarmupPlan | None = None
         self._warming = False
         self._troubles: list[ReputationChanged] = []
-        self._risk = ""
-        self._drift = ""
+        self._risk, self._drift = start.risk, start.drift
         self._assignments: list[Reassign] = []
         self._retire: Retire | None = None
         self._retired = False
@@ -96,6 +100,7 @@ class IpLifecycle:
             self._tell()
             await workflow.wait_condition(self._something_to_do)
             await self._act()
+            self._begin_anew()
         await self._end(self._retire)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._retire.reason
@@ -247,12 +252,26 @@ class IpLifecycle:
             await self._note(self._troubles.pop(0))
 
     async def _act(self) -> None:
+        alarms = self._alarms()
         await self._hear()
         if self._plan is not None and self._retire is None:
-            await self._warm_up(self._plan)
+            await self._warm_up(self._plan, alarms)
 
-    async def _warm_up(self, plan: WarmupPlan) -> None:
-        """Run a warm-up beside the messages: while it lasts, trouble and retirement are still heard."""
+    def _alarms(self) -> list[ReputationChanged]:
+        return [one for one in self._troubles if one.critical]
+
+    def _begin_anew(self) -> None:
+        """Nothing is lost on the way: no child runs, nothing was said that is not done, nobody waits for an answer."""
+        if _history_is_long() and not self._something_to_do() and workflow.all_handlers_finished():
+            stands = {"stage": self._stage, "risk": self._risk, "drift": self._drift}
+            workflow.continue_as_new(self._start.model_copy(update=stands))
+
+    async def _warm_up(self, plan: WarmupPlan, alarms: list[ReputationChanged]) -> None:
+        """Run a warm-up beside the messages: while it lasts, trouble and retirement are still heard.
+
+        Args:
+            alarms: came together with the command; the warm-up was not there to hear them itself.
+        """
         self._warming = True
         child = await self._child(
             Warmup.run,
@@ -263,6 +282,9 @@ class IpLifecycle:
         self._stage = Stage.WARMING
         self._plan = None
         self._tell()
+        alarms = [*alarms, *self._alarms()]
+        if alarms and workflow.patched("an-alarm-stops-the-warm-up-that-it-met"):
+            await self._stop(alarms[-1])
         failed = await self._beside(child)
         self._warming = False
         if self._retire is not None:
@@ -276,6 +298,11 @@ class IpLifecycle:
         self._stage = Stage.AT_RISK if outcome == WarmupState.STOPPED else Stage.FULL_CAPACITY
         if isinstance(child.result, WarmupResult):
             self._start = self._start.model_copy(update={"safe_limit": child.result.cap})
+
+    async def _stop(self, alarm: ReputationChanged) -> None:
+        warmup = workflow.get_external_workflow_handle_for(Warmup.run, ids.warmup_id(self._start.address))
+        with contextlib.suppress(FailureError):  # It has ended already.
+            await warmup.signal(Warmup.stop, StopSignal(reason=alarm.reason, source=alarm.source))
 
     async def _assign(self, change: Reassign) -> None:
         await workflow.execute_activity_method(

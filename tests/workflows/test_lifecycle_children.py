@@ -17,10 +17,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities import lifecycle
 from activities.context import Context
 from domain.dns import DnsInput, DnsResult
-from domain.lifecycle import LifecycleInput, Reassign, Retire
+from domain.lifecycle import LifecycleInput, Reassign, ReputationChanged, Retire
 from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
 from domain.words import Stage
-from store import incidents, ips
+from store import incidents, ips, ledger
 from store.tables.ips import Ip
 from workflows import ids, options, search_attributes
 from workflows.lifecycle import DNS_FAILED, IpLifecycle
@@ -208,6 +208,57 @@ async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: St
         return stands and ["its history is gone" in title for title in open_now] == [True]
 
     await stand.until(told)
+
+
+async def test_a_history_that_grew_long_is_begun_anew_with_all_that_it_knows(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.lifecycle._history_is_long", lambda: True)
+    await stand.start(Stage.ACTIVE)
+    first = (await stand.life().describe()).run_id
+    await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan(target=240))
+    assert (await stand.life().describe()).run_id == first, "not while a child runs"
+    await stand.say(ids.warmup_id(stand.address), "graduated")
+    await stand.stands(Stage.FULL_CAPACITY)
+    await stand.life().signal(IpLifecycle.reputation_changed, ReputationChanged(reason="too many bounces"))
+    for number in range(3):
+        await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool=f"p{number}"))
+
+    async def anew() -> bool:
+        known = await stand.life().query(IpLifecycle.standing)
+        return (known.start.pool, known.risk, known.start.safe_limit) == ("p2", "too many bounces", 240)
+
+    await stand.until(anew)
+    assert (await stand.life().describe()).run_id != first
+    assert await stand.life().query(IpLifecycle.stage) is Stage.FULL_CAPACITY
+    await stand.until(lambda: stand.found(stage="full_capacity", pool="p2"))
+    await stand.life().execute_update(IpLifecycle.retire, Retire(reason="over"))
+    assert await asyncio.wait_for(stand.life().result(), 30) == "over"
+
+
+async def test_an_alarm_that_meets_the_start_of_a_warm_up_stops_it(stand: Stand) -> None:
+    """Delivered before the warm-up was there, its own signal found nobody; its first write would let mail go."""
+    async with stand.context.db.write() as session:
+        await ips.insert(session, Ip(address=stand.address, stage=Stage.WARMING))
+    alarm = ReputationChanged(reason="listed", critical=True, source="alert")
+    await stand.client.start_workflow(
+        IpLifecycle.run,
+        LifecycleInput(address=stand.address, stage=Stage.WARMING),
+        id=ids.ip_id(stand.address),
+        task_queue=stand.queue,
+        start_signal="reputation_changed",
+        start_signal_args=[alarm],
+    )
+
+    async def stopped() -> bool:
+        handle = stand.client.get_workflow_handle(ids.warmup_id(stand.address))
+        names = [one.workflow_execution_signaled_event_attributes for one in (await handle.fetch_history()).events]
+        return [one.signal_name for one in names if one.signal_name] == ["stop"]
+
+    await stand.until(lambda: stand.runs(ids.warmup_id(stand.address)))
+    await stand.until(stopped)
+    async with stand.context.db.read() as session:
+        assert (await ledger.held(session, stand.address)) == "listed"
 
 
 async def test_the_pool_changes_while_dns_is_awaited(stand: Stand) -> None:
