@@ -38,6 +38,7 @@ class System:
     var: Path
     smtp_port: int
     environment: dict[str, str]
+    supervisor: int
 
     @property
     def token(self) -> str:
@@ -73,9 +74,35 @@ def end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
+def _children(parent: int) -> Iterator[int]:
+    """Processes below a process, as Linux tells them."""
+    told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    for child in map(int, told.split()):
+        yield child
+        yield from _children(child)
+
+
 @contextmanager
-def system(var: Path, *, day_seconds: float) -> Iterator[System]:
-    """Everything that ``make up`` starts, on free ports and without the first fleet."""
+def standing(running: System, part: str) -> Iterator[None]:
+    """A part of a system by a word of its command line that is there, and does nothing."""
+    stopped = [
+        child
+        for child in _children(running.supervisor)
+        if part in Path(f"/proc/{child}/cmdline").read_text().split("\0")
+    ]
+    assert stopped, f"no part of the system has {part!r} in its command line"
+    for child in stopped:
+        os.kill(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for child in stopped:
+            os.kill(child, signal.SIGCONT)
+
+
+@contextmanager
+def system(var: Path, *, day_seconds: float, **more: str) -> Iterator[System]:
+    """Everything that ``make up`` starts, on free ports and without the first fleet; with ``more`` of its settings."""
     (var / "sandbox").mkdir(parents=True, exist_ok=True)
     (var / "sandbox" / "seeded").touch()
     api, console, codec, temporal, temporal_ui, smtp, vendor, payments, senders, *gates = free_ports(13)
@@ -97,6 +124,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
         "WARMPATH_REPORTS_PORT": str(gates[3]),
         "WARMPATH_DAY_SECONDS": str(day_seconds),
     }
+    environment |= {f"WARMPATH_{name.upper()}": value for name, value in more.items()}
     log = var / "up.log"
     with log.open("wb") as out:
         child = subprocess.Popen(
@@ -118,6 +146,7 @@ def system(var: Path, *, day_seconds: float) -> Iterator[System]:
                 var,
                 smtp,
                 environment,
+                child.pid,
             )
         finally:
             end(child)

@@ -1,10 +1,11 @@
 """Pictures of every page in every state: ``python -m tests.browser.screenshots FOLDER [--state STATE ...]``.
 
 Starts a system of its own on free ports and brings it into each state by its own means: no IP yet (``empty``), a
-fleet in different stages (``full``), and trouble (``trouble``: a declined payment, DNS that waits and DNS that is
-wrong, a listed IP, an IP at risk; ``viewer``: a role that may only look; ``api``: an API that is down, refuses, or
-went away while a page was open). Each picture is 1280 x 800, light and dark: ``FOLDER/STATE/PAGE-1280-light.png``;
-``--width`` (again and again) and ``--tall`` ask for other windows.
+fleet in different stages (``full``), and trouble (``trouble``: a declined payment, DNS that waits, is wrong or past
+its deadline, a listed IP, an IP at risk; ``viewer``: a role that may only look; ``standing``: no worker takes work,
+Temporal does not answer; ``api``: an API that is down, refuses, or went away while a page was open). Each picture is
+1280 x 800, light and dark: ``FOLDER/STATE/PAGE-1280-light.png``; ``--width`` (again and again) and ``--tall`` ask for
+other windows.
 
 Look at every one before calling work on the console done.
 """
@@ -30,7 +31,7 @@ from sandbox import tour
 from sandbox.caller import Caller, Json
 from sandbox.environment import prepare
 from settings import Settings
-from tests.browser.running import ROOT, Mode, System, console, gateway, system
+from tests.browser.running import ROOT, Mode, System, console, gateway, standing, system
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -43,9 +44,10 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-STATES = ("empty", "full", "trouble", "viewer", "api")
 #: Long enough to look at a warm-up in the middle, short enough that there is one.
 DAY_SECONDS = 8
+#: Long enough to see DNS wait, short enough to see it past its deadline.
+DNS_DEADLINE_HOURS = 0.05
 
 #: Replies of a busy fleet: kind, mailbox provider, words, how many, over how many IPs and days.
 REPLIES = (
@@ -251,6 +253,10 @@ class Stage:
         with urllib.request.urlopen(asked, timeout=10) as reply:
             assert json.load(reply)["new"] == len(told)
 
+    def stands(self, words: str) -> None:
+        """Waits until the API tells that journeys stand still; of a worker it is known after two minutes."""
+        self.api.until("/v1/attention", lambda found: any(words in one["text"] for one in found["items"]), 240)
+
     def listed(self, address: str) -> None:
         """A look at the blocklists that finds the IP."""
         self.api.post(f"/v1/ips/{address}/reputation/check")
@@ -314,14 +320,17 @@ def trouble(camera: Camera, stage: Stage) -> None:
     declined = stage.declined()
     waiting, wrong = stage.by_hand("mta1"), stage.by_hand("mta2")
     stage.typed_wrong(wrong)
-    stage.warm("198.51.100.30", 3)
-    stage.alarmed("198.51.100.30")
-    camera.all_pages("198.51.100.30")
-    camera.shoot("one-order-declined", f"/payment-gateway?order={declined}")
     camera.shoot("one-ip-waits-for-dns", f"/?ip={waiting}")
     camera.shoot("dns-management-portal-waiting", f"/dns-management-portal?ip={waiting}")
     camera.shoot("dns-configuration-waiting", f"/dns-configuration?ip={waiting}")
     camera.shoot("dns-configuration-wrong", f"/dns-configuration?ip={wrong}")
+    stage.warm("198.51.100.30", 3)
+    stage.alarmed("198.51.100.30")
+    camera.all_pages("198.51.100.30")
+    camera.shoot("one-order-declined", f"/payment-gateway?order={declined}")
+    stage.api.until(f"/v1/ips/{waiting}/dns", lambda dns: dns["state"] == "escalated", 240)
+    camera.shoot("one-ip-overdue", f"/?ip={waiting}")
+    camera.shoot("dns-configuration-overdue", f"/dns-configuration?ip={waiting}")
     camera.shoot("one-ip-listed", "/?ip=198.51.100.66")
     camera.shoot("reputation-dashboard-listed", "/reputation-dashboard?ip=198.51.100.66")
     page = camera.open("/ip-acquisition")
@@ -368,6 +377,26 @@ def viewer(camera: Camera, stage: Stage) -> None:
         stage.paused("resume", {"all": True})
 
 
+def still(camera: Camera, stage: Stage) -> None:
+    """Journeys that stand still, and a command given meanwhile."""
+    if not stage.api.get("/v1/ips")["items"]:
+        stage.seed()
+    with standing(stage.running, "start-dev"):
+        stage.stands("Temporal does not answer")
+        camera.shoot("temporal-ip-management-dashboard", "/")
+        camera.shoot("temporal-warmup-dashboard", "/warmup-dashboard?ip=198.51.100.12")
+    with standing(stage.running, "worker.py"):
+        stage.stands("No worker takes work")
+        camera.shoot("worker-ip-management-dashboard", "/")
+        page = camera.open("/warmup-dashboard?ip=198.51.100.12")
+        page.get_by_role("button", name="Pause", exact=True).click()
+        page.get_by_label("Reason", exact=True).fill("a look")
+        page.get_by_role("button", name="Pause now", exact=True).click()
+        page.get_by_text("The journey has not answered").first.wait_for()
+        camera.take(page, "worker-command")
+        page.close()
+
+
 def api(camera: Camera, stage: Stage) -> None:
     """An API that is down, that refuses, and that went away while pages were open; and nobody signed in."""
     if not stage.api.get("/v1/ips")["items"]:
@@ -398,23 +427,27 @@ def api(camera: Camera, stage: Stage) -> None:
         replace(camera, url=out).shoot("signed-out", "/")
 
 
+#: Each state and what brings a system into it and takes it.
+TAKEN = {"empty": empty, "full": full, "trouble": trouble, "viewer": viewer, "standing": still, "api": api}
+
+
 def main() -> None:
     """The command."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("folder", type=Path)
-    words.add_argument("--state", choices=STATES, action="append", help="only this state; may be given again")
+    words.add_argument("--state", choices=TAKEN, action="append", help="only this state; may be given again")
     words.add_argument("--theme", choices=("light", "dark"), action="append", help="only this theme")
     words.add_argument("--width", type=int, action="append", help="of the window, in pixels; may be given again")
     words.add_argument("--tall", action="store_true", help="a window tall enough for whole pages")
     given = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="warmpath-pictures-") as var, sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with system(Path(var), day_seconds=DAY_SECONDS) as running:
+        with system(Path(var), day_seconds=DAY_SECONDS, dns_deadline_hours=str(DNS_DEADLINE_HOURS)) as running:
             stage = Stage(running)
-            for name in given.state or STATES:
+            for name in given.state or TAKEN:
                 themes, widths = tuple(given.theme or ("light", "dark")), tuple(given.width or (1280,))
                 camera = Camera(browser, running.console, given.folder / name, widths, given.tall, themes)
-                globals()[name](camera, stage)
+                TAKEN[name](camera, stage)
         browser.close()
 
 

@@ -34,6 +34,13 @@ _RECORD = {
     },
     "fix": "Enter the A record mail1.example.test with 203.0.113.9.",
 }
+_SPF = _RECORD | {
+    "key": "spf",
+    "name": "example.test",
+    "type": "TXT",
+    "expected": ["v=spf1 ip4:203.0.113.9 -all"],
+    "fix": "",
+}
 
 
 class State:
@@ -345,7 +352,7 @@ class Double(BaseHTTPRequestHandler):
                     {
                         "state": "verified" if verified else "waiting",
                         "deadline": "2126-01-01T00:00:00Z",
-                        "records": [_RECORD],
+                        "records": [_RECORD, _SPF],
                         "checks": [{"name": "FCrDNS", "ok": verified, "detail": "no PTR yet"}],
                     },
                 )

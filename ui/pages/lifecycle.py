@@ -26,8 +26,7 @@ COLOURS = {"green": "#2e9d5b", "yellow": "#b98900", "red": "#d1453b"}
 
 def fleet(api: Api) -> None:
     """All IPs: counts that filter, a search, an order, a table that pages on the server."""
-    counts: dict[str, int] = (api.find("/v1/fleet") or {}).get("stages") or {}
-    if not counts:
+    if not (api.find("/v1/fleet") or {}).get("stages"):
         _empty()
         importing.form(api)
         return
@@ -45,14 +44,7 @@ def fleet(api: Api) -> None:
         format_func=lambda name: words.band(name) if name else "All",
         key="fleet_band",
     )
-    stage = st.pills(
-        "Stage",
-        [name for name in words.STAGES if counts.get(name)],
-        format_func=lambda name: f"{words.stage(name)}  {words.number(counts.get(name, 0))}",
-        key="fleet_stage",
-        label_visibility="collapsed",
-    )
-    _table(api, {"stage": stage, "q": query or None, "order": sort, "pool": chosen_pool, "band": chosen_band})
+    _table(api, {"q": query or None, "order": sort, "pool": chosen_pool, "band": chosen_band})
     importing.form(api)
 
 
@@ -71,8 +63,22 @@ def _empty() -> None:
     )
 
 
+def _stage(api: Api) -> str | None:
+    """Counts by stage, one of which filters; the one that is chosen stays, also when its last IP goes on."""
+    counts: dict[str, int] = (api.find("/v1/fleet") or {}).get("stages") or {}
+    chosen: str | None = st.session_state.get("fleet_stage")
+    return st.pills(
+        "Stage",
+        [name for name in words.STAGES if counts.get(name) or name == chosen],
+        format_func=lambda name: f"{words.stage(name)}  {words.number(counts.get(name, 0))}",
+        key="fleet_stage",
+        label_visibility="collapsed",
+    )
+
+
 @live
 def _table(api: Api, question: dict[str, str | None]) -> None:
+    question = {"stage": _stage(api), **question}
     pager = paging.Pager("fleet", question)
     found = api.get("/v1/ips", **question, after=pager.cursor, limit=PAGE_SIZE)
     ips: list[dict[str, Any]] = found.get("items", [])

@@ -22,6 +22,9 @@ STATUS: dict[str, tuple[str, Any]] = {
     "expired": ("– Expired", "gray"),
 }
 
+#: Steps of a purchase in their order, as its journey names them.
+STEPS = ("reserve", "vet again", "authorise payment", "provision", "capture payment", "hand over")
+
 PAGE_SIZE = 25
 
 #: Figures of a quote, none with tax.
@@ -100,20 +103,21 @@ def watch(api: Api, order_id: str) -> None:
     if order.get("status") in ("quoted",):
         st.rerun()
     _head(order)
-    status = order.get("status")
-    if status in ("purchasing", "quoting"):
-        st.progress(0.6 if status == "purchasing" else 0.2, text=_progress(order))
+    _progress(order)
     _outcome(api, order)
     journey.workflow_link(order)
 
 
-def _progress(order: dict[str, Any]) -> str:
-    text = words.waiting(order.get("waiting_for")) or order.get("step") or ""
-    if text:
-        return words.spoken(text)
-    if order.get("status") == "quoting":
-        return "Candidates are being vetted against blocklists ..."
-    return "Reserving, vetting again, authorising, provisioning, capturing ..."
+def _progress(order: dict[str, Any]) -> None:
+    """What is being done by itself: a purchase has steps that are counted, a look at blocklists has none."""
+    status, step = order.get("status"), str(order.get("step") or "")
+    waits = words.waiting(order.get("waiting_for"))
+    if status == "purchasing" and step in STEPS:
+        place = STEPS.index(step)
+        st.progress(place / len(STEPS), text=f"Step {place + 1} of {len(STEPS)}: {step}. {waits}".strip())
+    elif status in ("purchasing", "quoting"):
+        usual = "Candidates are looked up on the blocklists" if status == "quoting" else "The purchase begins"
+        st.status(f"{words.literal(waits) or usual} ...", state="running")
 
 
 def _head(order: dict[str, Any]) -> None:

@@ -25,26 +25,29 @@ OUTSIDE = (
 
 def overview(api: Api) -> None:
     """Counts that filter, then the scores, worst first."""
-    bands: dict[str, int] = (api.find("/v1/fleet") or {}).get("bands") or {}
-    if not bands:
+    if not (api.find("/v1/fleet") or {}).get("bands"):
         return
-    chosen, search = st.columns([3, 2], vertical_alignment="bottom")
-    with chosen:
-        band = st.pills(
-            "Reputation",
-            list(words.BANDS),
-            format_func=lambda name: f"{words.band(name)}  {words.number(bands.get(name, 0))}",
-            key="reputation_band",
-            label_visibility="collapsed",
-        )
-    query = search.text_input(
+    query = st.text_input(
         "Search", placeholder="Address, host name or domain", label_visibility="collapsed", key="reputation_q"
     ).strip()
-    _scores(api, {"band": band, "q": query or None, "order": "reputation"})
+    _scores(api, {"q": query or None, "order": "reputation"})
+
+
+def _band(api: Api) -> str | None:
+    """Counts by reputation, one of which filters."""
+    bands: dict[str, int] = (api.find("/v1/fleet") or {}).get("bands") or {}
+    return st.pills(
+        "Reputation",
+        list(words.BANDS),
+        format_func=lambda name: f"{words.band(name)}  {words.number(bands.get(name, 0))}",
+        key="reputation_band",
+        label_visibility="collapsed",
+    )
 
 
 @live
 def _scores(api: Api, question: dict[str, str | None]) -> None:
+    question = {"band": _band(api), **question}
     pager = paging.Pager("reputation", question)
     found = api.get("/v1/reputation", **question, cursor=pager.cursor, limit=PAGE_SIZE)
     items: list[dict[str, Any]] = found.get("items") or []

@@ -84,7 +84,7 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
     )
     against = alt.layer(sent, cap)
     layers = alt.layer(against, marks).resolve_scale(color="independent") if known else against
-    return layers.properties(height=280)
+    return layers.properties(height=280, description="Mails sent each day as bars, the daily cap as a line.")
 
 
 def days_of(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -134,7 +134,9 @@ def forecast(days: list[dict[str, Any]], finish: dict[str, Any], *, dated: bool)
     if ends["p50"]:
         mark = alt.Chart(pd.DataFrame([{"Day": ends["p50"]}])).mark_rule(strokeDash=[5, 3], strokeWidth=2)
         layers.append(_told(mark.encode(x="Day:Q"), "most likely", _PLANNED))
-    return alt.layer(*layers).properties(height=260)
+    return alt.layer(*layers).properties(
+        height=260, description="The planned cap of each day, and the days on which full capacity may be reached."
+    )
 
 
 def day_number(value: JsonValue, days: list[dict[str, Any]]) -> int | None:
@@ -178,7 +180,7 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> Pic
             tooltip=["Provider", "What", alt.Tooltip("Mails:Q", format=",")],
         )
     )
-    return alt.layer(chart).properties(height=190)
+    return alt.layer(chart).properties(height=190, description="Mails sent today beside the cap, by mailbox provider.")
 
 
 #: Below the scores, where no line runs: listings and incidents stand there.
@@ -225,7 +227,7 @@ def score_over_time(
     if marks:
         layers += _mark_layers(pd.DataFrame(marks), x)
     picture: alt.LayerChart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
-    return picture.properties(height=240)
+    return picture.properties(height=240, description="The score over time, with listings and incidents.")
 
 
 def _line_at(height: int, said: str, colour: str) -> list[Any]:
@@ -305,7 +307,7 @@ def components(parts: list[dict[str, Any]]) -> Picture:
     )
     bars = base.mark_bar(color="#4c8fd6", height=14)
     text = base.mark_text(align="left", dx=4, color="#8a94a3").encode(text="Says:N")
-    return alt.layer(bars, text).properties(height=alt.Step(24))
+    return alt.layer(bars, text).properties(height=alt.Step(24), description="The parts of the score, 0 to 100 each.")
 
 
 #: What can go wrong with mail, with a colour each.
@@ -351,7 +353,7 @@ def volume(points: list[dict[str, Any]]) -> Picture:
             tooltip=["When", "What", alt.Tooltip("Mails:Q", format=",")],
         )
     )
-    return alt.layer(chart).properties(height=220)
+    return alt.layer(chart).properties(height=220, description="Mails attempted and delivered over time.")
 
 
 def wrong(points: list[dict[str, Any]]) -> Picture:
@@ -371,7 +373,9 @@ def wrong(points: list[dict[str, Any]]) -> Picture:
             tooltip=["When", "What", alt.Tooltip("Mails:Q", format=",")],
         )
     )
-    return alt.layer(chart).properties(height=220)
+    return alt.layer(chart).properties(
+        height=220, description="Mails bounced, blocked, deferred and complained about over time."
+    )
 
 
 def caps(today: list[dict[str, Any]]) -> Picture:
@@ -384,7 +388,7 @@ def caps(today: list[dict[str, Any]]) -> Picture:
     )
     bars = _told(base.mark_bar(height=14).encode(x=alt.X("Sent:Q", title="Mails a day")), "Sent", _AGAINST)
     marks = _told(base.mark_tick(thickness=3, size=20).encode(x="Cap:Q"), "Cap", _AGAINST)
-    return alt.layer(bars, marks).properties(height=alt.Step(26))
+    return alt.layer(bars, marks).properties(height=alt.Step(26), description="Mails sent beside the cap, by IP.")
 
 
 def by_day(days: list[dict[str, Any]], since: str) -> Picture:
@@ -409,4 +413,4 @@ def by_day(days: list[dict[str, Any]], since: str) -> Picture:
             tooltip=["Day", alt.Tooltip("Mails:Q", format=",")],
         )
     )
-    return alt.layer(chart).properties(height=190)
+    return alt.layer(chart).properties(height=190, description="How often the reply came, by day.")
