@@ -153,6 +153,11 @@ class Stage:
         """The first fleet of a sandbox."""
         subprocess.run([sys.executable, "-m", "sandbox.seed"], cwd=ROOT, env=os.environ, check=True, timeout=120)
 
+    def fleet(self) -> None:
+        """The first fleet, if it is not there yet."""
+        if not self.api.get("/v1/ips?q=198.51.100.12")["items"]:
+            self.seed()
+
     def warm(self, address: str, days: int) -> None:
         """A warm-up with so many closed days."""
         path = f"/v1/ips/{address}/warmup"
@@ -363,9 +368,8 @@ def trouble(camera: Camera, stage: Stage) -> None:
 
 def viewer(camera: Camera, stage: Stage) -> None:
     """The console of somebody who may only look."""
-    if not stage.api.get("/v1/ips")["items"]:
-        stage.seed()
-        stage.quoted()
+    stage.fleet()
+    stage.quoted()
     token = str(stage.api.post("/v1/tokens", {"name": "on call", "role": "viewer"})["token"])
     with console(stage.running.api, token, stage.running.var / "viewer") as url:
         seen = replace(camera, url=url)
@@ -379,8 +383,7 @@ def viewer(camera: Camera, stage: Stage) -> None:
 
 def still(camera: Camera, stage: Stage) -> None:
     """Journeys that stand still, and a command given meanwhile."""
-    if not stage.api.get("/v1/ips")["items"]:
-        stage.seed()
+    stage.fleet()
     with standing(stage.running, "start-dev"):
         stage.stands("Temporal does not answer")
         camera.shoot("temporal-ip-management-dashboard", "/")
@@ -399,8 +402,7 @@ def still(camera: Camera, stage: Stage) -> None:
 
 def api(camera: Camera, stage: Stage) -> None:
     """An API that is down, that refuses, and that went away while pages were open; and nobody signed in."""
-    if not stage.api.get("/v1/ips")["items"]:
-        stage.seed()
+    stage.fleet()
     with ExitStack() as held:
         door = held.enter_context(gateway(stage.running.api))
         folder = stage.running.var / "door"

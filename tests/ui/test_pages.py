@@ -143,6 +143,36 @@ def test_one_ip_has_a_place_of_its_own(page: Open, state: State) -> None:
     assert "your registrar" in said(app)
 
 
+def test_the_place_of_an_ip_leads_to_what_was_done_with_it(page: Open, state: State) -> None:
+    state.add_ip("active")
+    links = {one.proto.label: one.proto for one in page(ip=ADDRESS).get("page_link")}
+    assert f"ip={ADDRESS}" in links["Audit: what was done with it"].query_string
+    page(places.AUDIT, ip=ADDRESS)
+    assert [asked for path, asked in state.read if path == "/v1/audit"][-1]["target"] == ADDRESS
+
+
+def test_a_purchase_says_at_which_step_it_is(page: Open, state: State) -> None:
+    state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1) | {
+        "status": "purchasing", "step": "provision", "waiting_for": "",
+    }  # fmt: skip
+    (bar,) = page(places.PAYMENT, order="order-1").get("progress")
+    assert (bar.proto.text, bar.proto.value) == ("Step 4 of 6: provision.", 50)
+    state.orders["order-1"] |= {"status": "quoting", "step": ""}
+    app = page(places.PAYMENT, order="order-1")
+    assert [one.label for one in app.status] == ["Candidates are looked up on the blocklists ..."]
+
+
+def test_the_filter_by_stage_stays_when_its_last_ip_goes_on(page: Open, state: State) -> None:
+    state.add_ip("active")
+    app = page()
+    app = next(one for one in app.button_group if one.label == "Stage").set_value("active").run()
+    assert [asked for path, asked in state.read if path == "/v1/ips"][-1]["stage"] == "active"
+    state.ips[ADDRESS]["stage"] = "warming"
+    app = app.run()
+    assert not app.exception
+    assert [asked for path, asked in state.read if path == "/v1/ips"][-1]["stage"] == "active"
+
+
 def test_an_unknown_ip_is_a_sentence(page: Open) -> None:
     app = page(ip="203.0.113.250")
     assert "There is no such thing." in said(app)

@@ -119,7 +119,13 @@ def _orders(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 with guarded():
+    # A link about an IP (``?ip=``) fills the field once; what is typed then counts.
+    linked = str(st.query_params.get("ip") or "")
     wanted = st.text_input(
-        "Search", placeholder="What it was done on: an IP, a pool, a sender, all", label_visibility="collapsed"
+        "Search",
+        value=linked,
+        key=f"audit_target:{linked}",
+        placeholder="What it was done on: an IP, a pool, a sender, all",
+        label_visibility="collapsed",
     )
     entries(session.api(), wanted.strip())

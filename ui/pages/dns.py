@@ -30,7 +30,8 @@ CELLS = {
     "unknown": ("? Unknown", _UNKNOWN),
 }
 #: The record's name stays in sight while the servers scroll.
-RECORD_PIXELS = 230
+RECORD_PIXELS = 220
+SERVER_PIXELS = 122
 
 
 def _text(value: JsonValue) -> str:
@@ -163,6 +164,12 @@ def _checks(checks: list[dict[str, Any]]) -> None:
         st.markdown(f"{sign} **{name}** – {words.literal(check.get('detail') or 'holds')}{fix}")
 
 
+def _short(server: str, servers: list[str]) -> str:
+    """A server's name without its address, where that tells it from the others."""
+    name = server.partition(" (")[0]
+    return name if sum(one.partition(" (")[0] == name for one in servers) == 1 else server
+
+
 def _grid(address: str, records: list[dict[str, Any]], rows: list[dict[str, Any]], servers: list[str]) -> None:
     """Records down, servers across, authoritative ones first; each cell a sign, a word and a colour.
 
@@ -187,7 +194,12 @@ def _grid(address: str, records: list[dict[str, Any]], rows: list[dict[str, Any]
         selection_mode="single-cell",
         column_config={
             "Record": st.column_config.TextColumn(pinned=True, width=RECORD_PIXELS),
-            **{server: st.column_config.TextColumn(help=f"{server}: {kinds[server]}.") for server in servers},
+            **{
+                server: st.column_config.TextColumn(
+                    _short(server, servers), help=f"{server}: {kinds[server]}.", width=SERVER_PIXELS
+                )
+                for server in servers
+            },
         },
     )
     marked = chosen.get("selection", {}).get("cells", [])

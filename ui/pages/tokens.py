@@ -35,7 +35,7 @@ def made() -> None:
 def make(api: Api) -> None:
     """The form for a new token."""
     with st.form("token_new", enter_to_submit=False):
-        name_column, role_column, press = st.columns([3, 3, 1.4], vertical_alignment="bottom")
+        name_column, role_column, press = st.columns([2, 3.6, 1.4], vertical_alignment="bottom")
         name = name_column.text_input(
             "Name", max_chars=100, placeholder="Who or what uses it", key="token_name"
         ).strip()

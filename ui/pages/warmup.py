@@ -18,7 +18,6 @@ SHARES = {
     "Complaint %": "Spam complaints of delivered.",
     "Deferral %": "Deferred at least once, of attempts.",
 }
-REASON_PIXELS = 300
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STARTABLE = ("active", "full_capacity", "at_risk", "quarantined")
 WHY_NOT = {
@@ -237,7 +236,6 @@ def watch(api: Api, address: str) -> None:
             width="stretch",
             placeholder="–",
             column_config={
-                "Reason": st.column_config.TextColumn(width=REASON_PIXELS),
                 **dict.fromkeys(COUNTS, paging.grouped()),
                 **{name: paging.per_cent(meaning) for name, meaning in SHARES.items()},
             },

@@ -50,15 +50,15 @@ def _strip(api: Api) -> None:
         items.sort(key=lambda item: _ORDER.get(str(item.get("severity")), 3))
         total = int((found or {}).get("total") or len(items))
         with st.container(border=True, gap="small"):
-            for item in items[:_SHOWN]:
-                _line(item)
+            for number, item in enumerate(items[:_SHOWN]):
+                _line(item, number)
             more = items[_SHOWN:]
             if len(more) == 1:
-                _line(more[0])
+                _line(more[0], _SHOWN)
             elif more:
                 with st.expander(_more(more, total)):
-                    for item in more:
-                        _line(item)
+                    for number, item in enumerate(more, start=_SHOWN):
+                        _line(item, number)
                     if total > len(items):
                         st.caption(
                             f"These are the {len(items)} worst of {words.number(total)}. The lists of **IP Management "
@@ -76,12 +76,12 @@ def _more(items: list[dict[str, Any]], total: int) -> str:
     return f"{words.number(hidden)} more, {critical}{of} critical"
 
 
-def _line(item: dict[str, Any]) -> None:
+def _line(item: dict[str, Any], number: int) -> None:
     """One thing; what happened is told in words of others, too, so it is shown as it stands."""
     sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
     since = f" · since {words.lasting(item['since'])}" if item.get("since") else ""
     text = words.literal(str(item.get("text") or "").rstrip("."))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_attention_{number}"):
         st.markdown(
             f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {text}{since}",
             unsafe_allow_html=True,

@@ -83,7 +83,7 @@ def cap_against_sent(history: list[dict[str, Any]]) -> Picture:
         shape=alt.Shape("Decision:N", scale=alt.Scale(domain=known), legend=alt.Legend(orient="top", title="Decision")),
     )
     against = alt.layer(sent, cap)
-    layers = alt.layer(against, marks).resolve_scale(color="independent") if known else against
+    layers = alt.layer(against, marks).resolve_scale(color="independent", shape="independent") if known else against
     return layers.properties(height=280, description="Mails sent each day as bars, the daily cap as a line.")
 
 

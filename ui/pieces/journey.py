@@ -84,7 +84,11 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
         return
     since = f" Since {words.duration_since(ip['waiting_since'])}." if ip.get("waiting_since") else ""
     if actor in ("operator", "registrar", "vendor"):
-        st.info(f"**{text}.** Who must act: **{words.who(actor)}**.{since}")
+        # Where mail is stopped it is no news but a trouble.
+        troubled = ip.get("stage") in ("at_risk", "quarantined", "failed_over")
+        (st.error if troubled else st.info)(
+            f"{'! ' if troubled else ''}**{text}.** Who must act: **{words.who(actor)}**.{since}"
+        )
     else:
         st.info(f"**{text}.** Nobody must act.")
 

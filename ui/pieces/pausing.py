@@ -62,15 +62,17 @@ def banner(api: Api) -> None:
             st.rerun()
         if paused is None:
             return
-        with st.container(border=True, key="all_paused_banner"):
-            said, press = st.columns([7, 1.8], vertical_alignment="center")
-            said.markdown(
+        with (
+            st.container(border=True, key="all_paused_banner"),
+            st.container(horizontal=True, vertical_alignment="center", gap="small", key="beside_all_paused"),
+        ):
+            st.markdown(
                 f":red[**‖ All campaigns are paused**] {told(paused)} · since "
-                f"{words.duration_since(paused.get('since'))}. No mail leaves by any IP.",
-                help=words.exact(paused.get("since")),
+                f"{words.lasting(paused.get('since'))}. No mail leaves by any IP.",
+                unsafe_allow_html=True,
+                width="stretch",
             )
-            with press:
-                asking.button("Resume All Campaigns", "resume-mail", "all ", width="stretch")
+            asking.button("Resume All Campaigns", "resume-mail", "all ")
 
 
 def resume_button(scope: dict[str, Any]) -> None:

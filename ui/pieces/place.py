@@ -142,16 +142,21 @@ def _incidents(api: Api, address: str) -> None:
         ended = one.get("closed_at")
         sign = ":gray[–]" if ended else ":red[!]" if one.get("severity") == "critical" else ":orange[△]"
         until = f", ended {words.when(ended)}" if ended else ", open"
-        line, press = st.columns([4, 1], vertical_alignment="top")
-        line.markdown(
-            f"{sign} **{words.literal(words.sentence(str(one.get('title') or words.spoken(one.get('kind')))))}** – "
-            f"{words.when(one.get('opened_at'))}{until}",
-            unsafe_allow_html=True,
+        title = words.literal(words.sentence(str(one.get("title") or words.spoken(one.get("kind")))))
+        # A trouble of the domain stands beside one of the IP; both may have the same title.
+        of = "" if one.get("address") in (address, None) else f" ({words.literal(one['address'])})"
+        line = st.container(
+            horizontal=True, vertical_alignment="top", gap="small", key=f"beside_incident_{one.get('id')}"
         )
+        line.markdown(
+            f"{sign} **{title}**{of} – {words.when(one.get('opened_at'))}{until}",
+            unsafe_allow_html=True,
+            width="stretch",
+        )
+        if not ended and one.get("id"):
+            with line:
+                asking.button("Close", "close-incident", str(one["id"]), key=f"close:{one['id']}")
         causes = [str(cause["reason"]) for cause in one.get("causes") or [] if cause.get("reason")]
         for said in dict.fromkeys(causes) or [one.get("detail")]:
             if said and str(said).rstrip(".") != str(one.get("title")).rstrip("."):
-                line.caption(words.literal(said))
-        if not ended and one.get("id"):
-            with press:
-                asking.button("Close", "close-incident", str(one["id"]), key=f"close:{one['id']}", width="stretch")
+                st.caption(words.literal(said))

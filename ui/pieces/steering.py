@@ -21,6 +21,7 @@ def actions(api: Api, ip: dict[str, Any]) -> None:
         places.link(places.WARMUP, "Next: start the warm-up" if stage == "active" else None, ip=address)
         places.link(places.DNS, ip=address)
         places.link(places.REPUTATION, ip=address)
+        places.link(places.AUDIT, "Audit: what was done with it", ip=address)
     with st.container(horizontal=True):
         listings.look_again(api, address)
         asking.button("Move to another pool", "assign", address, gone)

@@ -28,7 +28,18 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 .st-key-all_paused_banner { border-left: 6px solid #d1453b; background: rgba(209, 69, 59, 0.10); }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { padding: 0.3rem 0.6rem !important; }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { min-height: 0 !important; }
-[data-testid="stMetricValue"] { font-size: 1.5rem !important; }
+[data-testid="stMetricValue"], [data-testid="stMetricValue"] * { font-size: 1.5rem !important; }
+[data-testid="stMetricValue"], [data-testid="stMetricValue"] * { white-space: normal !important; }
+/* A column that holds nothing but a button is never narrower than its words. */
+[data-testid="stColumn"]:has([data-testid="stButton"]):not(:has([data-testid="stMarkdown"], input, textarea)) {
+  min-width: max-content !important;
+}
+/* What happened and the way there stand side by side, however long the first is. */
+@media (min-width: 768px) {
+  [class*="st-key-beside_"] { flex-wrap: nowrap !important; }
+  [class*="st-key-beside_"] > :first-child { flex: 1 1 0 !important; min-width: 0 !important; }
+  [class*="st-key-beside_"] > :last-child { flex: 0 0 auto !important; }
+}
 /* In a narrow window the bar with the menu's button covers the top, and Streamlit puts every column in a row of its
    own: figures and buttons stand two in a row, or a list of ten is twenty screens long. */
 @media (max-width: 767px) {
