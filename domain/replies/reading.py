@@ -65,7 +65,9 @@ _ESCAPED_END = re.compile(r"\\r\\n|\\n(?=[245]\d\d[ -]|\s|$)")
 _ESCAPED = re.compile(r"\\u(?!00[01]|[dD][89a-fA-F])([0-9a-fA-F]{4})")
 #: A question in a link that asks about an IP keeps that: ``?ip``.
 _QUERY = re.compile(r"(https?://[^\s<>\"?]{1,200})\?(?!p=)[^\s<>\"]*", re.IGNORECASE)
-_ASKS_IP = re.compile(r"[?&](?:ip|ip_?addr(?:ess)?|client_?ip|addr)=", re.IGNORECASE)
+_ASKS_IP = re.compile(
+    r"[?&](?:ip|ip_?addr(?:ess)?|client_?ip|addr)=|[?&=/](?:\d{1,3}\.){3}\d{1,3}(?![\d.])", re.IGNORECASE
+)
 #: Brackets stand for groups in phrases and carry no meaning in replies.
 _PLAIN = str.maketrans({"\u2019": "'", "`": "'", "(": " ", ")": " "})
 _URL = re.compile(r"https?://([^\s<>\"')\]]+)")

@@ -147,7 +147,7 @@ def test_words_of_an_installation_stand_in_the_place_of_shipped_ones(own: Path) 
     text = "550 the zorblax is blocked"
     assert not classify(text).ip_event
     try:
-        taken(own, '[words]\nip = ["zorblax"]')
+        taken(own, '[words]\nip-name = ["zorblax"]')
         assert classify(text).ip_event
     finally:
         replies.use(None)
