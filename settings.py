@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -26,15 +26,12 @@ class Profile(StrEnum):
     LIVE = "live"
 
 
-class Settings(BaseSettings):
-    """Settings of one installation; one instance a process, made by :func:`load`."""
-
-    model_config = SettingsConfigDict(env_prefix="WARMPATH_", extra="ignore", frozen=True, hide_input_in_errors=True)
+class Installation(BaseModel):
+    """The installation and its store."""
 
     profile: Profile = Field(Profile.SANDBOX, description="`sandbox` (programs on loopback) or `live`.")
     installation: str = Field("SANDBOX", description="Name shown as a badge on every console page.")
     var_dir: Path = Field(Path("var"), description="Folder for state: databases, keys, tokens, logs.")
-
     database_url: str = Field(
         "sqlite:///var/warmpath.sqlite",
         description="Store: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
@@ -45,12 +42,15 @@ class Settings(BaseSettings):
         description="SQLite durability: `full` survives a power loss, `normal` only a killed process.",
     )
 
+
+class Processes(BaseModel):
+    """Where the processes listen, and the Temporal server that they share."""
+
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, description="Port of the API.")
     api_url: str = Field("http://127.0.0.1:8000", description="Where the console and senders find the API.")
     console_port: int = Field(8501, description="Port of the console.")
     codec_port: int = Field(8081, description="Port of the codec server that the Temporal UI asks.")
-
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, HOST:PORT.")
     temporal_namespace: str = Field("default", description="Temporal namespace.")
     temporal_ui_url: str = Field("http://127.0.0.1:8233", description="Temporal UI, for links.")
@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(20.0, ge=0, description="How long a stopping worker lets running activities finish.")
 
+
+class Keys(BaseModel):
+    """What secrets are sealed with."""
+
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description=(
@@ -76,12 +80,15 @@ class Settings(BaseSettings):
         ),
     )
 
+
+class Ramp(BaseModel):
+    """Warm-up: plans, and how fast they go."""
+
     day_seconds: float = Field(
         86_400.0,
         gt=0,
         description="Length of a warm-up day for plans made from now on; shorter in a demonstration.",
     )
-
     warmup_initial: int = Field(
         50, description="Cap of the first day where a plan does not say; sources: requirements, operator's IP guide."
     )
@@ -113,6 +120,10 @@ class Settings(BaseSettings):
     warmup_idle_decay_days: int = Field(
         7, ge=1, description="Days without mail that cost one step; source: SES managed warm-up decays the level."
     )
+
+
+class Decisions(BaseModel):
+    """Warm-up and reputation: which rates count, and on how much evidence."""
 
     decision_bounce_hold: float = Field(
         0.03, gt=0, lt=1, description="Bounce rate above which the cap stays; source: operator's IP guide."
@@ -183,6 +194,10 @@ class Settings(BaseSettings):
         20, ge=1, description="Fewest opens or replies before that make a fall evidence; a choice of this project."
     )
 
+
+class Dns(BaseModel):
+    """DNS: whom to ask, and who publishes."""
+
     dns_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description=(
@@ -206,6 +221,10 @@ class Settings(BaseSettings):
     dns_tsig_name: str = Field("warmpath", description="TSIG key name for dynamic updates.")
     dns_tsig_algorithm: str = Field("hmac-sha256", description="TSIG algorithm.")
     dns_tsig_secret: SecretStr | None = Field(None, description="TSIG secret, base64.")
+
+
+class Watching(BaseModel):
+    """Blocklists, sweeps, and how long figures and events are kept."""
 
     blocklist_resolver: str | None = Field(
         None,
@@ -243,6 +262,10 @@ class Settings(BaseSettings):
     )
     dns_sweep_minutes: float = Field(60.0, gt=0, description="Interval of the DNS drift sweep.")
 
+
+class Buying(BaseModel):
+    """IPs: who sells them, who pays, and how candidates are vetted."""
+
     ip_vendors: Annotated[tuple[str, ...], NoDecode] = Field(
         ("sandbox",), description="Vendors offered to operators: `sandbox`, `inventory`, `aws`."
     )
@@ -253,7 +276,6 @@ class Settings(BaseSettings):
     )
     aws_region: str = Field("us-east-1", description="Region for EC2 and Route 53.")
     aws_endpoint_url: str | None = Field(None, description="Other endpoint than AWS itself (tests).")
-
     payments: str = Field("sandbox", description="Payment provider: `sandbox` or `stripe`.")
     sandbox_payments_url: str = Field("http://127.0.0.1:10081", description="The sandbox's gateway.")
     stripe_api_key: SecretStr | None = Field(None, description="Stripe secret key.")
@@ -299,6 +321,13 @@ class Settings(BaseSettings):
     waitlist_look_seconds: float = Field(
         30.0, gt=0, description="Interval at which a waitlisted order looks at the vendor's stock."
     )
+    smtp_ca_file: Path | None = Field(
+        None,
+        description=(
+            "Certificates (PEM) believed beside the machine's own authorities when SMTP credentials are verified. "
+            "`live` checks every certificate; the sandbox leaves loopback unchecked unless a file is named."
+        ),
+    )
     vetting_spares: int = Field(
         4, ge=0, le=50, description="Candidates vetted beyond what was ordered; they stand in for refused ones."
     )
@@ -311,6 +340,10 @@ class Settings(BaseSettings):
     vetting_neighbours_tolerated: int = Field(
         1, ge=0, description="Listed neighbours of the sample that do not refuse a candidate; one may be bad luck."
     )
+
+
+class Sources(BaseModel):
+    """Events and replies: who may post them, and how replies are read."""
 
     webhook_sendgrid_public_key: str | None = Field(
         None, description="Verification key of SendGrid's signed event webhook, base64."
@@ -341,7 +374,6 @@ class Settings(BaseSettings):
     webhook_grafana_secret: SecretStr | None = Field(
         None, description="Secret that Grafana signs its alerts with, or sends as Bearer token or password."
     )
-
     reply_rules_dir: Path | None = Field(
         None,
         description=(
@@ -349,6 +381,11 @@ class Settings(BaseSettings):
             "ones; see docs/guide/replies.md."
         ),
     )
+
+
+class Gate(BaseModel):
+    """The gate."""
+
     gate_host: str = Field("127.0.0.1", description="Address the gate listens on.")
     gate_policy_port: int = Field(10040, description="Port of the gate for Postfix policy delegation.")
     gate_socketmap_port: int = Field(10041, description="Port of the gate for Postfix socketmap look-ups.")
@@ -380,13 +417,10 @@ class Settings(BaseSettings):
     gate_reconcile_seconds: float = Field(
         300.0, gt=0, description="Interval at which a gate compares what was granted with what was sent."
     )
-    smtp_ca_file: Path | None = Field(
-        None,
-        description=(
-            "Certificates (PEM) believed beside the machine's own authorities when SMTP credentials are verified. "
-            "`live` checks every certificate; the sandbox leaves loopback unchecked unless a file is named."
-        ),
-    )
+
+
+class Reports(BaseModel):
+    """Reports by mail."""
 
     reports_host: str = Field("127.0.0.1", description="Address that reports by mail (bounces, complaints) come in on.")
     reports_port: int = Field(10044, description="Port for reports by mail.")
@@ -401,6 +435,10 @@ class Settings(BaseSettings):
             "mail that looks like a report: only where no other mail system than one's own can reach the way in."
         ),
     )
+
+
+class MailSystems(BaseModel):
+    """Mail systems that are driven."""
 
     mail_systems: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -420,7 +458,6 @@ class Settings(BaseSettings):
         True,
         description="Whether Postfix writes `X-Warmpath-Source: IP` into a mail as it leaves; reports quote it.",
     )
-
     ses_configuration_sets: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description=(
@@ -455,17 +492,42 @@ class Settings(BaseSettings):
         ),
     )
 
+
+class Limits(BaseModel):
+    """Limits and logs."""
+
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body the API reads.")
     rate_limit_per_minute: int = Field(
         1_200, gt=0, description="Requests a minute per token, webhooks and gate leases not counted."
     )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
+    )
+
+
+class Sandbox(BaseModel):
+    """Ports of the sandbox's own neighbours."""
 
     smtp_port: int = Field(10025, description="Port of the sandbox's SMTP server.")
     sandbox_dns_port: int = Field(10053, description="Port of the sandbox's authoritative DNS server.")
     sandbox_senders_port: int = Field(10082, description="Port of the switch for trouble of the sandbox's senders.")
-    log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`."
-    )
+
+
+#: The groups, in the order of the reference.
+GROUPS: tuple[type[BaseModel], ...] = (
+    Installation, Processes, Keys, Ramp, Decisions, Dns, Watching, Buying, Sources, Gate, Reports, MailSystems,
+    Limits, Sandbox,
+)  # fmt: skip
+
+
+class Settings(
+    # Of bases the last one's fields come first.
+    Sandbox, Limits, MailSystems, Reports, Gate, Sources, Buying, Watching, Dns, Decisions, Ramp, Keys, Processes,
+    Installation, BaseSettings,
+):  # fmt: skip
+    """Settings of one installation; one instance a process, made by :func:`load`."""
+
+    model_config = SettingsConfigDict(env_prefix="WARMPATH_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Writes ``docs/configuration.md`` from :class:`settings.Settings`; ``make docs`` runs it."""
+"""Writes ``docs/configuration.md`` from :data:`settings.GROUPS`; ``make docs`` runs it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from settings import Settings
+from settings import GROUPS
 
 TARGET = ROOT / "docs" / "configuration.md"
 HEAD = """# Configuration
@@ -26,10 +26,8 @@ Defaults name their source. Most are published: Amazon SES, Gmail, Microsoft SND
 their own pages, the statistics in the papers named by author and year. Two are not: the *requirements* are what
 Warmpath was asked to do, and the *operator's IP guide* is the working practice of the operator it was made for. What
 follows from one of these two alone is a choice that fits that operator; set it to what fits you.
-
-| setting | default | meaning |
-|---|---|---|
 """
+TABLE = "\n## {}\n\n| setting | default | meaning |\n|---|---|---|\n"
 
 
 def _default(field: FieldInfo) -> str:
@@ -45,8 +43,12 @@ def _default(field: FieldInfo) -> str:
 
 def render() -> str:
     """The whole document."""
-    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
-    return HEAD + "\n".join(rows) + "\n"
+    return HEAD + "".join(_table(group) for group in GROUPS)
+
+
+def _table(group: type[BaseModel]) -> str:
+    rows = [_row(name, field) for name, field in group.model_fields.items()]
+    return TABLE.format((group.__doc__ or "").removesuffix(".")) + "\n".join(rows) + "\n"
 
 
 def _row(name: str, field: FieldInfo) -> str:
