@@ -121,7 +121,7 @@ class LifecycleActivities:
                 if error.kind is VendorFault.RETRYABLE:
                     raise
                 disposal, why = Disposal.STUCK, error.detail
-        said = disposed(disposal, ip.address, ip.vendor, why)
+        said = disposed(disposal, ip.address, ip.vendor, why, domain=ip.domain, host=ip.hostname)
         async with self._db.write() as session:
             await ips.dispose(session, ip.address, disposal, said)
             if disposal is Disposal.RELEASED and ip.order_id is not None:

@@ -49,10 +49,11 @@ class Disposal(StrEnum):
     STUCK = "stuck"
 
 
-def disposed(disposal: Disposal, address: str, vendor: str, why: str = "") -> str:
-    """What became of a retired address, in words."""
+def disposed(disposal: Disposal, address: str, vendor: str, why: str = "", *, domain: str = "", host: str = "") -> str:
+    """What became of a retired address, in words; one that others may get must not stay in the domain's DNS."""
+    records = f" Take it out of the SPF record of {domain}, and the address record of {host} away." if domain else ""
     return {
-        Disposal.RELEASED: f"{address} is retired and given back to {vendor}.",
+        Disposal.RELEASED: f"{address} is retired and given back to {vendor}.{records}",
         Disposal.KEPT: f"{address} is retired and kept: {vendor} goes on charging for it.",
         Disposal.OWNED: f"{address} is retired; it was imported, not bought here, so it stays yours.",
         Disposal.STUCK: f"{address} is retired, but {vendor} did not take it back: {why}",

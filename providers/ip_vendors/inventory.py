@@ -59,7 +59,13 @@ class InventoryVendor:
             raise ValueError(f"WARMPATH_INVENTORY_FILE: {file}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"WARMPATH_INVENTORY_FILE: {file} is no text in UTF-8; export it again as CSV.") from None
-        for number, row in enumerate(csv.DictReader(lines), start=2):
+        table = csv.DictReader(lines)
+        if "address" not in (table.fieldnames or ()):
+            raise ValueError(
+                f"WARMPATH_INVENTORY_FILE: {file} has no column `address`; its first line names the columns, "
+                "`address` and, if you like, `region`."
+            )
+        for number, row in enumerate(table, start=2):
             try:
                 address = parse(row.get("address") or "", live=self._live)
             except Refused as error:

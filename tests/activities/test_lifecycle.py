@@ -93,6 +93,10 @@ async def vendor(tmp_path: Path) -> AsyncIterator[SandboxVendor]:
 
 
 BOUGHT, ORDER = "198.51.100.60", "order-1"
+BACK = (
+    f"{BOUGHT} is retired and given back to sandbox. Take it out of the SPF record of shop.test, and the address "
+    "record of mail.shop.test away."
+)
 
 
 async def bought(db: Database, vendor: SandboxVendor) -> None:
@@ -100,7 +104,9 @@ async def bought(db: Database, vendor: SandboxVendor) -> None:
     await vendor.provision(BOUGHT, ORDER)
     async with db.write() as session:
         await orders.reserve(session, db.dialect, BOUGHT, ORDER)
-        await ips.insert(session, Ip(address=BOUGHT, vendor="sandbox", order_id=ORDER, stage=Stage.FULL_CAPACITY))
+        ip = Ip(address=BOUGHT, vendor="sandbox", order_id=ORDER, stage=Stage.FULL_CAPACITY)
+        ip.domain, ip.hostname = "shop.test", "mail.shop.test"
+        await ips.insert(session, ip)
         await ips.set_stage(session, BOUGHT, Stage.RETIRED)
 
 
@@ -112,7 +118,7 @@ async def test_a_retired_ip_goes_back_to_its_vendor_and_can_be_bought_again(
     async with db.read() as session:
         assert await orders.in_use(session, [BOUGHT], "order-2") == {BOUGHT}
     said = {await bound.give_back(GiveBack(address=BOUGHT)) for _ in range(2)}
-    assert said == {f"{BOUGHT} is retired and given back to sandbox."}
+    assert said == {BACK}
     await vendor.reserve(BOUGHT, "order-2")
     async with db.write() as session:
         assert await orders.in_use(session, [BOUGHT], "order-2") == set()
@@ -123,7 +129,7 @@ async def test_a_retired_ip_goes_back_to_its_vendor_and_can_be_bought_again(
         row = await ips.get(session, BOUGHT)
         notes = [step.note for step in await ips.steps(session, BOUGHT)]
     assert (row.stage, row.disposal, row.order_id) == (Stage.AWAITING_DNS, "", "order-2")
-    assert notes.count(f"{BOUGHT} is retired and given back to sandbox.") == 1
+    assert notes.count(BACK) == 1
 
 
 async def test_a_retired_ip_that_is_kept_stays_ours(context: Context, db: Database, vendor: SandboxVendor) -> None:

@@ -82,3 +82,11 @@ def test_a_file_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) ->
     (tmp_path / "held.csv").write_bytes(b"address\n\xff\xfe\n")
     with pytest.raises(ValueError, match="WARMPATH_INVENTORY_FILE: .* is no text in UTF-8"):
         InventoryVendor([], tmp_path / "held.csv")
+
+
+@pytest.mark.parametrize("first", ["ip,region\n198.51.100.1,fra\n", "198.51.100.1\n", ""])
+def test_a_file_without_the_column_is_told_which_one(tmp_path: Path, first: str) -> None:
+    file = tmp_path / "held.csv"
+    file.write_text(first)
+    with pytest.raises(ValueError, match="has no column `address`; its first line names the columns"):
+        InventoryVendor([], file)

@@ -158,3 +158,17 @@ def test_a_missing_temporal_server_is_one_sentence(tmp_path: Path, monkeypatch: 
 def test_a_second_supervisor_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with preflight.only_one(tmp_path), pytest.raises(preflight.NotReady, match="runs already"):
         preflight.only_one(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('{"event": "worker cannot run", "reason": "there is no vendor"}\n\n', "there is no vendor"),
+        ("a line\nOSError: no\n", "OSError: no"),
+        ("7\n", "7"),
+        ("", ""),
+    ],
+)
+def test_the_reason_of_a_part_that_ends_is_a_sentence(tmp_path: Path, written: str, said: str) -> None:
+    (tmp_path / "worker.log").write_text(written)
+    assert supervising.last_line(tmp_path / "worker.log") == said
