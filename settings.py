@@ -566,6 +566,19 @@ class Settings(
         return self
 
     @model_validator(mode="after")
+    def check_publisher(self) -> Settings:
+        """Who publishes can: a journey that finds out would be tried again for ever.
+
+        Raises:
+            ValueError: names the setting and what to do.
+        """
+        if self.dns_publisher not in ("manual", "rfc2136", "route53"):
+            raise ValueError(f"WARMPATH_DNS_PUBLISHER: no {self.dns_publisher!r}; `manual`, `rfc2136` or `route53`.")
+        if self.dns_publisher == "rfc2136" and self.dns_tsig_secret is None:
+            raise ValueError("WARMPATH_DNS_TSIG_SECRET: dynamic updates need the key's secret, base64.")
+        return self
+
+    @model_validator(mode="after")
     def refuse_sandbox_parts(self) -> Settings:
         """The live profile does not start with anything that is only safe on loopback.
 

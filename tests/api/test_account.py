@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -124,8 +125,16 @@ async def test_too_many_requests_are_told_to_wait(app: FastAPI, db: Database) ->
 async def test_a_body_past_the_limit_is_refused(app: FastAPI, db: Database) -> None:
     async with await _as(app, db, Role.ADMIN) as admin:
         answer = await admin.post("/v1/tokens", json={"name": "n" * 2000, "role": "viewer"})
-    assert answer.status_code == 413
-    assert "1,000 bytes" in answer.json()["detail"]
+        assert answer.status_code == 413
+        assert "1,000 bytes" in answer.json()["detail"]
+
+        async def unannounced() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield b" " * 400
+            raise AssertionError("the rest is not read")
+
+        answer = await admin.post("/v1/tokens", content=unannounced())
+        assert answer.status_code == 413
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,7 @@ async def test_retirement_while_a_child_starts_ends_life_and_child(stand: Stand,
     await stand.until(lambda: _not(lambda: stand.runs(child)))
     async with stand.context.db.read() as session:
         row = await ips.get(session, stand.address)
+        assert await ledger.held(session, stand.address) == "retired"
     assert (row.stage, row.disposal, row.waiting_for) == (Stage.RETIRED, "owned", "")
 
 
