@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from temporalio.client import Client
 
@@ -115,6 +115,10 @@ class Needs:
         return who
 
 
+#: Rows of a page of a list.
+Limit = Annotated[int, Query(ge=1, le=500)]
+#: The ``next`` of the page before.
+After = Annotated[str | None, Query(max_length=254)]
 Viewer = Annotated[Principal, Depends(Needs(Role.VIEWER))]
 Operator = Annotated[Principal, Depends(Needs(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Needs(Role.ADMIN))]

@@ -14,6 +14,9 @@ _MATCH = r"^[^\s\x00-\x1f\x7f]+$"
 #: A pool or a sender.
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_NAME)]
 
+#: One that is there already, also from before names had to look like anything.
+Known = Annotated[str, Field(min_length=1, max_length=254)]
+
 #: A campaign as its mail names it, so without `+` and in lower case.
 CampaignName = Annotated[str, Field(min_length=1, max_length=60, pattern=_CAMPAIGN)]
 

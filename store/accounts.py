@@ -7,10 +7,11 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.refusals import Conflict
+from domain.refusals import Conflict, Refused
 from domain.routing import Scope
 from domain.words import Role
 from store.instants import now
@@ -46,9 +47,22 @@ async def find_token(session: AsyncSession, text: str) -> Token | None:
     return row if row is not None and matches and row.revoked_at is None else None
 
 
-async def list_tokens(session: AsyncSession) -> Sequence[Token]:
-    """Every token, without its secret."""
-    return (await session.exec(select(Token).order_by(col(Token.created_at)))).all()
+async def list_tokens(
+    session: AsyncSession, *, after: str | None = None, limit: int
+) -> tuple[Sequence[Token], str | None]:
+    """A page of tokens without their secrets, oldest first, and the cursor of the next.
+
+    Raises:
+        Refused: the cursor is none.
+    """
+    query = select(Token).order_by(col(Token.created_at), col(Token.id)).limit(limit + 1)
+    if after:
+        last = await session.get(Token, after)
+        if last is None:
+            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
+        query = query.where(sa.tuple_(col(Token.created_at), col(Token.id)) > sa.tuple_(last.created_at, last.id))
+    rows = (await session.exec(query)).all()
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
 
 async def revoke_token(session: AsyncSession, identity: str) -> bool:

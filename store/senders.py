@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -19,6 +20,7 @@ from store.tables.senders import Campaign, Pool, Sender, SenderMatch
 
 #: Names that a refusal lists.
 MOST_NAMED = 10
+_Named = TypeVar("_Named", Pool, Sender, Campaign)
 
 
 async def put_pool(
@@ -61,7 +63,8 @@ async def change_pool(session: AsyncSession, name: str, overflow: str | None) ->
 
 
 async def _pool(session: AsyncSession, name: str, field: str) -> Pool:
-    row = await session.get(Pool, name)
+    # Shared, so that nobody deletes it before what now names it is written; SQLite has one writer.
+    row = await session.get(Pool, name, with_for_update={"read": True})
     if row is None:
         raise NotFound(f"There is no pool {name!r}; make it first.", field=field, code="unknown_pool")
     return row
@@ -73,14 +76,14 @@ async def check_known(session: AsyncSession, *, pool: str | None = None, sender:
     Raises:
         Refused: names the field, and what there is.
     """
-    if pool is not None and await session.get(Pool, pool) is None:
+    if pool is not None and await session.get(Pool, pool, with_for_update={"read": True}) is None:
         raise Refused(
             f"There is no pool {pool[:60]!r}; choose from {await _some(session, col(Pool.name))}, or make it first "
             "on the page Campaigns or with POST /v1/pools.",
             field="pool",
             code="unknown_pool",
         )
-    if sender is not None and await session.get(Sender, sender) is None:
+    if sender is not None and await session.get(Sender, sender, with_for_update={"read": True}) is None:
         raise Refused(
             f"There is no sender {sender[:60]!r}; choose from {await _some(session, col(Sender.name))}, or make it "
             "first on the page Campaigns or with POST /v1/senders.",
@@ -168,10 +171,11 @@ async def _set_matches(session: AsyncSession, name: str, wanted: set[str]) -> No
             )
 
 
-async def matches(session: AsyncSession) -> dict[str, list[str]]:
-    """The logins, addresses and domains of every sender that has any, in order."""
+async def matches(session: AsyncSession, names: Collection[str]) -> dict[str, list[str]]:
+    """The logins, addresses and domains of these senders, where they have any, in order."""
     found: dict[str, list[str]] = {}
-    for row in (await session.exec(select(SenderMatch).order_by(col(SenderMatch.match)))).all():
+    query = select(SenderMatch).where(col(SenderMatch.sender).in_(names)).order_by(col(SenderMatch.match))
+    for row in (await session.exec(query)).all():
         found.setdefault(row.sender, []).append(row.match)
     return found
 
@@ -189,7 +193,7 @@ async def add_campaign(session: AsyncSession, name: str, sender: str) -> Campaig
         NotFound: there is no such sender.
         Conflict: the campaign belongs to another sender.
     """
-    if await session.get(Sender, sender) is None:
+    if await session.get(Sender, sender, with_for_update={"read": True}) is None:
         raise NotFound(f"There is no sender {sender!r}; make it first.", field="sender", code="unknown_sender")
     row = await session.get(Campaign, name)
     if row is not None and row.sender != sender:
@@ -200,9 +204,22 @@ async def add_campaign(session: AsyncSession, name: str, sender: str) -> Campaig
     return row
 
 
-async def campaigns(session: AsyncSession) -> Sequence[Campaign]:
-    """Every campaign by name."""
-    return (await session.exec(select(Campaign).order_by(col(Campaign.name)))).all()
+async def campaigns(
+    session: AsyncSession, *, after: str | None = None, limit: int
+) -> tuple[Sequence[Campaign], str | None]:
+    """A page of campaigns by name, and the cursor of the next."""
+    return await _page(session, Campaign, after, limit)
+
+
+async def _page(
+    session: AsyncSession, table: type[_Named], after: str | None, limit: int
+) -> tuple[Sequence[_Named], str | None]:
+    """Rows by name; the cursor is the last name of the page before."""
+    query = select(table).order_by(col(table.name)).limit(limit + 1)
+    if after:
+        query = query.where(col(table.name) > after)
+    rows = (await session.exec(query)).all()
+    return rows[:limit], rows[limit - 1].name if len(rows) > limit else None
 
 
 @dataclass(frozen=True)
@@ -215,12 +232,16 @@ class PoolState:
     ips: int
 
 
-async def pools(session: AsyncSession) -> list[PoolState]:
-    """Every pool by name."""
-    alive = select(Ip.pool, sa.func.count()).where(col(Ip.stage) != Stage.RETIRED).group_by(col(Ip.pool))
+async def pools(session: AsyncSession, *, after: str | None = None, limit: int) -> tuple[list[PoolState], str | None]:
+    """A page of pools by name, and the cursor of the next."""
+    made, following = await _page(session, Pool, after, limit)
+    alive = (
+        select(Ip.pool, sa.func.count())
+        .where(col(Ip.stage) != Stage.RETIRED, col(Ip.pool).in_([row.name for row in made]))
+        .group_by(col(Ip.pool))
+    )
     counts = dict((await session.exec(alive)).all())
-    made = (await session.exec(select(Pool).order_by(col(Pool.name)))).all()
-    return [PoolState(row.name, row.overflow, row.created_at, counts.get(row.name, 0)) for row in made]
+    return [PoolState(row.name, row.overflow, row.created_at, counts.get(row.name, 0)) for row in made], following
 
 
 async def ips_of_pool(session: AsyncSession, name: str) -> int:
@@ -229,6 +250,8 @@ async def ips_of_pool(session: AsyncSession, name: str) -> int:
     return (await session.exec(query)).one()
 
 
-async def senders(session: AsyncSession) -> Sequence[Sender]:
-    """Every sender by name."""
-    return (await session.exec(select(Sender).order_by(col(Sender.name)))).all()
+async def senders(
+    session: AsyncSession, *, after: str | None = None, limit: int
+) -> tuple[Sequence[Sender], str | None]:
+    """A page of senders by name, and the cursor of the next."""
+    return await _page(session, Sender, after, limit)

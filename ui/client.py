@@ -24,6 +24,9 @@ LOOK_TIMEOUT = httpx.Timeout(12.0, connect=3.0)
 #: Seconds in which an API that took too long is not looked at again: a page asks many things, one after the other.
 LEFT_ALONE = 5.0
 
+#: Rows that the API gives at once, at most.
+MOST_ROWS = 500
+
 #: Answers kept to stand in while the API does not answer.
 KEPT = 200
 
@@ -227,9 +230,20 @@ class Api:
         found: list[Json] = (self.find(path, **params) or {}).get("items") or []
         return found
 
+    def all(self, path: str) -> list[Json]:
+        """The whole of a list that the server pages."""
+        found: list[Json] = []
+        following: str | None = None
+        while True:
+            page = self.find(path, limit=MOST_ROWS, after=following) or {}
+            found += page.get("items") or []
+            following = page.get("next")
+            if not following:
+                return found
+
     def names(self, path: str) -> list[str]:
-        """Names of what a list holds."""
-        return [str(one["name"]) for one in self.items(path)]
+        """Names of what a list holds, the whole of it."""
+        return [str(one["name"]) for one in self.all(path)]
 
     def text(self, path: str) -> str:
         """A resource in plain text, such as a zone file."""
@@ -264,10 +278,10 @@ class Api:
         read = answer.json()
         return read if isinstance(read, dict) else {"items": read}
 
-    def delete(self, path: str) -> None:
-        """DELETE; answers nothing.
+    def delete(self, path: str, reason: str = "") -> None:
+        """DELETE, with a reason for the audit where one is asked for; answers nothing.
 
         Raises:
             Problem: the API refused, or does not answer.
         """
-        self._call("DELETE", path)
+        self._call("DELETE", path, params={"reason": reason} if reason else {})

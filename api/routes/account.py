@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from api import audit
-from api.deps import Admin, AppSettings, Store, Viewer
+from api.deps import Admin, After, AppSettings, Limit, Store, Viewer
 from api.idempotency import Keyed, claim
 from domain.refusals import Conflict, NotFound
 from domain.words import Outcome, Role
@@ -79,6 +79,13 @@ class TokenOut(BaseModel):
     revoked_at: dt.datetime | None
 
 
+class TokenPage(BaseModel):
+    """A page of tokens."""
+
+    items: list[TokenOut]
+    next: str | None
+
+
 class TokenMade(BaseModel):
     """A new token; the text is shown this once."""
 
@@ -94,11 +101,11 @@ class NewToken(BaseModel, extra="forbid"):
 
 
 @router.get("/tokens")
-async def list_tokens(_: Admin, db: Store) -> dict[str, list[TokenOut]]:
-    """Every token, without its secret."""
+async def list_tokens(_: Admin, db: Store, after: After = None, limit: Limit = 50) -> TokenPage:
+    """Tokens without their secrets, oldest first."""
     async with db.read() as session:
-        rows = await accounts.list_tokens(session)
-    return {"items": [TokenOut.model_validate(row, from_attributes=True) for row in rows]}
+        rows, following = await accounts.list_tokens(session, after=after, limit=limit)
+    return TokenPage(items=[TokenOut.model_validate(row, from_attributes=True) for row in rows], next=following)
 
 
 @router.post("/tokens", status_code=201)
@@ -121,7 +128,7 @@ async def create_token(body: NewToken, who: Admin, db: Store, key: Keyed) -> Tok
     return TokenMade(id=identity, token=text)
 
 
-@router.delete("/tokens/{identity}", status_code=204)
+@router.delete("/tokens/{identity}", status_code=204, response_class=Response)
 async def revoke_token(identity: str, who: Admin, db: Store) -> None:
     """Make a token useless; the last administrator's cannot be."""
     async with db.write() as session:

@@ -7,16 +7,17 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api import audit
-from api.deps import AppSettings, Operator, Store, Viewer
-from api.names import Address, CampaignName, Name
+from api.deps import After, AppSettings, Limit, Operator, Store, Viewer
+from api.idempotency import Keyed, claim
+from api.names import Address, CampaignName, Known
 from domain.reach import reach
 from domain.routing import Party, Routes, Scope
 from domain.words import CampaignState
-from store import gate, pauses, senders
+from store import deleting, gate, pauses, senders
 from store.tables.senders import Campaign, MailPause
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
@@ -28,7 +29,7 @@ class CampaignIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: CampaignName
-    sender: Name
+    sender: Known
     reason: str = Field("", max_length=500)
 
 
@@ -50,10 +51,10 @@ class CampaignOut(BaseModel):
 
 
 class Campaigns(BaseModel):
-    """Every campaign."""
+    """A page of campaigns."""
 
     items: list[CampaignOut]
-    next: str | None = None
+    next: str | None
 
 
 class ScopeIn(BaseModel):
@@ -139,21 +140,37 @@ def _campaign(row: Campaign, paused: Sequence[MailPause]) -> CampaignOut:
 
 
 @router.get("")
-async def overview(_: Viewer, db: Store) -> Campaigns:
+async def overview(_: Viewer, db: Store, after: After = None, limit: Limit = 50) -> Campaigns:
     """Campaigns by name, and whether each is paused."""
     async with db.read() as session:
         paused = await pauses.listing(session)
-        return Campaigns(items=[_campaign(row, paused) for row in await senders.campaigns(session)])
+        rows, following = await senders.campaigns(session, after=after, limit=limit)
+    return Campaigns(items=[_campaign(row, paused) for row in rows], next=following)
 
 
 @router.post("", status_code=201)
-async def add(body: CampaignIn, who: Operator, db: Store) -> CampaignOut:
+async def add(body: CampaignIn, who: Operator, db: Store, key: Keyed) -> CampaignOut:
     """Make a campaign of a sender; the same again changes nothing."""
     async with db.write() as session:
-        row = await senders.add_campaign(session, body.name, body.sender)
+        row = await session.get(Campaign, body.name)
+        if key is not None and await claim(session, key, [body.name]) is not None:
+            if row is None:
+                raise key.gone(f"campaign {body.name}")
+        else:
+            new = row is None
+            row = await senders.add_campaign(session, body.name, body.sender)
+            if new:
+                await audit.write(session, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
         paused = await pauses.listing(session)
-        await audit.write(session, who, "campaign.add", body.name, body.reason, None, {"sender": body.sender})
     return _campaign(row, paused)
+
+
+@router.delete("/{name:path}", status_code=204, response_class=Response)
+async def delete(name: Known, who: Operator, db: Store, reason: Annotated[str, Query(max_length=500)] = "") -> None:
+    """End a finished campaign; its figures and its audit stay. Mail that still names it is its sender's own."""
+    async with db.write() as session:
+        was = await deleting.campaign(session, name)
+        await audit.write(session, who, "campaign.delete", name, reason, was)
 
 
 class Finish(BaseModel):

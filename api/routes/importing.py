@@ -54,9 +54,12 @@ async def import_owned(request: Request, db: Store, settings: AppSettings, princ
         before = await claim(session, key, addresses)
         if before is not None:
             return Imported(items=before.made)
+        known: set[tuple[str, str | None]] = set()
         for one in owned:
             try:
-                await senders.check_known(session, pool=one.row.pool, sender=one.row.sender)
+                if (uses := (one.row.pool, one.row.sender)) not in known:
+                    await senders.check_known(session, pool=one.row.pool, sender=one.row.sender)
+                    known.add(uses)
                 waits = imported(one.row.stage)
                 await ips.insert(session, Ip(**{**one.row.model_dump(), **waits.model_dump()}, vendor="inventory"))
             except Refused as refusal:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from api import audit
-from api.deps import Operator, Store, Viewer
-from api.names import Match, Name
+from api.deps import After, AppSettings, Limit, Operator, Store, Viewer
+from api.idempotency import Keyed, claim
+from api.names import Known, Match, Name
+from domain.words import DEFAULT_POOL
+from store import deleting
 from store import senders as repository
+from store.tables.senders import Pool, Sender
 
 router = APIRouter(prefix="/v1", tags=["pools"])
+
+#: Why something is deleted.
+Reason = Annotated[str, Query(max_length=500)]
 
 
 class PoolIn(BaseModel):
@@ -22,7 +30,7 @@ class PoolIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
-    overflow: Name | None = None
+    overflow: Known | None = None
     reason: str = Field("", max_length=500)
 
 
@@ -31,7 +39,7 @@ class PoolChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overflow: Name | None
+    overflow: Known | None
     reason: str = Field("", max_length=500)
 
 
@@ -43,12 +51,18 @@ class PoolOut(BaseModel):
     created_at: dt.datetime
     ips: int = Field(description="IPs of it that are not retired.")
 
+    @computed_field(description="The pool of every IP that names none; it stays.")  # type: ignore[prop-decorator]
+    @property
+    def default(self) -> bool:
+        """Whether it is the one of every IP that names none."""
+        return self.name == DEFAULT_POOL
+
 
 class Pools(BaseModel):
-    """Every pool."""
+    """A page of pools."""
 
     items: list[PoolOut]
-    next: str | None = None
+    next: str | None
 
 
 class SenderIn(BaseModel):
@@ -57,7 +71,7 @@ class SenderIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
-    pool: Name
+    pool: Known
     matches: list[Match] | None = Field(
         None, max_length=500, description="Logins, addresses and domains of its mail, all of them; null: as they are."
     )
@@ -69,7 +83,7 @@ class SenderChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pool: Name | None = None
+    pool: Known | None = None
     matches: list[Match] | None = Field(
         None, max_length=500, description="Logins, addresses and domains of its mail, all of them."
     )
@@ -86,32 +100,40 @@ class SenderOut(BaseModel):
 
 
 class Senders(BaseModel):
-    """Every sender."""
+    """A page of senders."""
 
     items: list[SenderOut]
-    next: str | None = None
+    next: str | None
 
 
 @router.get("/pools")
-async def list_pools(who: Viewer, db: Store) -> Pools:
+async def list_pools(who: Viewer, db: Store, after: After = None, limit: Limit = 50) -> Pools:
     """Pools by name."""
     async with db.read() as session:
-        return Pools(items=[PoolOut(**vars(one)) for one in await repository.pools(session)])
+        found, following = await repository.pools(session, after=after, limit=limit)
+    return Pools(items=[PoolOut(**vars(one)) for one in found], next=following)
 
 
 @router.post("/pools", status_code=201)
-async def put_pool(body: PoolIn, who: Operator, db: Store) -> PoolOut:
+async def put_pool(body: PoolIn, who: Operator, db: Store, key: Keyed) -> PoolOut:
     """Make a pool, or change where it overflows to if that is named; the same again changes nothing."""
     async with db.write() as session:
-        row, was = await repository.put_pool(
-            session, body.name, body.overflow, keep="overflow" not in body.model_fields_set
-        )
-        await audit.write(session, who, "pool.put", body.name, body.reason, was, {"overflow": row.overflow})
+        if key is not None and await claim(session, key, [body.name]) is not None:
+            row = await session.get(Pool, body.name)
+            if row is None:
+                raise key.gone(f"pool {body.name}")
+        else:
+            row, was = await repository.put_pool(
+                session, body.name, body.overflow, keep="overflow" not in body.model_fields_set
+            )
+            now = {"overflow": row.overflow}
+            if was != now:
+                await audit.write(session, who, "pool.put", body.name, body.reason, was, now)
         return PoolOut(**row.model_dump(), ips=await repository.ips_of_pool(session, body.name))
 
 
-@router.patch("/pools/{name}")
-async def change_pool(name: Name, body: PoolChange, who: Operator, db: Store) -> PoolOut:
+@router.patch("/pools/{name:path}")
+async def change_pool(name: Known, body: PoolChange, who: Operator, db: Store) -> PoolOut:
     """Change where a pool overflows to; the gates take it up within a second."""
     async with db.write() as session:
         row, before = await repository.change_pool(session, name, body.overflow)
@@ -121,28 +143,44 @@ async def change_pool(name: Name, body: PoolChange, who: Operator, db: Store) ->
         return PoolOut(**row.model_dump(), ips=await repository.ips_of_pool(session, name))
 
 
+@router.delete("/pools/{name:path}", status_code=204, response_class=Response)
+async def delete_pool(name: Known, who: Operator, db: Store, settings: AppSettings, reason: Reason = "") -> None:
+    """End a pool that no IP, sender, order and other pool uses; its figures and its audit stay."""
+    async with db.write() as session:
+        was = await deleting.pool(session, name, settings.gate_default_pool)
+        await audit.write(session, who, "pool.delete", name, reason, was)
+
+
 @router.get("/senders")
-async def list_senders(who: Viewer, db: Store) -> Senders:
+async def list_senders(who: Viewer, db: Store, after: After = None, limit: Limit = 50) -> Senders:
     """Senders by name."""
     async with db.read() as session:
-        known = await repository.matches(session)
-        rows = await repository.senders(session)
-    return Senders(items=[SenderOut(**row.model_dump(), matches=known.get(row.name, [])) for row in rows])
+        rows, following = await repository.senders(session, after=after, limit=limit)
+        known = await repository.matches(session, [row.name for row in rows])
+    items = [SenderOut(**row.model_dump(), matches=known.get(row.name, [])) for row in rows]
+    return Senders(items=items, next=following)
 
 
 @router.post("/senders", status_code=201)
-async def add_sender(body: SenderIn, who: Operator, db: Store) -> SenderOut:
+async def add_sender(body: SenderIn, who: Operator, db: Store, key: Keyed) -> SenderOut:
     """Make a sender, or change how its mail is known; the same again changes nothing."""
     async with db.write() as session:
-        row = await repository.add_sender(session, body.name, body.pool, body.matches)
+        row = await session.get(Sender, body.name)
+        was = {"pool": row.pool, "matches": list(await repository.matches_of(session, body.name))} if row else None
+        if key is not None and await claim(session, key, [body.name]) is not None:
+            if row is None:
+                raise key.gone(f"sender {body.name}")
+        else:
+            row = await repository.add_sender(session, body.name, body.pool, body.matches)
         found = list(await repository.matches_of(session, body.name))
-        after = {"pool": body.pool, "matches": found}
-        await audit.write(session, who, "sender.add", body.name, body.reason, None, after)
+        now = {"pool": row.pool, "matches": found}
+        if was != now:
+            await audit.write(session, who, "sender.add", body.name, body.reason, was, now)
     return SenderOut(**row.model_dump(), matches=found)
 
 
-@router.patch("/senders/{name}")
-async def change_sender(name: Name, body: SenderChange, who: Operator, db: Store) -> SenderOut:
+@router.patch("/senders/{name:path}")
+async def change_sender(name: Known, body: SenderChange, who: Operator, db: Store) -> SenderOut:
     """Move a sender to another pool, or change how its mail is known; the gates take it up within a second."""
     async with db.write() as session:
         row, before, after = await repository.change_sender(session, name, body.pool, body.matches)
@@ -150,3 +188,14 @@ async def change_sender(name: Name, body: SenderChange, who: Operator, db: Store
             was, now = dataclasses.asdict(before), dataclasses.asdict(after)
             await audit.write(session, who, "sender.change", name, body.reason, was, now)
     return SenderOut(**row.model_dump(), matches=list(after.matches))
+
+
+@router.delete("/senders/{name:path}", status_code=204, response_class=Response)
+async def delete_sender(name: Known, who: Operator, db: Store, reason: Reason = "") -> None:
+    """End a sender without IPs and unfinished campaigns; its finished ones go along, its figures and its audit stay.
+
+    Mail that still comes is of no known sender.
+    """
+    async with db.write() as session:
+        was = await deleting.sender(session, name)
+        await audit.write(session, who, "sender.delete", name, reason, was)

@@ -239,6 +239,8 @@ async def create(
     async with db.write() as session:
         before = await claim(session, key, [row.id])
         if before is None:
+            # Again, and held: what was there before the checks may have been deleted meanwhile.
+            await senders.check_known(session, pool=body.pool, sender=body.sender)
             row.smtp_secret = secrets.add(session, "smtp", login.clear) if login else None
             session.add(row)
             start = _input(row, settings).model_dump(mode="json")

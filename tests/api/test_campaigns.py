@@ -282,7 +282,7 @@ async def test_where_a_pool_overflows_to_is_changed_and_never_in_a_circle(client
         ("senders/acme", {"weight": 3}, 422, "weight", "no field of this name"),
         ("pools/none", {"overflow": None}, 404, "name", "no pool 'none'"),
         ("pools/main", {"overflow": "none"}, 404, "overflow", "no pool 'none'"),
-        ("pools/main", {"overflow": "two words"}, 422, "overflow", "Use letters, digits"),
+        ("pools/main", {"overflow": "two words"}, 404, "overflow", "no pool 'two words'"),
     ],
 )
 async def test_a_wrong_change_names_its_field_and_changes_nothing(

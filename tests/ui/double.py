@@ -68,7 +68,7 @@ class State:
             {"id": 1, "at": "2026-03-01T00:00:00Z", "who": "ada", "role": "operator", "what": "order.purchase",
              "target": "order-1", "why": "", "before": None, "after": None}
         ]  # fmt: skip
-        self.pools: list[dict[str, Any]] = [{"name": "default", "ips": 1}, {"name": "bulk", "ips": 0}]
+        self.pools: list[dict[str, Any]] = [{"name": "default", "ips": 1, "default": True}, {"name": "bulk", "ips": 0}]
         self.senders: list[dict[str, Any]] = [{"name": "acme", "pool": "default", "matches": ["acme.example"]}]
         self.tokens: list[dict[str, Any]] = [
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
@@ -265,6 +265,10 @@ class Double(BaseHTTPRequestHandler):
                 one = next(one for one in held if one["name"] == name)
                 one |= body
                 self._answer(200, one)
+            case ("DELETE", "pools" | "senders" | "campaigns" as kind, name):
+                held = getattr(state, kind)
+                held[:] = [one for one in held if one["name"] != name]
+                self._answer(204, "")
             case ("POST", "senders"):
                 state.senders.append(dict(body))
                 self._answer(201, state.senders[-1])

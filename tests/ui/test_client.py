@@ -70,6 +70,24 @@ def test_an_idempotency_key_travels_with_the_command() -> None:
     assert seen == ["k1"]
 
 
+def test_the_whole_of_a_paged_list_is_read_and_a_deletion_says_why() -> None:
+    asked: list[httpx.URL] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        if request.method == "DELETE":
+            return httpx.Response(204)
+        following = {None: "b", "b": "c", "c": None}[request.url.params.get("after")]
+        return httpx.Response(200, json={"items": [{"name": following or "end"}], "next": following})
+
+    api = Api("http://api.test", "t", httpx.MockTransport(answer))
+    assert api.names("/v1/pools") == ["b", "c", "end"]
+    api.delete(path_of("/v1/pools/{name}", name="eu/two words"), "given up")
+    assert (asked[-1].raw_path, asked[-1].params["reason"]) == (
+        b"/v1/pools/eu%2Ftwo%20words?reason=given+up", "given up",
+    )  # fmt: skip
+
+
 def test_odd_input_stays_one_segment_of_a_path() -> None:
     assert path_of("/v1/ips/{ip}", ip="../x?y") == "/v1/ips/..%2Fx%3Fy"
 

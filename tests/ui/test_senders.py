@@ -110,7 +110,8 @@ def test_an_empty_installation_is_led_from_pool_to_sender_to_campaign(page: Open
 
 
 @pytest.mark.parametrize(("view", "label"), [("Senders", "Make sender"), ("Senders", "Edit"), ("Pools", "Make pool"),
-                                             ("Pools", "Edit"), ("Campaigns", "Make campaign")])  # fmt: skip
+                                             ("Pools", "Edit"), ("Senders", "Delete"),
+                                             ("Campaigns", "Make campaign")])  # fmt: skip
 def test_a_viewer_changes_nothing_here(page: Open, state: State, view: str, label: str) -> None:
     state.role = "viewer"
     pressed = labelled(shown(page, view), label)
@@ -159,3 +160,46 @@ def test_a_refusal_and_an_open_form_are_over_when_the_page_is_left(page: Open, s
     app = app.switch_page(places.file_of(places.AUDIT)).run().switch_page(places.file_of(places.CAMPAIGNS)).run()
     assert "✕" not in said(app)
     assert "Save sender" not in [one.label for one in app.button]
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "says"),
+    [
+        ("Pools", "bulk", "Figures of its former IPs and the audit stay."),
+        ("Senders", "acme", "Mail that still comes is nobody's"),
+        ("Campaigns", "spring", "it goes out as its sender's own"),
+    ],
+)
+def test_what_is_deleted_says_what_follows_and_wants_a_reason(
+    page: Open, state: State, view: str, name: str, says: str
+) -> None:
+    state.campaigns = [{"name": "spring", "sender": "acme", "status": "finished", "paused": True}]
+    app = shown(page, view)
+    app = next(one for one in app.button if one.key == f"delete:{name}").click().run()
+    assert says in said(app)
+    app = button(app, "Delete now")
+    assert "✕ Give a reason" in said(app)
+    assert state.asked == []
+    kind = view.removesuffix("s").lower()
+    app.text_input(key=f"{kind}_delete_reason").input("given up")
+    app = button(app, "Delete now")
+    assert state.asked[0][:2] == ("DELETE", f"/v1/{view.lower()}/{name}")
+    assert f"{kind.capitalize()} {name} is deleted." in said(app)
+    assert f"**{name}**" not in said(app)
+
+
+def test_a_pool_in_use_says_why_it_stays(page: Open, state: State) -> None:
+    state.pools += [
+        {"name": "full", "ips": 3}, {"name": "spare", "ips": 0}, {"name": "lean", "ips": 0, "overflow": "spare"},
+        {"name": "used", "ips": 0},
+    ]  # fmt: skip
+    state.senders.append({"name": "bank", "pool": "used", "matches": []})
+    app = shown(page, "Pools")
+    shown_ = {one.key: one for one in app.button if str(one.key).startswith("delete:")}
+    why = {str(name).removeprefix("delete:"): one.help for name, one in shown_.items() if one.disabled}
+    assert why == {
+        "default": "It is the pool of every IP that names none, and stays.",
+        "full": "It has IPs. Move them to another pool on their own pages first.",
+        "used": "Senders use it. Give them another pool first, under Senders above.",
+        "spare": "Pool lean overflows to it. Change that first.",
+    }

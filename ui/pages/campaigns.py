@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Api
+from ui.client import Api, path_of
 from ui.pieces import asking, forms, paging, pausing, pools, senders, session, words
 from ui.pieces.guard import guarded, live
 
@@ -40,7 +40,7 @@ def listed(api: Api, query: str) -> None:
     pauses = api.items("/v1/campaigns/pauses")
     _others([one for one in pauses if not {"all", "campaign"} & set(one.get("scope") or {})])
     own = {str(one["scope"]["campaign"]): one for one in pauses if "campaign" in (one.get("scope") or {})}
-    items = api.items("/v1/campaigns")
+    items = api.all("/v1/campaigns")
     if not items:
         st.info(
             "A campaign is a stream of mail of one sender that can be paused by itself. There is none yet; mail of a "
@@ -92,8 +92,10 @@ def _campaign(one: dict[str, Any], pause: dict[str, Any] | None) -> None:
             pausing.resume_button({"campaign": str(one["name"])})
         else:
             asking.button("Pause", "campaign-pause", str(one["name"]), key=f"pause:{one['name']}", width="stretch")
-    if not over:
-        with end:
+    with end:
+        if over:
+            asking.button("Delete", "campaign-delete", str(one["name"]), key=f"delete:{one['name']}", width="stretch")
+        else:
             asking.button("Finish", "campaign-finish", str(one["name"]), key=f"finish:{one['name']}", width="stretch")
 
 
@@ -129,11 +131,25 @@ def finish(api: Api, name: str) -> None:
         )
 
 
+def delete(api: Api, name: str) -> None:
+    """The open question whether a finished campaign leaves the list."""
+    with asking.question(f"Delete {name}?"):
+        st.write(
+            f"Campaign {name} leaves this list for good; its figures and its lines in the audit stay. Mail that still "
+            "names it is not stopped any more: it goes out as its sender's own."
+        )
+        forms.Form("campaign_delete").command(
+            "Delete now",
+            lambda reason: api.delete(path_of("/v1/campaigns/{name}", name=name), reason),
+            f"Campaign {name} is deleted.",
+        )
+
+
 #: Each list: the questions that are asked about one of it, the list, and the form for a new one.
 VIEWS = {
-    "Campaigns": ({"campaign-pause": pause, "campaign-finish": finish}, listed, make),
-    "Senders": ({"sender-change": senders.change}, senders.listed, senders.make),
-    "Pools": ({"pool-change": pools.change}, pools.listed, pools.make),
+    "Campaigns": ({"campaign-pause": pause, "campaign-finish": finish, "campaign-delete": delete}, listed, make),
+    "Senders": ({"sender-change": senders.change, "sender-delete": senders.delete}, senders.listed, senders.make),
+    "Pools": ({"pool-change": pools.change, "pool-delete": pools.delete}, pools.listed, pools.make),
 }
 
 

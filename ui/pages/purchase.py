@@ -71,9 +71,10 @@ def form(api: Api) -> None:
             region = _text(typing, "Region", "region")
         count = st.number_input("Count", 1, 100, 1, key=typing.key("count"))
         typing.fault("count")
-        pools = api.names("/v1/pools")
+        pools = api.all("/v1/pools")
+        usual = next((place for place, one in enumerate(pools) if one.get("default")), 0)
         pool = st.selectbox(
-            "Pool", pools, index=pools.index("default") if "default" in pools else 0, key=typing.key("pool"),
+            "Pool", [str(one["name"]) for one in pools], index=usual, key=typing.key("pool"),
             help="The IPs that a sender's mail may leave from. New ones are made on the page Campaigns.",
         )  # fmt: skip
         typing.fault("pool")

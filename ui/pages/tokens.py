@@ -61,7 +61,7 @@ def make(api: Api) -> None:
 
 def listed(api: Api) -> None:
     """Every token with its role and age; those in use can be revoked."""
-    items: list[dict[str, Any]] = api.get("/v1/tokens").get("items") or []
+    items: list[dict[str, Any]] = api.all("/v1/tokens")
     items.sort(key=lambda one: (one.get("revoked_at") is not None, str(one.get("created_at") or "")))
     st.markdown("**In use and revoked**")
     admins = sum(one.get("role") == "admin" and not one.get("revoked_at") for one in items)

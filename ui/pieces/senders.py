@@ -25,7 +25,7 @@ TOLD = 3
 @live
 def listed(api: Api, query: str) -> None:
     """Every one, as searched for."""
-    items = api.items("/v1/senders")
+    items = api.all("/v1/senders")
     if not items:
         st.info(
             "A sender is whose mail it is: a tenant, or one of your own systems. Its mail is known by a login, an "
@@ -40,12 +40,14 @@ def _searched(one: dict[str, Any]) -> str:
 
 
 def _one(one: dict[str, Any]) -> None:
-    name, pool, known, press = st.columns([2.5, 2, 5, 1.3], vertical_alignment="center")
+    name, pool, known, press, end = st.columns([2.5, 2, 4, 1.3, 1.3], vertical_alignment="center")
     name.markdown(f"**{one['name']}**")
     pool.markdown(f"pool {one.get('pool')}")
     known.markdown(_told(one.get("matches") or []))
     with press:
         asking.button("Edit", "sender-change", str(one["name"]), key=f"sender:{one['name']}", width="stretch")
+    with end:
+        asking.button("Delete", "sender-delete", str(one["name"]), key=f"delete:{one['name']}", width="stretch")
 
 
 def _told(matches: list[str]) -> str:
@@ -108,7 +110,7 @@ def make(api: Api) -> None:
 
 def change(api: Api, name: str) -> None:
     """Another pool, or other logins, addresses and domains."""
-    found = next((one for one in api.items("/v1/senders") if one["name"] == name), None)
+    found = next((one for one in api.all("/v1/senders") if one["name"] == name), None)
     if found is None:
         asking.close()
         return
@@ -128,4 +130,19 @@ def change(api: Api, name: str) -> None:
             lambda: api.patch(path_of("/v1/senders/{name}", name=name), body),
             f"Sender {name} is saved; its mail leaves by pool {pool}.",
             answers=True,
+        )
+
+
+def delete(api: Api, name: str) -> None:
+    """The open question whether a sender ends."""
+    with asking.question(f"Delete {name}?"):
+        st.write(
+            f"Sender {name} leaves this list for good, with its logins, addresses and domains and its finished "
+            "campaigns; a pause of it ends. Mail that still comes is nobody's: the gate defers it, or sends it by the "
+            "pool that this installation has for unknown senders. Figures and the audit stay."
+        )
+        forms.Form("sender_delete").command(
+            "Delete now",
+            lambda reason: api.delete(path_of("/v1/senders/{name}", name=name), reason),
+            f"Sender {name} is deleted.",
         )
