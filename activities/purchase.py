@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -24,6 +25,7 @@ from providers.payments.port import (
     PaymentProvider,
     PaymentRefused,
     PaymentStatus,
+    PaymentUnavailable,
 )
 from store import incidents, ips, secrets
 from store import purchase as orders
@@ -51,6 +53,28 @@ class Vetting(Protocol):
         ...
 
 
+Message = TypeVar("Message", OrderRef, Step, Authorise)
+Answer = TypeVar("Answer")
+Effect = Callable[["PurchaseActivities", Message], Awaitable[Answer]]
+
+
+def tells(effect: Effect[Message, Answer]) -> Effect[Message, Answer]:
+    """While a vendor or a payment provider is not to be had the order says so; the step is asked again until it is."""
+
+    @functools.wraps(effect)
+    async def told(self: PurchaseActivities, message: Message) -> Answer:
+        try:
+            answer = await effect(self, message)
+        except (PaymentUnavailable, VendorError) as error:
+            await self.waits(message.order_id, rules.trying_again(str(error)))
+            raise
+        if activity.in_activity() and activity.info().attempt > 1:
+            await self.waits(message.order_id, None)
+        return answer
+
+    return told
+
+
 class PurchaseActivities:
     """What an order does to the world."""
 
@@ -66,7 +90,17 @@ class PurchaseActivities:
         async with self._context.db.read() as session:
             return await orders.get(session, order_id)
 
+    async def waits(self, order_id: str, told: str | None) -> None:
+        """Write what an order waits for beyond its usual; None: that is over."""
+        async with self._context.db.write() as session:
+            order = await orders.get(session, order_id)
+            usual = rules.waiting_for(OrderStatus(order.status), order.vendor)
+            wanted = told if told else usual if order.waiting_for.startswith(rules.AGAIN) else order.waiting_for
+            if wanted != order.waiting_for:
+                await orders.change(session, order_id, waiting_for=wanted)
+
     @activity.defn(name="purchase_quote")
+    @tells
     async def quote(self, ref: OrderRef) -> Quoted:
         """Vet candidates and price them; out of stock fails benignly until the waitlist's deadline."""
         order = await self._order(ref.order_id)
@@ -204,6 +238,7 @@ class PurchaseActivities:
             await self._vendors[order.vendor].abandon(order.id, [])
 
     @activity.defn(name="purchase_reserve")
+    @tells
     async def reserve(self, step: Step) -> list[str]:
         """Hold as many addresses as were chosen; a spare stands in for one just taken. Answers those held."""
         order = await self._order(step.order_id)
@@ -236,6 +271,7 @@ class PurchaseActivities:
             raise
 
     @activity.defn(name="purchase_vet")
+    @tells
     async def vet(self, step: Step) -> list[str]:
         """Look again, now that money is about to move; answers the addresses to buy, all of them held.
 
@@ -270,6 +306,7 @@ class PurchaseActivities:
         return passed
 
     @activity.defn(name="purchase_authorise")
+    @tells
     async def authorise(self, wanted: Authorise) -> None:
         """Hold the amount of the quote; the payment's id is written down before any money is held."""
         order = await self._order(wanted.order_id)
@@ -290,6 +327,7 @@ class PurchaseActivities:
         await self._paid(order.id, paid)
 
     @activity.defn(name="purchase_provision")
+    @tells
     async def provision(self, step: Step) -> None:
         """Make the addresses ours."""
         order = await self._order(step.order_id)
@@ -299,6 +337,7 @@ class PurchaseActivities:
                 await orders.provisioned(session, address, ref)
 
     @activity.defn(name="purchase_capture")
+    @tells
     async def capture(self, step: Step) -> None:
         """Take the money that was held; what was taken by an attempt whose answer was lost is not asked again."""
         order = await self._order(step.order_id)
@@ -314,6 +353,7 @@ class PurchaseActivities:
         await self._paid(order.id, paid)
 
     @activity.defn(name="purchase_hand_over")
+    @tells
     async def hand_over(self, step: Step) -> None:
         """Write the IPs and the end of the order in one transaction."""
         order = await self._order(step.order_id)
@@ -353,6 +393,7 @@ class PurchaseActivities:
             await secrets.forget(session, rules.payment_purpose(order.id))
 
     @activity.defn(name="purchase_release")
+    @tells
     async def release(self, step: Step) -> None:
         """Undo reserve and provision: give the addresses back, then end the hold."""
         order = await self._order(step.order_id)
@@ -366,6 +407,7 @@ class PurchaseActivities:
                 await orders.release(session, address, order.id)
 
     @activity.defn(name="purchase_undo_payment")
+    @tells
     async def undo_payment(self, step: Step) -> None:
         """Cancel what is open or held, refund what was taken; also a payment whose last answer never came.
 

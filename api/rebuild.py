@@ -184,7 +184,10 @@ async def _order(client: Client, db: Database, workflow_id: str) -> Change | Non
         one.last_failure.application_failure_info.type == "OutOfStock" for one in pending
     ):
         status = OrderStatus.WAITLISTED
-    values: dict[str, object] = {"status": status, "waiting_for": rules.waiting_for(status, row.vendor)}
+    # Why a step is asked again is known to the step alone.
+    again = row.status == status and row.waiting_for.startswith(rules.AGAIN)
+    waits = row.waiting_for if again else rules.waiting_for(status, row.vendor)
+    values: dict[str, object] = {"status": status, "waiting_for": waits}
     if status is OrderStatus.PURCHASED:
         values["ips"] = state.addresses
     elif status in rules.ENDED:

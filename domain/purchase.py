@@ -96,6 +96,16 @@ def waiting_for(status: OrderStatus, vendor: str) -> str:
     }.get(status, "")
 
 
+#: What an order waits for while its vendor or its payment provider is not to be had.
+AGAIN = "another try: "
+_LONGEST_REASON = 300
+
+
+def trying_again(why: str) -> str:
+    """What an order waits for, in words, while a step of it is asked again and again; the first line of the reason."""
+    return AGAIN + (why.strip().splitlines() or ["no answer"])[0][:_LONGEST_REASON]
+
+
 class Prices(BaseModel):
     """What an IP is sold for, a month without tax, and what the payment provider keeps of a payment.
 

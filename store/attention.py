@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.purchase import AGAIN
 from domain.words import Actor, OrderStatus, Severity, Stage
 from store.instants import now
 from store.tables.incidents import Incident
@@ -129,6 +130,10 @@ def _asks() -> sa.ColumnElement[bool]:
     return sa.or_(
         col(Order.status).in_((OrderStatus.QUOTED, OrderStatus.WAITLISTED)),
         sa.and_(col(Order.status) == OrderStatus.FAILED, col(Order.updated_at) > lately),
+        sa.and_(
+            col(Order.status).in_((OrderStatus.QUOTING, OrderStatus.PURCHASING)),
+            col(Order.waiting_for).startswith(AGAIN),
+        ),
     )
 
 
@@ -136,6 +141,9 @@ def _order(row: Order) -> Item:
     name = row.hostname or row.domain
     if row.status == OrderStatus.FAILED:
         text = f"The order for {name} failed: {row.reason}"
+        return Item(Severity.WARNING, text, "Payment Gateway", None, Actor.OPERATOR, row.updated_at, row.id)
+    if row.waiting_for.startswith(AGAIN):
+        text = f"The order for {name} waits for {row.waiting_for}"
         return Item(Severity.WARNING, text, "Payment Gateway", None, Actor.OPERATOR, row.updated_at, row.id)
     if row.status == OrderStatus.QUOTED:
         text, actor = f"The order for {name} waits for your payment", Actor.OPERATOR

@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from api.rebuild import Change, rebuild
 from domain.lifecycle import awaiting_dns
+from domain.purchase import trying_again
 from settings import Settings
 from store.database import Database
 from store.tables.dns import DnsSetup
@@ -116,5 +117,6 @@ async def test_damaged_rows_are_put_right_and_the_second_time_there_are_none(
     left = awaiting_dns(automatic=True, problems=[refusal])
     async with db.write() as session:
         await session.merge(DnsSetup(address=address, reason=refusal))
+        await session.exec(sa.update(Order).where(Order.id == quoted).values(waiting_for=trying_again("no answer")))
         await session.exec(sa.update(Ip).where(Ip.address == address).values(waiting_for=left.waiting_for))
     assert set(await changes(temporal, db)) == {GONE}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from domain.purchase import trying_again
 from domain.words import Actor, OrderStatus, Severity, Stage
 from store import attention, incidents
 from store.database import Database
@@ -45,10 +46,14 @@ async def test_orders_say_what_they_need_and_a_failed_one_is_shown_for_a_day(db:
                 Order(id=f"o{number}", status=status, hostname=f"m{number}.d.test", reason="The card was declined.",
                       created_at=moment, updated_at=moment, **kept)
             )  # fmt: skip
+        for name, waits in (("o8", "the purchase to run"), ("o9", trying_again("Stripe does not answer.\n<html>"))):
+            status = OrderStatus.PURCHASING
+            session.add(Order(id=name, status=status, hostname=f"{name}.d.test", waiting_for=waits, **kept))
     async with db.read() as session:
         found = await attention.items(session)
     assert [(item.severity, item.text, item.order) for item in found] == [
         (Severity.WARNING, "The order for m1.d.test failed: The card was declined.", "o1"),
+        (Severity.WARNING, "The order for o9.d.test waits for another try: Stripe does not answer.", "o9"),
         (Severity.INFO, "The order for m0.d.test waits for your payment", "o0"),
     ]
 

@@ -14,6 +14,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
 from api.app import create
 from domain.purchase import (
+    AGAIN,
     Cancel,
     PaymentEvent,
     PaymentEventKind,
@@ -235,3 +236,21 @@ async def test_a_cancellation_in_the_temporal_ui_comes_too_late_for_what_is_bein
     assert await shop.payments(order) == ["captured"]
     assert list((await shop.bought())["bought"]) == result.addresses
     assert await shop.client.get_workflow_handle(ip_id(result.addresses[0])).result() == result.addresses[0]
+
+
+async def test_while_nobody_answers_the_order_says_why_and_then_goes_on(shop: Shop) -> None:
+    order = await shop.quoted()
+    await shop.fault(shop.gateway_url, down=1_000)
+    handle = shop.client.get_workflow_handle_for(Purchase.run, purchase_id(order))
+    await handle.execute_update(Purchase.complete, await shop.pay(order))
+    row = await shop.until(order, lambda row: row.waiting_for.startswith(AGAIN))
+    assert (row.status, row.reason) == (OrderStatus.PURCHASING, "")
+    assert "503" in row.waiting_for
+    await shop.fault(shop.gateway_url, down=0)
+    await shop.fault(shop.vendor_url, slow=3_000)
+    assert (await shop.until(order, lambda row: row.payment.get("status") == "authorised")).waiting_for
+    row = await shop.until(order, lambda row: not row.waiting_for.startswith(AGAIN))
+    assert row.waiting_for == "the purchase to run"
+    await shop.fault(shop.vendor_url, slow=0)
+    assert (await handle.result()).status is OrderStatus.PURCHASED
+    assert (await shop.row(order)).waiting_for == ""
