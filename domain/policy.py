@@ -59,12 +59,17 @@ class DecisionPolicy(_Numbers):
 
 
 class RiskPolicy(_Numbers):
-    """Lines that put an IP at risk."""
+    """Lines that put an IP at risk, and those of the daily decision that its score is measured by."""
 
     risk_bounce: float = 0.08
     risk_complaint: float = 0.002
     risk_engagement_drop: float = 0.50
     risk_engagement_events: int = 20
+    decision_bounce_hold: float = 0.03
+    decision_bounce_stop_day: float = 0.10
+    decision_complaint_hold: float = 0.001
+    decision_complaint_stop: float = 0.005
+    decision_deferral_hold: float = 0.05
     evidence_sample: int = 100
     evidence_events: int = 3
     evidence_complaints: int = 2

@@ -20,6 +20,9 @@ from domain.words import Band
 DEFAULTS = RiskPolicy()
 #: Share of the weights that must be known before a score is called green or yellow.
 MIN_KNOWN = 0.5
+#: Rates at which blocks leave 80 and 0 of their component, and at which deferrals, which stop no mail, leave 0: choices
+#: of this project.
+BLOCKS, WORST_DEFERRAL = (0.001, 0.05), 0.30
 #: Highest score that a confirmed listing of a weight leaves.
 CEILING = {Weight.CRITICAL: 10, Weight.HIGH: 40, Weight.MEDIUM: 65, Weight.LOW: 90}
 
@@ -127,12 +130,15 @@ def score(
     """
     least = policy.evidence_sample
     final = week.delivered + week.bounced
+    bounce = policy.decision_bounce_hold, policy.decision_bounce_stop_day
+    complaint = policy.decision_complaint_hold, policy.decision_complaint_stop
+    deferral = policy.decision_deferral_hold, max(WORST_DEFERRAL, 2 * policy.decision_deferral_hold)
     parts = [
         _lists(answers, confirmed, lists_age),
-        _rate("bounces", 20, week.bounced, final, 0.03, 0.10, figures_age, least),
-        _rate("complaints", 20, month.complained, month.delivered, 0.001, 0.005, figures_age, least),
-        _rate("blocks", 10, week.blocked, week.attempted, 0.001, 0.05, figures_age, least),
-        _rate("deferrals", 10, week.deferred, week.attempted, 0.05, 0.30, figures_age, least),
+        _rate("bounces", 20, week.bounced, final, *bounce, figures_age, least),
+        _rate("complaints", 20, month.complained, month.delivered, *complaint, figures_age, least),
+        _rate("blocks", 10, week.blocked, week.attempted, *BLOCKS, figures_age, least),
+        _rate("deferrals", 10, week.deferred, week.attempted, *deferral, figures_age, least),
     ]
     lines = lines_over(confirmed, week, month, three_days, standing=standing, engagement=engagement, policy=policy)
     known = [(part.value, part.weight) for part in parts if part.value is not None]

@@ -6,6 +6,7 @@ import pytest
 
 from domain.blocklists import ALLOW_ZONES, ZONES, Outcome, ZoneAnswer, read
 from domain.figures import Figures
+from domain.policy import RiskPolicy
 from domain.reputation import Engagement, Line, Score, lines_over, score
 from domain.words import Band
 
@@ -193,3 +194,17 @@ def test_components_say_how_old_they_are() -> None:
     assert {part.name: part.age for part in result.components} == {
         "blocklists": 0.0, "bounces": 900.0, "complaints": 900.0, "blocks": 900.0, "deferrals": 900.0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("bounced", "value"), [(0, 100), (30, 80), (100, 0)])
+def test_a_component_stands_at_80_where_the_days_decision_holds_and_at_0_where_it_stops(
+    bounced: int, value: int
+) -> None:
+    def bounces(week: Figures, policy: RiskPolicy) -> int | None:
+        parts = score([], [], week, Figures(), Figures(), policy=policy).components
+        return next(part.value for part in parts if part.name == "bounces")
+
+    assert bounces(Figures(attempted=1_000, delivered=1_000 - bounced, bounced=bounced), RiskPolicy()) == value
+    # The same share of an installation's own limits.
+    doubled = RiskPolicy(decision_bounce_hold=0.06, decision_bounce_stop_day=0.20)
+    assert bounces(Figures(attempted=500, delivered=500 - bounced, bounced=bounced), doubled) == value
