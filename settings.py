@@ -120,6 +120,22 @@ class Ramp(BaseModel):
     warmup_idle_decay_days: int = Field(
         7, ge=1, description="Days without mail that cost one step; source: SES managed warm-up decays the level."
     )
+    safe_limit_dedicated: int = Field(
+        2_000,
+        gt=0,
+        description=(
+            "What a warm dedicated IP may send a day, where nobody says otherwise: the target of its warm-up. Sources: "
+            "operator's IP guide; Amazon SES brings one to 50,000 within 45 days."
+        ),
+    )
+    safe_limit_shared: int = Field(
+        1_200, gt=0, description="The same of a shared IP; raise it on evidence only. Source: operator's IP guide."
+    )
+
+    @property
+    def safe_limits(self) -> dict[str, int]:
+        """Mails a day of a warm IP, by its type."""
+        return {"dedicated": self.safe_limit_dedicated, "shared": self.safe_limit_shared}
 
 
 class Decisions(BaseModel):

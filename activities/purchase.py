@@ -366,6 +366,7 @@ class PurchaseActivities:
                     Ip(
                         address=address,
                         type=order.type,
+                        safe_limit=self._context.settings.safe_limits[order.type],
                         vendor=order.vendor,
                         vendor_ref=refs.get(address, ""),
                         region=order.region,

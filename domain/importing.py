@@ -18,8 +18,6 @@ from domain.lifecycle import check_importable
 from domain.refusals import Refused
 from domain.words import DEFAULT_POOL, IpType, Stage
 
-#: Safe limits a day where the line gives none (operator's IP guide).
-SAFE_LIMIT = {IpType.DEDICATED: 2_000, IpType.SHARED: 1_200}
 MOST_LINES = 10_000
 #: Columns that hold the name of a domain or host; each may be empty.
 NAMES = ("domain", "hostname", "mx")
@@ -38,7 +36,7 @@ class OwnedIp(BaseModel, extra="forbid"):
     mx: str | None = Field(None, max_length=253)
     bind_address: str | None = Field(None, max_length=60)
     region: str = Field("", max_length=60)
-    safe_limit: int = Field(2_000, gt=0, le=100_000_000)
+    safe_limit: int | None = Field(None, gt=0, le=100_000_000, description="None: the installation's, by type.")
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,6 @@ def _line(where: str, item: Any, *, live: bool) -> Line:  # noqa: ANN401
         address = parse(str(item.get("address", "")), live=live)
         stage = check_importable(str(item.get("stage", Stage.AWAITING_DNS)))
         row = OwnedIp.model_validate({**item, "address": address, "stage": stage})
-        if "safe_limit" not in item:
-            row.safe_limit = SAFE_LIMIT[row.type]
         for field in NAMES:
             text = (getattr(row, field) or "").strip()
             setattr(row, field, names.parse(text, field=field) if text else OwnedIp.model_fields[field].default)

@@ -61,12 +61,14 @@ async def import_owned(request: Request, db: Store, settings: AppSettings, princ
                     await senders.check_known(session, pool=one.row.pool, sender=one.row.sender)
                     known.add(uses)
                 waits = imported(one.row.stage)
-                await ips.insert(session, Ip(**{**one.row.model_dump(), **waits.model_dump()}, vendor="inventory"))
+                limit = one.row.safe_limit or settings.safe_limits[one.row.type]
+                given = {**one.row.model_dump(), **waits.model_dump(), "safe_limit": limit}
+                await ips.insert(session, Ip(**given, vendor="inventory"))
             except Refused as refusal:
                 raise _on(one, refusal) from None
             life = LifecycleInput(
                 address=one.row.address, type=one.row.type, pool=one.row.pool, sender=one.row.sender,
-                stage=one.row.stage, safe_limit=one.row.safe_limit, day_seconds=settings.day_seconds,
+                stage=one.row.stage, safe_limit=limit, day_seconds=settings.day_seconds,
                 vendor_queue=settings.vendor_task_queue,
             )  # fmt: skip
             await outbox.put(session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json"))

@@ -142,3 +142,12 @@ async def test_an_import_names_the_line_whose_domain_does_not_exist(
     assert (await api.get("/v1/ips")).json()["items"] == [], "nothing is imported"
     made = await api.post("/v1/ips/import", json=rows[:2])
     assert made.status_code == 201, made.text
+
+
+async def test_an_import_without_a_safe_limit_gets_that_of_its_type(api: httpx.AsyncClient) -> None:
+    lines = ["address,type,stage,safe_limit", "203.0.113.20,shared,active,", "203.0.113.21,,active,"]
+    text = "\n".join([*lines, "203.0.113.22,shared,active,7"])
+    made = await api.post("/v1/ips/import", content=text, headers={"Content-Type": "text/csv"})
+    assert made.status_code == 201, made.text
+    limits = {one["address"]: one["safe_limit"] for one in (await api.get("/v1/ips")).json()["items"]}
+    assert limits == {"203.0.113.20": 1_200, "203.0.113.21": 2_000, "203.0.113.22": 7}

@@ -12,6 +12,8 @@ from domain.purchase import (
     Cancel,
 )
 from domain.words import OrderStatus
+from store import ips
+from store import purchase as orders
 from store.tables.accounts import Secret
 from tests.workflows.shop import Counting, Shop, vendors_of
 from workflows.ids import ip_id, purchase_id
@@ -122,3 +124,14 @@ async def test_slow_and_paid_calls_wait_on_their_own_queue(shop: Shop) -> None:
             *("purchase_provision", "purchase_capture", "purchase_hand_over"),
         },
     }
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("shared", 1_200), ("dedicated", 2_000)])
+async def test_a_bought_ip_may_send_what_its_type_may(shop: Shop, kind: str, limit: int) -> None:
+    order = await shop.quoted()
+    async with shop.context.db.write() as session:
+        await orders.change(session, order, type=kind)
+    (address,) = (await shop.buy(order)).addresses
+    async with shop.context.db.read() as session:
+        ip = await ips.get(session, address)
+    assert (ip.type, ip.safe_limit) == (kind, limit)
