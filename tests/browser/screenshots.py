@@ -391,10 +391,8 @@ def still(camera: Camera, stage: Stage) -> None:
     with standing(stage.running, "worker.py"):
         stage.stands("No worker takes work")
         camera.shoot("worker-ip-management-dashboard", "/")
-        page = camera.open("/warmup-dashboard?ip=198.51.100.12")
-        page.get_by_role("button", name="Pause", exact=True).click()
-        page.get_by_label("Reason", exact=True).fill("a look")
-        page.get_by_role("button", name="Pause now", exact=True).click()
+        page = camera.open("/warmup-dashboard?ip=203.0.113.20")
+        page.get_by_role("button", name="Start Warmup", exact=True).click()
         page.get_by_text("The journey has not answered").first.wait_for()
         camera.take(page, "worker-command")
         page.close()

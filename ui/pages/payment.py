@@ -121,9 +121,10 @@ def _progress(order: dict[str, Any]) -> None:
 
 
 def _head(order: dict[str, Any]) -> None:
-    name, state = st.columns([4, 1], vertical_alignment="center")
-    name.subheader(f"Order for {order.get('hostname') or order.get('domain') or 'an IP'}", anchor=False)
-    state.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        whom = order.get("hostname") or order.get("domain") or "an IP"
+        st.subheader(f"Order for {whom}", anchor=False, width="stretch")
+        st.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
 
 
 def _outcome(api: Api, order: dict[str, Any]) -> None:

@@ -30,6 +30,8 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { min-height: 0 !important; }
 [data-testid="stMetricValue"], [data-testid="stMetricValue"] * { font-size: 1.5rem !important; }
 [data-testid="stMetricValue"], [data-testid="stMetricValue"] * { white-space: normal !important; }
+/* A span of time stays in one line. */
+[data-testid="stMarkdown"] span[title] { white-space: nowrap; }
 /* A column that holds nothing but a button is never narrower than its words. */
 [data-testid="stColumn"]:has([data-testid="stButton"]):not(:has([data-testid="stMarkdown"], input, textarea)) {
   min-width: max-content !important;
@@ -63,7 +65,7 @@ def _fleet(api: Api) -> dict[str, Any] | None:
 def _installation(fleet: dict[str, Any] | None) -> None:
     """Which installation this is, in sight on every page."""
     if fleet is None:
-        st.badge("? API does not answer", color="gray")
+        st.badge("? Not known now", color="gray")
     else:
         st.badge(str(fleet.get("installation") or "SANDBOX"), color="violet")
 
