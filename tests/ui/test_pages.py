@@ -120,6 +120,7 @@ def test_the_grid_of_dns_names_every_server_and_says_each_state_in_words(page: O
     grid = page(places.DNS, ip=ADDRESS).dataframe[0].value
     assert list(grid.columns) == ["Record", "ns1", "ns2", "1.1.1.1"]
     assert list(grid.iloc[0]) == ["A  mail1.example.test", "✓ Published", "– Missing", "– Missing"]
+    assert list(grid["Record"])[1] == "TXT (SPF)"
 
 
 def test_every_journey_leads_to_temporal(page: Open, state: State) -> None:

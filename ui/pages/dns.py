@@ -179,8 +179,13 @@ def _grid(address: str, records: list[dict[str, Any]], rows: list[dict[str, Any]
     kinds = {row["server"]: str(row["kind"]) for row in rows}
     names = [words.record_name(record) for record in records]
     looks = [[CELLS.get(states.get((name, server), ""), CELLS["unknown"]) for server in servers] for name in names]
+    # What a TXT record is for tells it from the others, and is shorter than its name.
+    brief = [
+        words.record_type(record) if record.get("type") == "TXT" and record.get("key") else name
+        for record, name in zip(records, names, strict=True)
+    ]
     frame = pd.DataFrame(
-        [[name, *(said for said, _ in row)] for name, row in zip(names, looks, strict=True)],
+        [[name, *(said for said, _ in row)] for name, row in zip(brief, looks, strict=True)],
         columns=["Record", *servers],
     )
     tints = pd.DataFrame([["", *(tint for _, tint in row)] for row in looks], columns=frame.columns)
