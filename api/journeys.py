@@ -93,7 +93,7 @@ async def standstill(client: Client | None, task_queue: str) -> str | None:
     """Why no journey goes on, as a sentence for the operator; None while a worker takes work."""
     try:
         seen = await workers.last_seen(client, task_queue) if client is not None else None
-    except RPCError:
+    except (RPCError, RuntimeError):  # the second from a client that connects at its first use
         client = None
     if client is not None and seen is not None and seen <= workers.GONE:
         return None
