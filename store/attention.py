@@ -37,15 +37,17 @@ class Item:
     order: str | None = None
 
 
-async def items(session: AsyncSession) -> list[Item]:
-    """At most :data:`MOST` things, worst and oldest first; an IP in an open incident is named once."""
-    rows = await _open(session)
-    incidents = [_incident(row) for row in rows]
-    troubled = {one for row in rows for one in (row.address, *row.causes)}
-    waiting = [item for item in await _waiting(session) if item.ip not in troubled]
-    found = [*incidents, *waiting, *await _orders(session)]
+async def items(session: AsyncSession, *, first: int = 0, limit: int = MOST) -> list[Item]:
+    """A page of the things, worst and oldest first; an IP in an open incident is named once.
+
+    Args:
+        first: how many come before the page.
+    """
+    last = first + limit
+    incidents = [_incident(row) for row in await _open(session, last)]
+    found = [*incidents, *await _waiting(session, last), *await _orders(session, last)]
     found.sort(key=lambda item: (ORDER.index(item.severity), item.since or dt.datetime.max.replace(tzinfo=dt.UTC)))
-    return found[:MOST]
+    return found[first:last]
 
 
 async def total(session: AsyncSession) -> int:
@@ -65,10 +67,10 @@ _WAITS = (
 )
 
 
-async def _open(session: AsyncSession) -> Sequence[Incident]:
+async def _open(session: AsyncSession, most: int) -> Sequence[Incident]:
     # The worst first also among more than fit: twenty old warnings must not hide a new critical one.
     worst = sa.case({one.value: place for place, one in enumerate(ORDER)}, value=col(Incident.severity))
-    query = select(Incident).where(_IS_OPEN).order_by(worst, col(Incident.opened_at)).limit(MOST)
+    query = select(Incident).where(_IS_OPEN).order_by(worst, col(Incident.opened_at), col(Incident.id)).limit(most)
     return (await session.exec(query)).all()
 
 
@@ -92,13 +94,20 @@ def _titled(row: Incident) -> str:
     return title if row.address in title else f"{row.address}: {title}"
 
 
-async def _waiting(session: AsyncSession) -> list[Item]:
-    # Without those that an incident names: many of them would fill the limit, and hide the others.
+async def _waiting(session: AsyncSession, most: int) -> list[Item]:
+    # Without those that an incident names: many of them would fill the limit, and hide the others. An incident of a
+    # domain names its IPs as causes, which no query reads: as many more are taken as may fall away.
     named = select(Incident.address).where(_IS_OPEN)
+    causes = {one for found in (await session.exec(select(Incident.causes).where(_IS_OPEN))).all() for one in found}
     worst = sa.case((col(Ip.stage) == Stage.AT_RISK, 0), else_=1)
-    query = select(Ip).where(*_WAITS, col(Ip.address).not_in(named)).order_by(worst, col(Ip.waiting_since)).limit(MOST)
+    query = (
+        select(Ip)
+        .where(*_WAITS, col(Ip.address).not_in(named))
+        .order_by(worst, col(Ip.waiting_since).nulls_last(), col(Ip.sort_key))
+        .limit(most + len(causes))
+    )
     pages = {Stage.AWAITING_DNS: "DNS Management Portal", Stage.AT_RISK: "Reputation Dashboard"}
-    rows = (await session.exec(query)).all()
+    rows = [row for row in (await session.exec(query)).all() if row.address not in causes][:most]
     return [
         Item(
             Severity.CRITICAL if row.stage == Stage.AT_RISK else Severity.INFO,
@@ -118,9 +127,11 @@ def _waits(address: str, waiting_for: str) -> str:
     return f"{address}: {waiting_for}" if told else f"{address} waits for {waiting_for}"
 
 
-async def _orders(session: AsyncSession) -> list[Item]:
-    worst = sa.case((col(Order.status) == OrderStatus.FAILED, 0), else_=1)
-    query = select(Order).where(_asks()).order_by(worst, col(Order.created_at)).limit(MOST)
+async def _orders(session: AsyncSession, most: int) -> list[Item]:
+    trouble = sa.or_(col(Order.status) == OrderStatus.FAILED, col(Order.waiting_for).startswith(AGAIN))
+    worst = sa.case((trouble, 0), else_=1)
+    since = sa.case((trouble, col(Order.updated_at)), else_=col(Order.created_at))
+    query = select(Order).where(_asks()).order_by(worst, since, col(Order.id)).limit(most)
     rows = (await session.exec(query)).all()
     return [_order(row) for row in rows]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import audit
-from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from api.deps import AppSettings, Limit, Operator, Store, Temporal, Viewer
 from api.idempotency import Keyed
 from api.journeys import command, link, standstill
 from domain import addresses
@@ -235,15 +235,26 @@ class AttentionList(BaseModel):
 
     items: list[AttentionOut]
     total: int = Field(description="How many there are, also those that are not listed.")
+    next: str | None
 
 
 @router.get("/attention")
-async def attention(request: Request, _: Viewer, db: Store, settings: AppSettings) -> AttentionList:
-    """What needs a person, worst first; at most twenty of it."""
+async def attention(
+    request: Request,
+    _: Viewer,
+    db: Store,
+    settings: AppSettings,
+    after: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Limit = waiting.MOST,
+) -> AttentionList:
+    """What needs a person, worst first; journeys that stand still come before the first page."""
     async with db.read() as session:
-        items = await waiting.items(session)
-        total = len(items) if len(items) < waiting.MOST else await waiting.total(session)
+        items = await waiting.items(session, first=after, limit=limit)
+        ended = len(items) < limit and (items or not after)
+        total = after + len(items) if ended else await waiting.total(session)
+    following = str(after + limit) if after + limit < total else None
     if stands := await standstill(request.app.state.temporal, settings.task_queue):
-        items.insert(0, waiting.Item(Severity.CRITICAL, stands, "Settings", None, Actor.OPERATOR, None))
         total += 1
-    return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total)
+        if after == 0:
+            items.insert(0, waiting.Item(Severity.CRITICAL, stands, "Settings", None, Actor.OPERATOR, None))
+    return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total, next=following)

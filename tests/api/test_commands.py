@@ -16,7 +16,10 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from api import journeys
+from domain.words import Actor, Stage
 from settings import Settings
+from store.database import Database
+from store.tables.ips import Ip
 
 
 class Nothing(BaseModel):
@@ -69,6 +72,23 @@ async def test_what_needs_a_person_begins_with_journeys_that_stand_still(
     async with asyncio.timeout(20), Worker(temporal, task_queue=settings.task_queue, workflows=[Idle]):
         while await said():
             pass
+
+
+async def test_what_needs_a_person_is_paged(api: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        for number in range(5):
+            session.add(
+                Ip(address=f"203.0.113.{number}", stage=Stage.WARMING, waiting_for="a look", waiting_on=Actor.OPERATOR)
+            )
+    seen: list[str | None] = []
+    after: str | None = "0"
+    while after is not None:
+        page = (await api.get("/v1/attention", params={"limit": 2, "after": after})).json()
+        assert page["total"] == 5 + 1, "with the journeys that stand still"
+        seen += [one["ip"] for one in page["items"]]
+        after = page["next"]
+    assert seen == [None, *(f"203.0.113.{number}" for number in range(5))]
+    assert (await api.get("/v1/attention", params={"after": "x"})).status_code == 422
 
 
 async def test_a_temporal_that_is_gone_is_told() -> None:

@@ -93,3 +93,29 @@ async def test_ips_in_incidents_leave_room_for_others_that_wait(db: Database) ->
         found, total = await attention.items(session), await attention.total(session)
     assert total == 30
     assert {item.ip for item in found if item.text.endswith("a look")} == {f"198.51.100.{n}" for n in range(20, 30)}
+
+
+async def test_the_pages_hold_everything_once_in_one_order(db: Database) -> None:
+    async with db.write() as session:
+        for number in range(8):
+            session.add(
+                Ip(address=f"203.0.113.{number}", stage=Stage.AT_RISK if number == 5 else Stage.WARMING,
+                   waiting_for="a look", waiting_on=Actor.OPERATOR,
+                   waiting_since=now() - dt.timedelta(hours=number % 3) if number else None)
+            )  # fmt: skip
+            status = OrderStatus.FAILED if number % 2 else OrderStatus.QUOTED
+            session.add(
+                Order(id=f"o{number}", vendor="v", region="r", domain="d.test", hostname=f"m{number}.d.test",
+                      status=status, created_at=now() - dt.timedelta(hours=20 - number),
+                      updated_at=now() - dt.timedelta(hours=number))
+            )  # fmt: skip
+        # Trouble of a domain names the IPs that see it: they are not told again as waiting.
+        for number in range(2):
+            seen_by = f"203.0.113.{number}"
+            await incidents.hold(session, "dns_drift", "d.test", seen_by, Severity.WARNING, "a record is gone")
+        whole = await attention.items(session, limit=500)
+        pages = [one for first in range(0, 20, 3) for one in await attention.items(session, first=first, limit=3)]
+        total = await attention.total(session)
+    assert len(whole) == total == 1 + 6 + 8
+    assert pages == whole
+    assert [attention.ORDER.index(one.severity) for one in whole] == [0] + [1] * 5 + [2] * 9
