@@ -63,11 +63,12 @@ _BOOKED_AS_SEEN = frozenset({Kind.OPENED, Kind.REPLIED, Kind.CLICKED, Kind.UNSUB
 MAX_MS = 253_402_300_799_000
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class MailEvent:
     """One thing that happened to one recipient of a mail, or an alert about an IP.
 
-    A plain class, not a validated model: sources check what they read, and this is the hot way in.
+    A plain class, not a validated model: sources check what they read, and this is the hot way in. Name the fields of
+    a new one, but for where ten thousand a second are made: names take twice the time of the rest.
 
     Attributes:
         event_id: the source's own id; the same twice counts once.

@@ -35,6 +35,7 @@ _ROWS = 100
 #: Characters of a key, and of the other texts of an event, that are stored.
 KEY_LENGTH, TEXT_LENGTH = 400, 500
 _PLACE = {name: place for place, name in enumerate(COUNTS)}
+_ADDS_TO = {kind: _PLACE[name] for kind, name in COUNTED.items()}
 
 Row = tuple[Any, ...]
 #: An event under the key that its duplicates share.
@@ -248,16 +249,17 @@ def _add(
 ) -> None:
     sums: dict[Row, list[int]] = {}
     for row, one in zip(rows, new, strict=True):
-        address, counted = row[3], None if one.local else COUNTED.get(one.kind)
-        if not address or counted is None:
+        place = _ADDS_TO.get(one.kind)
+        if place is None or one.local or not row[3]:
             continue
+        booked = one.booked_ms
         # A source whose clock is ahead must not take mail out of the day that it was sent on.
-        booked = min(one.booked_ms, now_ms)
-        key = (address, booked - booked % slice_ms, row[4], row[5], row[6])
+        booked = booked if booked < now_ms else now_ms
+        key = (row[3], booked - booked % slice_ms, row[4], row[5], row[6])
         counts = sums.get(key)
         if counts is None:
             counts = sums[key] = [0] * len(COUNTS)
-        counts[_PLACE[counted]] += 1
+        counts[place] += 1
         if one.kind is Kind.DEFERRED and one.limits_rate:
             counts[_PLACE["limited"]] += 1
     if sums:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ TOLERANCE = 300.0
 _Name = Annotated[str, msgspec.Meta(max_length=100)]
 
 
-class GenericEvent(msgspec.Struct, kw_only=True):
+class GenericEvent(msgspec.Struct, kw_only=True, gc=False):
     """One event as a sender or a monitor posts it; fields that are not known are ignored.
 
     Read by msgspec and not by pydantic, which takes five times as long: this is the hot way in.
@@ -66,7 +65,7 @@ def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     """
     key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
 def verify(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> str:
@@ -153,23 +152,13 @@ def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEv
     elif one.detail and kind is Kind.DEFERRED:
         judged = deferral(one.detail, provider)
         kind = judged.kind
+    at_ms = int(now * 1000) if at is None else _moment(at, place, "at")
+    sent_ms = None if sent is None else _moment(sent, place, "sent_at")
+    # By place and not by name: the hot way in.
     return MailEvent(
-        source="generic",
-        event_id=one.id or f"{message_id}:{place}",
-        kind=kind,
-        address=sender,
-        provider=provider,
-        sender=one.sender,
-        campaign=one.campaign,
-        at_ms=int(now * 1000) if at is None else _moment(at, place, "at"),
-        sent_ms=None if sent is None else _moment(sent, place, "sent_at"),
-        recipient=one.recipient,
-        message_id=one.message_id,
-        detail=one.detail,
-        reply_class=judged.reply_class,
-        local=judged.local,
-        severity=one.severity,
-    )
+        "generic", one.id or f"{message_id}:{place}", kind, at_ms, sender, provider, one.sender, one.campaign, sent_ms,
+        one.recipient, one.message_id, one.detail, judged.reply_class, judged.local, "", one.severity,
+    )  # fmt: skip
 
 
 def _moment(value: str | float, place: int, name: str) -> int:
