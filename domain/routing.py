@@ -204,8 +204,8 @@ class Routes:
     def tiers(self, party: Party) -> tuple[tuple[str, ...], ...]:
         """The IPs to try, one group after the other: own ones, the pool's shared ones, then the overflow.
 
-        Paused IPs are in it; :meth:`closed` says so. In an overflow pool warm IPs come before warming
-        ones, as a group of their own. A circle of pools ends where it began.
+        Paused IPs are in it; :meth:`closed` says so. In an overflow pool only warm IPs help out: mail of
+        others would take the day of one that is warming up. A circle of pools ends where it began.
         """
         found: list[tuple[str, ...]] = []
         if party.ip is not None:
@@ -225,7 +225,6 @@ class Routes:
             shared = [one for one in self._by_pool.get(pool, []) if one.sender is None and one not in own]
             if spills:
                 found.append(_addresses(one for one in shared if one.warm))
-                found.append(_addresses(one for one in shared if not one.warm))
             else:
                 found.append(_addresses(shared))
             spills = True

@@ -99,18 +99,21 @@ async def test_purchase_on_postgresql(system: System) -> None:
 
 
 async def test_pressed_twenty_times_at_once_with_one_key(system: System) -> None:
-    """Order and Complete Purchase, each sent 20 times at once: one order, one charge; a press more changes nothing."""
+    """Order and Complete Purchase, each sent 20 times at once: one order, one charge; a press more changes nothing.
+
+    Each has a key of its own: a used key is refused another request.
+    """
     purchase = Purchase(system, count=1)
     key = uuid.uuid4().hex
 
-    async def twenty(path: str, body: object) -> set[str]:
-        answers = await asyncio.gather(*(system.insist("POST", path, body, key) for _ in range(20)))
+    async def twenty(path: str, body: object, pressed: str) -> set[str]:
+        answers = await asyncio.gather(*(system.insist("POST", path, body, f"{key}-{pressed}") for _ in range(20)))
         return {answer["id"] for answer in answers}
 
-    (purchase.id,) = await twenty("/v1/orders", purchase.body)
+    (purchase.id,) = await twenty("/v1/orders", purchase.body, "order")
     await purchase.until("quoted")
     pay = f"/v1/orders/{purchase.id}/purchase"
-    assert await twenty(pay, {"payment_method": "tok_visa"}) == {purchase.id}
+    assert await twenty(pay, {"payment_method": "tok_visa"}, "pay") == {purchase.id}
     await system.insist("POST", pay, {"payment_method": "tok_visa"}, f"{key}-second-press")
     await purchases.hold(system, purchase)
     await system.insist("POST", pay, {"payment_method": "tok_visa"}, f"{key}-third-press")

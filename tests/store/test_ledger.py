@@ -100,9 +100,13 @@ async def test_a_pause_stops_at_the_next_question_and_in_windows_made_later(
 
 
 async def test_a_pool_spreads_then_overflows_and_says_why(db: Database) -> None:
-    for address, pool in ((FIRST, "main"), (SECOND, "main"), (SPARE, "spare")):
-        await _ip(db, address, pool)
+    for address in (FIRST, SECOND):
+        await _ip(db, address, "main")
         await _window(db, address, 20, gmail=8)
+    await _ip(db, SPARE, "spare", Stage.FULL_CAPACITY)
+    await _window(db, SPARE, 20, gmail=8)
+    await _ip(db, "203.0.113.6", "spare")
+    await _window(db, "203.0.113.6", 20)
     async with db.write() as session:
         await senders.put_pool(session, "spare", None)
         await senders.put_pool(session, "main", "spare")
