@@ -227,7 +227,9 @@ async def domains_first_used_by(
 
 async def using_domain(session: AsyncSession, domain: str) -> Sequence[str]:
     """Addresses that send for a domain."""
-    query = select(Ip.address).where(sa.func.lower(col(Ip.domain)).in_((domain, f"{domain}."))).order_by(Ip.address)
+    query = (
+        select(Ip.address).where(sa.func.lower(col(Ip.domain)).in_((domain, f"{domain}."))).order_by(col(Ip.sort_key))
+    )
     return (await session.exec(query)).all()
 
 

@@ -18,6 +18,7 @@ from api.idempotency import Keyed
 from api.journeys import command, link
 from domain import dns as rules
 from domain import dns_findings, mta_sts
+from domain.addresses import sort_key
 from domain.dns_options import DnsOptions, checked, sts_policy
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Stage
@@ -118,7 +119,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         domain = ip.domain.lower().rstrip(".")
         shared = await setups.domain(session, domain)
         run = await runs.of(session, dns_id(address))
-        siblings = [other.address for other in await setups.siblings(session, domain, address)]
+        others = await setups.siblings(session, domain, address)
     row = row or DnsSetup(address=address, reason="The set-up has not begun yet.")
     views = {view["record"]["key"]: rules.RecordView.model_validate(view) for view in row.views}
     records = [rules.Record.model_validate(item) for item in row.records]
@@ -134,7 +135,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         checks=[rules.Check.model_validate(item) for item in row.checks],
         publisher=publisher_name(settings, domain),
         domain=domain,
-        siblings=siblings,
+        siblings=sorted((other.address for other in others), key=sort_key),
         options=options,
         mta_sts=_policy_out(domain, options, records),
         workflow=link(settings, dns_id(address), run),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 
 import httpx
+import sqlalchemy as sa
 
 from domain.words import Stage
-from store import ledger
+from store import ips, ledger
 from store.database import Database
 from store.instants import now
+from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 from store.tables.warmup import WarmupDay
@@ -46,6 +48,14 @@ async def test_addresses_come_by_number_in_every_list_and_export(api: httpx.Asyn
         assert page["next"] == "198.51.100.100"
         rest = (await api.get(path, params={"limit": 4, cursor: page["next"]})).json()
         assert [one["address"] for one in rest["items"]] == numbers[4:]
+    async with db.write() as session:
+        for address in numbers:
+            (row,) = (await session.exec(sa.select(Ip).where(Ip.address == address))).one()
+            row.domain = "shared.test"
+            session.add_all([row, DnsSetup(address=address)])
+        assert list(await ips.using_domain(session, "shared.test")) == numbers
+    siblings = (await api.get(f"/v1/ips/{numbers[-1]}/dns")).json()["siblings"]
+    assert siblings == numbers[:-1]
     gone = (await api.get("/v1/ips", params={"after": "198.51.100.99", "pool": "p"})).json()
     assert [one["address"] for one in gone["items"]] == numbers[3:], "the cursor's own IP may have left the list"
 
