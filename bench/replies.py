@@ -143,6 +143,17 @@ def mails() -> list[bytes]:
     return originals + made
 
 
+def new_lines(*, seconds: float = 3.0) -> float:
+    """Replies that were never seen before, read one after the other in this process, a second."""
+    texts = [line.text for line in (*reply_truth.manual(), *reply_truth.sisimai())]
+    done, began = 0, time.process_time()
+    while time.process_time() - began < seconds:
+        for text in texts:
+            classify(f"{text} {done:x}q")
+            done += 1
+    return done / (time.process_time() - began)
+
+
 async def main() -> float:
     """For ``make bench``: prints, answers the rate in terms of its aim."""
     return report(write=False)
@@ -164,6 +175,7 @@ def report(*, write: bool) -> float:
         f"Class agrees with the reason where a corpus gives one: {whole.agreed} of {whole.reasons}.",
         f"Reports read and classified by two processes: {spread(rates)} a second in {len(rates)} rounds "
         f"(aim {SPEED_AIM:,}), load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.",
+        f"Replies of which each is new, read by one process: {new_lines():,.0f} a second of processor time.",
     ]
     print("\n".join(said))
     for line, reading in wrong:

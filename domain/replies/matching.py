@@ -26,9 +26,9 @@ def sentences(words: str) -> list[str]:
 
 # Asked for the same words twice: for who speaks, and for what is said.
 @functools.lru_cache(maxsize=4)
-def fours(text: str) -> frozenset[str]:
+def fours(text: str) -> set[str]:
     """Every four characters of a text that stand together."""
-    return frozenset([text[place : place + _FOUR] for place in range(len(text) - _FOUR + 1)])
+    return {text[place : place + _FOUR] for place in range(len(text) - _FOUR + 1)}
 
 
 class Needles:

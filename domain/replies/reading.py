@@ -99,7 +99,7 @@ def take_apart(text: str) -> Parts:
     text = text[:LONGEST].replace("\0", "")
     if "\\" in text:
         text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), _ESCAPED_END.sub(" ", text))
-    text = _SPACE.sub(" ", text).strip()
+    text = " ".join(text.split())
     status = None
     told = _LEADING_STATUS.match(text)
     if told:  # a status put in front by a source that reports both: "5.0.0 smtp; 550 5.1.1 no such user"
@@ -108,14 +108,20 @@ def take_apart(text: str) -> Parts:
     stripped = _TYPE.sub("", text, count=1)
     code, start = _code(stripped)
     before, said = stripped[:start], stripped[start:]
-    command = _COMMAND.search(said) or _AFTER.search(before)
-    said = _GIVING_UP.sub("", _QUERY.sub(_asked, _COMMAND.sub("", said)))
+    # Each look for what most replies do not have is asked for a character of it first.
+    command = (_COMMAND.search(said) if "(" in said else None) or (_AFTER.search(before) if before else None)
+    if "(" in said:
+        said = _COMMAND.sub("", said)
+    if "?" in said:
+        said = _QUERY.sub(_asked, said)
+    if said[-80:].lower().find("giving up") >= 0:
+        said = _GIVING_UP.sub("", said)
     if command:
         said = f"{said} <at {command[1] or 'initial'}>"
     found = _STATUS.search(said) or _STATUS.search(before)
     if found:
         status = _numbers(found)
-    named = _DOMAIN.search(stripped)
+    named = _DOMAIN.search(stripped) if "@" in stripped else None
     return Parts(code, status, words(said, code), words(before), named[1].lower() if named else "")
 
 
@@ -140,7 +146,7 @@ def _code(text: str) -> tuple[str, int]:
 def words(text: str, code: str = "") -> str:
     """The text in lower case with addresses replaced and the codes of continued lines taken out."""
     text = text.lower()
-    if code:
+    if code and text.count(code) > 1:
         text = _CONTINUED.sub(lambda found: "" if found[1] == code else found[0], text)
     if "@" in text or "[email" in text:
         text = _ADDRESS.sub("<addr>", text)
@@ -148,7 +154,7 @@ def words(text: str, code: str = "") -> str:
         text = _IP.sub("<ip>", text)
     if "::" in text or text.count(":") > 2:
         text = _IP6.sub("<ip>", text)
-    return _SPACE.sub(" ", text.translate(_PLAIN)).strip()
+    return " ".join(text.translate(_PLAIN).split())
 
 
 @functools.lru_cache(maxsize=1_024)
