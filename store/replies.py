@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -65,6 +66,8 @@ _COLUMN = {
     By.SENDER: col(ReplyCount.sender),
     By.CAMPAIGN: col(ReplyCount.campaign),
 }
+
+_FIELD = {By.IP: "address", By.PROVIDER: "provider", By.SENDER: "sender", By.CAMPAIGN: "campaign"}
 
 
 def _within(from_day: int, to_day: int, only: dict[By, str]) -> list[sa.ColumnElement[bool]]:
@@ -149,27 +152,40 @@ async def fill_shares(
 ) -> None:
     """Who each reply comes from and whom it is about: the largest parts, ``most`` of each."""
     known = {one.id: one for one in found}
-    for by, column in _COLUMN.items():
-        if by in only:
-            for one in found:
-                one.shares[by] = Share([(only[by], one.count)], 1)
-            continue
-        table: type[ReplyCount] | type[ReplyPart] = ReplyCount
-        name, which = column, _within(from_day, to_day, only)
-        if not only:
-            table, name, which = ReplyPart, col(ReplyPart.name), _parts(by, from_day, to_day)
-        reply, total = col(table.reply), sa.func.sum(col(table.count))
-        place = sa.func.row_number().over(partition_by=reply, order_by=(total.desc(), name))
-        of = sa.func.count().over(partition_by=reply)
+    for by, value in only.items():
+        for one in found:
+            one.shares[by] = Share([(value, one.count)], 1)
+    left = [by for by in _COLUMN if by not in only]
+    counted: list[Any]
+    if only:
+        # Few rows of many: looked for once and held, not once a column.
+        few = sa.select(ReplyCount).where(col(ReplyCount.reply).in_(known), *_within(from_day, to_day, only)).cte("few")
+        parts = [
+            sa.select(sa.literal(by.value).label("part"), few.c.reply, few.c[_FIELD[by]].label("name"), few.c["count"])
+            for by in left
+        ]
+        counted = [sa.union_all(*parts)] if parts else []
+    else:
+        columns = col(ReplyPart.part), col(ReplyPart.reply), col(ReplyPart.name), col(ReplyPart.count)
+        counted = [
+            sa.select(*columns).where(col(ReplyPart.reply).in_(known), *_parts(by, from_day, to_day)) for by in left
+        ]
+    for one_by_one in counted:
+        rows = one_by_one.subquery()
+        reply, name, total = rows.c.reply, rows.c.name, sa.func.sum(rows.c["count"])
+        # A column that is the same in all rows is not sorted by.
+        whose = (rows.c.part, reply) if only else (reply,)
+        place = sa.func.row_number().over(partition_by=whose, order_by=(total.desc(), name))
+        of = sa.func.count().over(partition_by=whose)
+        part = sa.func.min(rows.c.part).label("part")
         ranked = (
-            sa.select(reply, name.label("name"), total.label("total"), place.label("place"), of.label("of"))
-            .where(reply.in_(known), *which)
-            .group_by(reply, name)
+            sa.select(part, reply, name, total.label("total"), place.label("place"), of.label("of"))
+            .group_by(*whose, name)
             .subquery()
         )
-        query = sa.select(ranked).where(ranked.c.place <= most).order_by(ranked.c.reply, ranked.c.place)
-        for reply, name, count, _, whole in await (await session.connection()).execute(query):
-            share = known[reply].shares.setdefault(by, Share())
+        query = sa.select(ranked).where(ranked.c.place <= most).order_by(*ranked.c[:2], ranked.c.place)
+        for part, reply, name, count, _, whole in await (await session.connection()).execute(query):
+            share = known[reply].shares.setdefault(By(part), Share())
             share.parts.append((name, int(count)))
             share.of = int(whole)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -108,6 +109,35 @@ async def test_counts_are_kept_apart_by_all_that_can_be_asked_for(db: Database) 
         ]  # fmt: skip
         assert await replies.by_day(session, often.id, 0, TODAY, {}) == [(TODAY - 9, 4), (TODAY - 8, 1)]
         assert await replies.by_day(session, often.id, TODAY - 8, TODAY, {}) == [(TODAY - 8, 1)]
+
+
+@pytest.mark.parametrize("asked", [(), (By.IP,), (By.PROVIDER,), (By.SENDER, By.CAMPAIGN), tuple(By)[:3], tuple(By)])
+async def test_shares_are_of_the_mail_that_the_filters_let_through(db: Database, asked: tuple[By, ...]) -> None:
+    batch = [
+        _event(
+            f"e{n}",
+            ("550 5.1.1 no such user", "552 5.2.2 mailbox full")[n % 2],
+            address=(IP, OTHER_IP)[n // 2 % 2],
+            provider=(MailboxProvider.GMAIL, MailboxProvider.YAHOO)[n // 4 % 2],
+            sender=("shop", "news")[n // 8 % 2],
+            campaign=("spring", "autumn")[n // 16 % 2],
+        )
+        for n in range(60)
+    ]
+    await _record(db, *batch)
+    wanted = {By.IP: IP, By.PROVIDER: "gmail", By.SENDER: "shop", By.CAMPAIGN: "spring"}
+    only = {by: wanted[by] for by in asked}
+    field = {By.IP: "address", By.PROVIDER: "provider", By.SENDER: "sender", By.CAMPAIGN: "campaign"}
+    let = [one for one in batch if all(getattr(one, field[by]) == value for by, value in only.items())]
+    seen = await _seen(db, only)
+    assert len(seen) == 2
+    for reply in seen:
+        of_it = [one for one in let if one.detail == reply.example]
+        assert reply.count == len(of_it)
+        for by in By:
+            counted = Counter(str(getattr(one, field[by])) for one in of_it)
+            parts = sorted(counted.items(), key=lambda part: (-part[1], part[0]))
+            assert (reply.shares[by].parts, reply.shares[by].of) == (parts, len(parts))
 
 
 async def test_since_when_is_known_beyond_the_days_asked_for_and_events_may_come_late(db: Database) -> None:
