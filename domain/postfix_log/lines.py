@@ -19,6 +19,13 @@ _LINE = re.compile(
     r" (?P<host>\S{1,255}) (?P<service>[^\s\[\]]{1,200})\[\d{1,10}\]:? (?P<queue_id>[0-9A-Za-z]{6,30}): (?P<said>.*)"
 )
 
+#: The same as RFC 5424 has it: version, stamp, host, program, process, message id, structured data.
+_RFC_5424 = re.compile(
+    r"(?:<\d{1,3}>)?[1-9]\d? (?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)) "
+    r"(?P<host>\S{1,255}) (?P<service>[^\s\[\]]{1,200}) \S{1,128} \S{1,32} (?:-|(?:\[(?:[^\]\\]|\\.){0,1000}\])+) "
+    r"\ufeff?(?P<queue_id>[0-9A-Za-z]{6,30}): (?P<said>.*)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -41,7 +48,7 @@ class Line:
 
 def read(text: str, clock: Clock) -> Line | None:
     """A line without its end; None for one that is not about a message, or not of a mail system at all."""
-    found = _LINE.match(text[:LONGEST])
+    found = _LINE.match(text[:LONGEST]) or _RFC_5424.match(text[:LONGEST])
     if found is None:
         return None
     at_ms = clock.read(found["stamp"])

@@ -261,6 +261,16 @@ def test_mails_whose_end_was_not_seen_are_forgotten_after_a_time() -> None:
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 
 
+@pytest.mark.parametrize("data", ["-", '[origin ip="192.0.2.1"][x y="a \\] b"]'])
+def test_lines_of_rfc_5424_say_the_same(data: str) -> None:
+    plain = delivery(at="2026-11-24T16:00:01.123456+00:00")
+    stamp, host, program, said = plain.split(" ", 3)
+    service, process = program.rstrip(":").rstrip("]").split("[")
+    structured = f"<22>1 {stamp} {host} {service} {process} - {data} {said}"
+    assert read(structured) == read(plain)
+    assert len(read(structured)) == 2
+
+
 @pytest.mark.parametrize(
     ("at", "zone", "read_at", "then"),
     [
