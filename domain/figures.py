@@ -25,6 +25,9 @@ class Figures(BaseModel):
         return Figures(**{name: getattr(self, name) + getattr(other, name) for name in Figures.model_fields})
 
     def with_attempts(self) -> Figures:
-        """A source that reports results but no attempts has its results counted as attempts."""
+        """A source that reports results but no attempts has its results counted as attempts.
+
+        A recipient that was deferred was tried, and may have a result beside.
+        """
         results = self.delivered + self.bounced + self.blocked + self.failed
-        return self.model_copy(update={"attempted": max(self.attempted, results)})
+        return self.model_copy(update={"attempted": max(self.attempted, results, self.deferred)})

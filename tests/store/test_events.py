@@ -50,6 +50,12 @@ async def test_a_recipient_deferred_again_and_again_is_one_deferral(db: Database
     assert (await _sums(db))[GMAIL].deferred == 2
 
 
+async def test_who_was_deferred_was_tried_even_if_the_source_tells_no_attempts(db: Database) -> None:
+    late = [_event(f"d{n}", Kind.DEFERRED, message_id=f"m{n}", recipient="a@gmail.com") for n in range(3)]
+    await _record(db, *late, _event("ok", Kind.DELIVERED, message_id="m0", recipient="a@gmail.com"))
+    assert await _sums(db) == {GMAIL: Figures(attempted=3, delivered=1, deferred=3)}
+
+
 async def test_a_complaint_is_booked_on_the_day_the_mail_was_sent(db: Database) -> None:
     await _record(db, _event("c", Kind.COMPLAINED, START + 3 * DAY, sent_ms=START + 5))
     assert (await _sums(db))[GMAIL].complained == 1
