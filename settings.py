@@ -447,8 +447,9 @@ class Reports(BaseModel):
     reports_trusted: bool = Field(
         False,
         description=(
-            "Whether the IP that a report itself names counts (`X-Warmpath-Source`, `Source-IP`). Anybody can write a "
-            "mail that looks like a report: only where no other mail system than one's own can reach the way in."
+            "Whether the IP that a report itself names counts (`X-Warmpath-Source`, `Source-IP`), and a refusal of an "
+            "IP that a report tells stops its mail. Anybody can write a mail that looks like a report: only where no "
+            "other mail system than one's own can reach the way in."
         ),
     )
 

@@ -18,6 +18,7 @@ from store.tables.ips import Ip
 
 REQUESTS = Counter("warmpath_http_requests", "Requests answered.", ["method", "status"])
 SECONDS = Histogram("warmpath_http_request_seconds", "Seconds until a request was answered.", ["method"])
+UNKNOWN_EVENTS = Counter("warmpath_unknown_events", "Events of a type that is not known, counted nowhere.", ["source"])
 IPS = Gauge("warmpath_ips", "IPs by stage.", ["stage"])
 BANDS = Gauge("warmpath_ip_bands", "IPs in service by reputation band; unknown is not good.", ["band"])
 LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in service, 0-100.")

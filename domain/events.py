@@ -29,6 +29,7 @@ class Kind(StrEnum):
     SUBSCRIBED = "subscribed"
     ALERT = "alert"
     RESOLVED = "resolved"
+    UNKNOWN = "unknown"
 
 
 #: Which sum a kind adds to. Dropped before sending, auto-replies and reports that are no complaints
@@ -47,6 +48,8 @@ COUNTED = {
 
 #: Kinds that may stop mail.
 ACTING = frozenset({Kind.BLOCKED, Kind.ALERT})
+#: Kinds of a monitor: they are about an IP, not about a mail.
+ALERTS = frozenset({Kind.ALERT, Kind.RESOLVED})
 
 #: Kinds whose words are a mail server's reply.
 REPLIES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED, Kind.DEFERRED})
@@ -78,6 +81,7 @@ class MailEvent:
         detail: reply or alert in the source's words.
         reply_class: what the reply was read as.
         local: the sending mail system made it up, no receiver said it: counted nowhere.
+        hearsay: anybody could have told it: it stops no mail and slows no IP by itself.
         bound_address: address that the mail system bound to, where that is all it knows; behind NAT it is
             not the public one.
         once: key that replaces ``event_id`` where the source's id changes between two tries.
@@ -100,6 +104,7 @@ class MailEvent:
     bound_address: str = ""
     severity: Severity = Severity.INFO
     once: str = ""
+    hearsay: bool = False
 
     def once_key(self) -> str:
         """The key that duplicates share: deferrals, complaints, opens count once a recipient of a message."""
@@ -126,13 +131,15 @@ class MailEvent:
     @property
     def limits_rate(self) -> bool:
         """Whether a deferral is about the rate or the standing of the sending IP, not of the message or domain."""
-        return self.kind is Kind.DEFERRED and bool(self.detail) and classify(self.detail, self.provider).ip_event
+        if self.kind is not Kind.DEFERRED or self.hearsay or not self.detail:
+            return False
+        return classify(self.detail, self.provider).ip_event
 
     @property
     def stops_mail(self) -> bool:
         """Whether the IP must stop at once: a critical alert, or a reply that blocks the IP."""
         critical = self.kind is Kind.ALERT and self.severity is Severity.CRITICAL
-        blocked = self.kind is Kind.BLOCKED and not self.local
+        blocked = self.kind is Kind.BLOCKED and not self.local and not self.hearsay
         return bool(self.address) and (critical or blocked)
 
 

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.purchase import AGAIN
-from domain.words import Actor, OrderStatus, Severity, Stage
+from domain.words import Actor, OrderStatus, Severity, Stage, source_named
 from store.instants import now
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
@@ -22,6 +22,8 @@ ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 MOST = 20
 #: How long a failed order is worth a person's look; its page tells of it for ever.
 FAILED_LATELY = dt.timedelta(days=1)
+#: How long events that nobody understood are.
+STRAY_LATELY = dt.timedelta(days=1)
 
 
 @dataclass
@@ -45,7 +47,7 @@ async def items(session: AsyncSession, *, first: int = 0, limit: int = MOST) -> 
     """
     last = first + limit
     incidents = [_incident(row) for row in await _open(session, last)]
-    found = [*incidents, *await _waiting(session, last), *await _orders(session, last)]
+    found = [*incidents, *await _waiting(session, last), *await _orders(session, last), *await _strays(session)]
     found.sort(key=lambda item: (ORDER.index(item.severity), item.since or dt.datetime.max.replace(tzinfo=dt.UTC)))
     return found[first:last]
 
@@ -56,7 +58,9 @@ async def total(session: AsyncSession) -> int:
     troubled = {one for address, causes in opened for one in (address, *causes)}
     waiting = set((await session.exec(select(Ip.address).where(*_WAITS))).all()) - troubled
     orders = (await session.exec(select(sa.func.count()).select_from(Order).where(_asks()))).one()
-    return len(opened) + len(waiting) + int(orders)
+    odd = sa.text(f"SELECT COUNT(*) FROM (SELECT 1 FROM stray_event WHERE {_LATELY} GROUP BY source, why) AS odd")
+    strays = (await (await session.connection()).execute(odd, {"since": _since_ms()})).scalar_one()
+    return len(opened) + len(waiting) + int(orders) + int(strays)
 
 
 _IS_OPEN = col(Incident.closed_at).is_(None)
@@ -125,6 +129,42 @@ def _waits(address: str, waiting_for: str) -> str:
     """The journey's words after the address; some are a sentence of their own, some name what is waited for."""
     told = waiting_for.startswith(("Paused", "Warm-up stopped"))
     return f"{address}: {waiting_for}" if told else f"{address} waits for {waiting_for}"
+
+
+_LATELY = "last_ms >= :since"
+
+
+async def _strays(session: AsyncSession) -> list[Item]:
+    """What came lately that nobody could make anything of, an item a source and cause."""
+    query = sa.text(
+        "SELECT source, why, MIN(name), COUNT(*), SUM(count), MIN(first_ms) FROM stray_event "
+        f"WHERE {_LATELY} GROUP BY source, why ORDER BY source, why"
+    )
+    rows = (await (await session.connection()).execute(query, {"since": _since_ms()})).all()
+    return [_stray(*row) for row in rows]
+
+
+def _stray(source: str, why: str, name: str, kinds: int, count: int, first_ms: int) -> Item:
+    named = name if kinds == 1 else f"{name} and {kinds - 1} more"
+    return Item(
+        Severity.INFO if why == "type" else Severity.WARNING,
+        _STRAY[why].format(source=source_named(source), name=named, count=count),
+        "Reply Explorer",
+        None,
+        Actor.OPERATOR,
+        dt.datetime.fromtimestamp(first_ms / 1000, dt.UTC),
+    )
+
+
+def _since_ms() -> int:
+    return int((now() - STRAY_LATELY).timestamp() * 1000)
+
+
+_STRAY = {
+    "type": "{source}: events of a type that is not known ({name}), {count} in all; they are counted nowhere",
+    "ip": "{source}: events about an IP that is not here ({name}), {count} in all; import it, or correct the source",
+    "hearsay": "Mail says that an IP is blocked ({name}), {count} in all; anybody could have written it: look yourself",
+}
 
 
 async def _orders(session: AsyncSession, most: int) -> list[Item]:

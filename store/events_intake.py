@@ -15,7 +15,7 @@ from typing import cast
 import sqlalchemy as sa
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.events import ACTING, MailEvent
+from domain.events import ACTING, Kind, MailEvent
 from domain.warmup import slice_ms
 from store import events_writing
 from store.database import Database
@@ -25,7 +25,9 @@ from store.file_writer import FileWriter
 #: Events of one transaction; a single batch may be larger.
 GROUP = 2_000
 
-#: What must be done at once for new events, in their transaction; asked when a group holds any that may stop mail.
+#: Kinds that somebody must hear of, be it a workflow or a person.
+_TOLD = ACTING | {Kind.UNKNOWN}
+#: What must be done at once for new events, in their transaction; asked when a group holds any of these, or hearsay.
 Then = Callable[[AsyncSession, Sequence[MailEvent]], Awaitable[None]]
 
 
@@ -101,7 +103,7 @@ class Intake:
         def writing(connection: sa.Connection) -> list[list[MailEvent] | None]:
             return self._write(cast(Cursor, connection.connection.cursor()), batches)
 
-        if not ACTING.isdisjoint([event.kind for batch in batches for event in batch.events]):
+        if any(event.kind in _TOLD or event.hearsay for batch in batches for event in batch.events):
             async with self._db.write() as session:
                 answers = await (await session.connection()).run_sync(writing)
                 await self._then(session, [event for one in answers if one for event in one])

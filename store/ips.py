@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlmodel import col, select
@@ -42,6 +42,11 @@ async def lock(session: AsyncSession, address: str) -> bool:
     """
     held = await session.exec(select(Ip.address).where(col(Ip.address) == address).with_for_update())
     return held.first() is not None
+
+
+async def among(session: AsyncSession, addresses: Collection[str]) -> set[str]:
+    """Which of some addresses are ours, retired ones too."""
+    return set((await session.exec(select(Ip.address).where(col(Ip.address).in_(addresses)))).all())
 
 
 async def insert(session: AsyncSession, ip: Ip) -> bool:

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.webhooks.reading import unreadable
 from domain import mailbox, reports
 from domain.events import Kind, MailEvent
-from domain.reports import Outcome, Report
+from domain.reports import Action, Outcome, Report
 from domain.reports.counting import feedback_kind, outcome_kind
 from domain.words import MailboxProvider
 from store import mailed
@@ -38,6 +38,7 @@ class Told:
     event_id: str
     reply_class: str = ""
     local: bool = False
+    final: bool = True
 
 
 def verp(address: str) -> str:
@@ -72,7 +73,17 @@ def _outcome(one: Outcome, carried: str, own_id: str, date: str) -> Told | None:
     known = tuple(dict.fromkeys(name for name in (one.original, carried, one.recipient) if name))
     event_id = _event_id(own_id, one.recipient or carried)
     reply_class, local = one.reply.class_.value, not one.reply.remote
-    return Told(Kind(word), known, one.text, one.reply.provider, one.at or date, event_id, reply_class, local)
+    return Told(
+        Kind(word),
+        known,
+        one.text,
+        one.reply.provider,
+        one.at or date,
+        event_id,
+        reply_class,
+        local,
+        one.action is Action.FAILED,
+    )
 
 
 def _event_id(own_id: str, recipient: str) -> str:
@@ -86,7 +97,8 @@ async def events(
 
     The sending IP is that of the mail with the same Message-ID and recipient. Anybody can write a mail that looks
     like a report: the IP that the report itself names is taken only with ``trust``, and without either the event
-    has no IP and counts into no sum.
+    has no IP and counts into no sum. Without ``trust`` a refusal of the IP is a failure like any other: a report that
+    is known by its Message-ID comes from whoever holds the mail, and must not stop an IP.
 
     What a Postfix of ours reports, whose log is followed, is in that log, too: it makes no event here.
 
@@ -122,10 +134,15 @@ def normalise(raw: bytes, now: float) -> list[MailEvent]:
 
 def _event(one: Told, report: Report, mail: mailed.Mailed | None, *, now_ms: int, trust: bool) -> MailEvent:
     recipient = mail.recipient if mail else next(iter(one.recipients), "")
+    kind, hearsay = one.kind, not trust and one.kind in (Kind.BLOCKED, Kind.DEFERRED)
+    if hearsay:
+        # Whoever was written to can write such a report: its words are kept, and stop or slow no IP.
+        kind = Kind.FAILED if one.final else Kind.DEFERRED
     return MailEvent(
         source=SOURCE,
         event_id=one.event_id,
-        kind=one.kind,
+        kind=kind,
+        hearsay=hearsay,
         address=mail.address if mail else (_named_ip(report) if trust else ""),
         sender=mail.sender if mail else "",
         campaign=mail.campaign if mail else "",

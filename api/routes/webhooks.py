@@ -6,18 +6,23 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api import metrics
 from api.deps import AppSettings, Store
 from api.problems import RESPONSES, FieldError, problem
-from api.webhooks import intake, stripe
+from api.webhooks import intake, strays, stripe
 from api.webhooks.reading import Rejected
 from api.webhooks.registry import opened
 from api.webhooks.source import Delivery
+from domain.events import Kind
 from store.events_intake import Batch
+
+log = structlog.get_logger()
 
 
 class Straight(APIRoute):
@@ -36,10 +41,15 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 class Taken(BaseModel):
-    """How many events came and how many were not seen before."""
+    """How many events came and how many were not seen before.
+
+    `unknown`, there only when it holds something, names types of events that this release does not know: they are kept,
+    counted nowhere, and shown to a person.
+    """
 
     received: int
     new: int
+    unknown: list[str] = Field(default_factory=list, exclude_if=lambda told: not told)
 
 
 @router.post("/stripe", response_model=Taken)
@@ -78,10 +88,23 @@ async def take(source: str, request: Request) -> Response:
     except Rejected as refusal:
         named = [FieldError(field=refusal.field, message=refusal.detail, code=refusal.code)]
         return problem(refusal.status, "Webhook refused", refusal.detail, named)
+    strangers = await strays.strangers(state.db, reading.events)
+    if strangers:
+        detail = (
+            f"{', '.join(strangers[:5])}: no such IP here, so nothing can act on it; import the IP, or correct the "
+            "label of the alert. It was kept as a dead letter."
+        )
+        named = [FieldError(field="ip", message=detail, code="unknown_ip")]
+        return problem(404, "Unknown IP", detail, named)
     relay = getattr(state, "relay", None)
     if relay is not None and any(event.stops_mail for event in new):
         relay.kick()
-    return Response(intake.answer(len(reading.events), len(new)), media_type="application/json")
+    unknown = sorted({event.detail for event in reading.events if event.kind is Kind.UNKNOWN})
+    if unknown:
+        metrics.UNKNOWN_EVENTS.labels(source).inc(sum(event.kind is Kind.UNKNOWN for event in reading.events))
+        log.warning("webhook.unknown_events", source=source, types=unknown[:20])
+    answer = intake.answer(len(reading.events), len(new), unknown[:20])
+    return Response(answer, media_type="application/json")
 
 
 router.add_api_route(

@@ -97,7 +97,11 @@ _LIST = msgspec.json.Decoder(list[GenericEvent])
 #: The field that msgspec says is at fault.
 _FIELD = re.compile(r"(?:required field `| - at `\$\.)(\w+)`")
 #: The words that a field may hold.
-_WORDS = {"kind": tuple(Kind), "provider": tuple(MailboxProvider), "severity": tuple(Severity)}
+_WORDS = {
+    "kind": tuple(kind for kind in Kind if kind is not Kind.UNKNOWN),
+    "provider": tuple(MailboxProvider),
+    "severity": tuple(Severity),
+}
 
 
 def events(body: bytes, message_id: str, now: float) -> list[MailEvent]:
@@ -141,10 +145,15 @@ _FAILURES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED})
 
 
 def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEvent:
+    if one.kind is Kind.UNKNOWN:
+        # Words of our own contract: another one is a mistake of whoever posts, who is told at once.
+        told = f"choose from {', '.join(_WORDS['kind'])}"
+        raise unreadable(f"events[{place}].kind: 'unknown' is no kind; {told}.", f"events[{place}].kind")
     sender = address(one.ip) if one.ip else ""
     if one.ip and not sender:
         raise unreadable(f"events[{place}].ip: {one.ip[:60]!r} is no IP address.", f"events[{place}].ip")
-    kind, at, sent, judged = one.kind, one.at, one.sent_at, _NOT_JUDGED
+    kind: Kind = one.kind
+    at, sent, judged = one.at, one.sent_at, _NOT_JUDGED
     provider = one.provider or (mailbox.by_mx([one.mx]) if one.mx else mailbox.by_recipient(one.recipient))
     if one.detail and kind in _FAILURES:
         judged = failure(one.detail, provider)

@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.webhooks import strays
 from domain.events import Kind, MailEvent
 from domain.words import source_named
 from store import ips, leases, ledger, outbox
@@ -47,6 +48,7 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
     journeys hear of it through the outbox. Of a block they hear once and not with each mail that was under way: once
     more only after somebody has let mail go again.
     """
+    await strays.keep(session, new)
     urgent = {event.address: event for event in new if event.stops_mail}
     if len(urgent) > 1:
         # Held until the commit are all their rows, which a lease books in an order of its own.
@@ -54,7 +56,7 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
     for address, event in sorted(urgent.items()):
         alert = event.kind is Kind.ALERT
         if not await ips.lock(session, address):
-            continue  # None of ours: kept as an event, and nobody to tell.
+            continue  # None of ours: a dead letter, and nobody to tell.
         if not alert and (await ledger.held(session, address)).startswith((_ALERT, _BLOCKED)):
             continue
         reason = f"{_ALERT if alert else _BLOCKED} from {source_named(event.source)}: {event.detail or 'no text'}"[:500]
@@ -64,6 +66,7 @@ async def tell(session: AsyncSession, new: Sequence[MailEvent]) -> None:
         await outbox.put(session, "signal", ip_id(address), "reputation_changed", {**told, "critical": True})
 
 
-def answer(received: int, new: int) -> bytes:
-    """The answer to a source that was taken."""
-    return json.dumps({"received": received, "new": new}).encode()
+def answer(received: int, new: int, unknown: Sequence[str] = ()) -> bytes:
+    """The answer to a source that was taken; ``unknown`` are types of events that are not known."""
+    told = {"received": received, "new": new}
+    return json.dumps({**told, "unknown": list(unknown)} if unknown else told).encode()

@@ -16,9 +16,9 @@ from api.webhooks.reading import (
     inner,
     label,
     mapping,
+    not_known,
     own,
     text,
-    unreadable,
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
@@ -33,6 +33,8 @@ _KINDS = {
     "AdminBounce": Kind.DROPPED,
     "Rejection": Kind.DROPPED,
 }
+#: Records that are what their reply or report says.
+_JUDGED = frozenset({"Bounce", "OOB", "Expiration", "TransientFailure", "Delayed", "Feedback"})
 #: Records of moves inside of the mail system.
 _MOVES = frozenset({"AdminRebind", "DeferredInjectionRebind", "XferOut", "XferIn"})
 
@@ -71,6 +73,8 @@ def _recipients(given: Any) -> list[str]:
 
 
 def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: float) -> MailEvent:
+    if name not in _KINDS and name not in _JUDGED:
+        return not_known("kumomta", record, name, f"{place}.type", now)
     feedback, meta = inner(record.get("feedback_report")), inner(record.get("meta"))
     if name == "Feedback" and not recipient:
         reported = feedback.get("original_rcpt_to")
@@ -83,7 +87,7 @@ def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: f
     if provider is MailboxProvider.OTHER:
         provider = mailbox.by_recipient(recipient)
     reply = _reply(record)
-    judged = _judged(name, feedback, reply, provider, place)
+    judged = _judged(name, feedback, reply, provider)
     queue = _queue(text(record.get("queue")))
     at, mine = record.get("timestamp"), own(meta)
     # A report was made when it came; its mail was sent when the report says.
@@ -117,7 +121,7 @@ def _instant(value: Any) -> int | None:
         return None
 
 
-def _judged(name: str, feedback: dict[str, Any], reply: str, provider: str, place: str) -> Judged:
+def _judged(name: str, feedback: dict[str, Any], reply: str, provider: str) -> Judged:
     if name in ("Bounce", "OOB"):
         return failure(reply, provider, local="KumoMTA internal:" in reply)
     if name == "Expiration":
@@ -127,8 +131,6 @@ def _judged(name: str, feedback: dict[str, Any], reply: str, provider: str, plac
     if name == "Feedback":
         told = text(feedback.get("feedback_type")).lower().replace("_", "-")
         return Judged(Kind.FEEDBACK if told in NO_COMPLAINT else Kind.COMPLAINED)
-    if name not in _KINDS:
-        raise unreadable(f"{place}.type {name!r} is unknown.", f"{place}.type")
     return Judged(_KINDS[name])
 
 

@@ -18,6 +18,7 @@ from api.webhooks.reading import (
     inner,
     label,
     mapping,
+    not_known,
     own,
     text,
     unreadable,
@@ -120,7 +121,7 @@ def _event(given: dict[str, Any], now: float) -> MailEvent:
     elif name in _KINDS:
         judged = Judged(_KINDS[name])
     else:
-        raise unreadable(f"event-data.event {name!r} is unknown.", "event-data.event")
+        return not_known("mailgun", event, name, "event-data.event", now, text(event.get("id")))
     token = text(inner(given.get("signature")).get("token"))
     identity, stamp = text(event.get("id")), event.get("timestamp")
     mine = own(event.get("user-variables"))
@@ -184,7 +185,7 @@ def _older(form: dict[str, Any], now: float) -> MailEvent:
     elif name in _KINDS:
         judged = Judged(_KINDS[name])
     else:
-        raise unreadable(f"event {name!r} is unknown.", "event")
+        return not_known("mailgun", form, name, "event", now, text(form.get("token")))
     stamp, mine = form.get("timestamp"), own(form)
     return MailEvent(
         source="mailgun",

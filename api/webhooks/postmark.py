@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.webhooks import shared_secret
-from api.webhooks.reading import derived, document, epoch_ms, label, mapping, own, text, unreadable
+from api.webhooks.reading import derived, document, epoch_ms, label, mapping, not_known, own, text
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
 from domain.events import Judged, Kind, MailEvent, deferral, failure
@@ -55,7 +55,7 @@ def normalise(body: bytes, now: float) -> list[MailEvent]:
 def _event(raw: dict[str, Any], now: float) -> MailEvent:
     record = text(raw.get("RecordType"))
     if record not in _KINDS:
-        raise unreadable(f"RecordType {record!r} is unknown.", "RecordType")
+        return not_known("postmark", raw, record, "RecordType", now)
     kind, when = _KINDS[record]
     recipient = text(raw.get("Recipient")) or text(raw.get("Email"))
     provider = mailbox.by_recipient(recipient)

@@ -9,7 +9,7 @@ import ipaddress
 import json
 from typing import Any, NamedTuple
 
-from domain.events import MAX_MS
+from domain.events import MAX_MS, Kind, MailEvent
 from domain.refusals import Refused
 
 #: Feedback types of reports that are no complaints (registry of RFC 5965; this project's rule).
@@ -111,6 +111,23 @@ def epoch_ms(value: Any, field: str) -> int:
     except (ValueError, OverflowError):
         raise unreadable(f"{field} must be a time: epoch seconds or RFC 3339.", field) from None
     return at
+
+
+def not_known(source: str, raw: dict[str, Any], name: str, field: str, now: float, event_id: str = "") -> MailEvent:
+    """An event whose type this release does not know: kept and told, counted nowhere, so that the others count.
+
+    Raises:
+        Rejected: it has no type at all: then it is no event of the source.
+    """
+    if not name:
+        raise unreadable(f"{field} is missing.", field)
+    return MailEvent(
+        source=source,
+        event_id=event_id or derived(raw),
+        kind=Kind.UNKNOWN,
+        at_ms=int(now * 1000),
+        detail=f"{field.rpartition('.')[2]} {name[:100]}",
+    )
 
 
 def inner(value: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from api.webhooks.reading import (
     fresh,
     label,
     mapping,
+    not_known,
     text,
     unreadable,
 )
@@ -83,7 +84,7 @@ def verify(body: bytes, headers: Mapping[str, str], public_key: str, now: float)
     fresh(timestamp, now, TOLERANCE)
 
 
-def events(body: bytes) -> list[MailEvent]:
+def events(body: bytes, now: float = 0.0) -> list[MailEvent]:
     """Events of a verified body.
 
     Raises:
@@ -93,10 +94,10 @@ def events(body: bytes) -> list[MailEvent]:
     if not isinstance(given, list):
         raise unreadable("The body must be a list of events.")
     raw = [mapping(one, f"[{place}]") for place, one in enumerate(given)]
-    return [_event(one, f"[{place}]") for place, one in enumerate(raw) if text(one.get("event")) not in _OTHER]
+    return [_event(one, f"[{place}]", now) for place, one in enumerate(raw) if text(one.get("event")) not in _OTHER]
 
 
-def _event(raw: dict[str, Any], place: str) -> MailEvent:
+def _event(raw: dict[str, Any], place: str, now: float) -> MailEvent:
     event_id = text(raw.get("sg_event_id"))
     if not event_id:
         raise unreadable(f"{place}.sg_event_id is missing.", f"{place}.sg_event_id")
@@ -110,7 +111,8 @@ def _event(raw: dict[str, Any], place: str) -> MailEvent:
     elif name in _KINDS:
         judged = Judged(_KINDS[name])
     else:
-        raise unreadable(f"{place}.event {name!r} is unknown.", f"{place}.event")
+        told = epoch_ms(raw["timestamp"], f"{place}.timestamp") / 1000 if "timestamp" in raw else now
+        return not_known("sendgrid", raw, name, f"{place}.event", told, event_id)
     categories = raw.get("category")
     category = categories[0] if isinstance(categories, list) and categories else categories
     return MailEvent(
@@ -136,9 +138,9 @@ SETTING = "webhook_sendgrid_public_key"
 async def read(delivery: Delivery) -> Reading:
     """Events of a signed request."""
     verify(delivery.body, delivery.headers, delivery.settings.webhook_sendgrid_public_key or "", delivery.now)
-    return Reading(events(delivery.body))
+    return Reading(events(delivery.body, delivery.now))
 
 
 def normalise(body: bytes, now: float) -> list[MailEvent]:
     """Events of a body without a signature."""
-    return events(body)
+    return events(body, now)

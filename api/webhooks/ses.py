@@ -23,6 +23,7 @@ from api.webhooks.reading import (
     fresh,
     label,
     mapping,
+    not_known,
     text,
     unreadable,
 )
@@ -189,7 +190,7 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     if name.lower() in _OTHER:
         return []
     if known is None:
-        raise unreadable(f"eventType {name!r} is unknown.", "eventType")
+        return [not_known("ses", notification, name, "eventType", envelope.at_ms / 1000, envelope.message_id)]
     kind, part_name = known
     part = mapping(notification.get(part_name) or {}, part_name)
     mail = mapping(notification.get("mail"), "mail")
@@ -205,6 +206,9 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     for place, (recipient, action, reply) in enumerate(_recipients(kind, part, mail)):
         provider = mailbox.by_recipient(recipient)
         judged = _judged(kind, part, action, reply, provider)
+        if place and kind is Kind.COMPLAINED:
+            # One of those who are listed complained, and Amazon does not know who: one report is one complaint.
+            judged = Judged(Kind.FEEDBACK)
         # What happened, to whom, when, is one event: SES tells it again with another id of SNS.
         told = "|".join((message_id, name.lower(), recipient, text(part.get("feedbackId")), str(at)))
         once = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()

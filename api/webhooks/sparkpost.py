@@ -14,9 +14,9 @@ from api.webhooks.reading import (
     inner,
     label,
     mapping,
+    not_known,
     own,
     text,
-    unreadable,
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
@@ -39,6 +39,8 @@ _KINDS = {
     "list_unsubscribe": Kind.UNSUBSCRIBED,
     "link_unsubscribe": Kind.UNSUBSCRIBED,
 }
+#: Types that are what their reply or report says.
+_JUDGED = frozenset({"bounce", "out_of_band", "delay", "spam_complaint"})
 #: Classes of bounces that are no failure of a delivery: what SparkPost itself did not send, and answers of machines.
 _NO_BOUNCE = {
     "25": Kind.DROPPED,
@@ -73,10 +75,13 @@ def normalise(body: bytes, now: float) -> list[MailEvent]:
 
 
 def _event(raw: dict[str, Any], place: str, now: float) -> MailEvent:
+    name = text(raw.get("type"))
+    if name not in _KINDS and name not in _JUDGED:
+        return not_known("sparkpost", raw, name, f"{place}.type", now, text(raw.get("event_id")))
     recipient = text(raw.get("raw_rcpt_to")) or text(raw.get("rcpt_to"))
     provider = mailbox.by_recipient(recipient)
     reply = text(raw.get("raw_reason")) or text(raw.get("reason"))
-    judged = _judged(raw, reply, provider, place)
+    judged = _judged(raw, name, reply, provider)
     at, sent, mine = raw.get("timestamp"), raw.get("injection_time"), own(raw.get("rcpt_meta"))
     return MailEvent(
         source="sparkpost",
@@ -97,8 +102,8 @@ def _event(raw: dict[str, Any], place: str, now: float) -> MailEvent:
     )
 
 
-def _judged(raw: dict[str, Any], reply: str, provider: str, place: str) -> Judged:
-    name, internal = text(raw.get("type")), "[internal]" in reply
+def _judged(raw: dict[str, Any], name: str, reply: str, provider: str) -> Judged:
+    internal = "[internal]" in reply
     if name in ("bounce", "out_of_band"):
         bounce_class = text(raw.get("bounce_class"))
         if bounce_class in _NO_BOUNCE:
@@ -108,6 +113,4 @@ def _judged(raw: dict[str, Any], reply: str, provider: str, place: str) -> Judge
         return deferral(reply, provider, local=internal)
     if name == "spam_complaint":
         return Judged(Kind.FEEDBACK if text(raw.get("fbtype")).lower() in NO_COMPLAINT else Kind.COMPLAINED)
-    if name not in _KINDS:
-        raise unreadable(f"{place}.type {name!r} is unknown.", f"{place}.type")
     return Judged(_KINDS[name])

@@ -60,6 +60,20 @@ class MailEvent(SQLModel, table=True):
     reply_class: str = Field(default="", description="What the reply was read as.")
 
 
+class StrayEvent(SQLModel, table=True):
+    """A dead letter: what a source told, how often, and what is odd about it (``store/strays.py``)."""
+
+    __tablename__ = "stray_event"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    source: str = Field(primary_key=True)
+    why: str = Field(primary_key=True)
+    name: str = Field(primary_key=True, description="The type of the events, or the IP that they are about.")
+    count: int = 0
+    first_ms: int = Field(sa_type=sa.BigInteger)
+    last_ms: int = Field(sa_type=sa.BigInteger)
+
+
 class Figure(SQLModel, table=True):
     """Sums of one address, provider, sender and campaign in a slice, or in a day once slices were rolled up.
 

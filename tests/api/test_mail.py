@@ -20,7 +20,7 @@ from api.mail.taking import Taker
 from domain.events import Kind, MailEvent
 from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events, ips
+from store import attention, events, ips
 from store.database import Database
 from store.events_intake import Batch, Intake
 from store.tables.ips import Ip
@@ -207,7 +207,7 @@ async def test_a_report_about_mail_that_nobody_knows_counts_into_no_sum(taker: T
         message_id="other@ours.example", source=IP, code=f"550 5.7.1 client host [{IP}] blocked using x.example"
     )
     await taker.take(text, sent_to="", now=NOW)
-    assert [row[:2] for row in await rows(db)] == [("blocked", "")]
+    assert [row[:2] for row in await rows(db)] == [("failed", "")]
 
 
 async def test_a_trusted_report_names_its_ip(db: Database, settings: Settings) -> None:
@@ -230,13 +230,28 @@ async def test_a_complaint_without_the_date_of_its_mail_counts_when_that_arrived
     assert sum(one.complained for one in found.values()) == 1
 
 
-async def test_a_block_of_the_ip_told_by_mail_stops_it(taker: Taker, db: Database) -> None:
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.usefixtures("taker")
+async def test_a_block_of_the_ip_told_by_mail_stops_it(db: Database, settings: Settings, *, trusted: bool) -> None:
+    """Only where nobody else can reach the way in: who holds a mail knows all that a report about it must name."""
     async with db.write() as session:
         await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
+    taker = Taker(db, settings.model_copy(update={"reports_trusted": trusted}))
     await taker.take(bounce(code=f"550 5.7.1 client host [{IP}] blocked using x.example"), sent_to="", now=NOW)
+    await taker.close()
     async with db.read() as session:
         told = (await (await session.connection()).execute(sa.text("SELECT COUNT(*) FROM outbox"))).scalar_one()
-    assert told == 2
+        waits = [item.text for item in await attention.items(session)]
+    counted = await figure(db, "blocked", SENT), await figure(db, "failed", SENT)
+    assert (told, counted) == ((2, (1, 0)) if trusted else (0, (0, 1)))
+    assert [row[0] for row in await rows(db)] == ["blocked" if trusted else "failed"]
+    assert [IP in text and "anybody" in text for text in waits] == ([] if trusted else [True])
+
+
+async def test_a_delay_told_by_anybody_slows_no_ip(taker: Taker, db: Database) -> None:
+    code = "421 4.7.28 unusual rate of unsolicited mail originating from your IP"
+    await taker.take(bounce(action="delayed", code=code), sent_to="", now=NOW)
+    assert (await figure(db, "deferred", SENT), await figure(db, "limited", SENT)) == (1, 0)
 
 
 @pytest.mark.parametrize(

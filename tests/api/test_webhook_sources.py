@@ -23,10 +23,13 @@ from api.routes import webhooks
 from api.webhooks import mailgun
 from api.webhooks.reading import Rejected
 from api.webhooks.registry import SOURCES
+from domain.words import Stage
 from settings import Settings
+from store import ips
 from store.database import Database
 from store.tables.events import EventKey
-from tests.api.webhook_bodies import ALERTS, BODIES, SECRET, posted
+from store.tables.ips import Ip
+from tests.api.webhook_bodies import ALERTS, BODIES, IP, SECRET, posted
 from tests.corpora import collected
 
 SHARED = ("postmark", "sparkpost", "kumomta", "alertmanager", "grafana")
@@ -48,6 +51,8 @@ async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncC
     problems.install(app)
     app.add_middleware(limits.BodyLimit, limit=settings.max_body_bytes)
     app.include_router(webhooks.router)
+    async with db.write() as session:
+        await ips.insert(session, Ip(address=IP, stage=Stage.WARMING))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://warmpath.test") as asked:
         yield asked
     await app.state.intake.close() if hasattr(app.state, "intake") else None

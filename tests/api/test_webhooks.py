@@ -32,9 +32,9 @@ from api.webhooks.reading import Rejected
 from domain.events import Kind
 from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import events, ips, leases, ledger
+from store import attention, events, ips, leases, ledger
 from store.database import Database
-from store.tables.events import MailEvent
+from store.tables.events import MailEvent, StrayEvent
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 from store.tables.outbox import OutboxRow
@@ -361,10 +361,23 @@ async def test_alerts_about_two_ips_and_a_lease_of_both_do_not_wait_for_each_oth
 
 
 async def test_an_alert_about_an_ip_of_others_pauses_nothing(client: httpx.AsyncClient, db: Database) -> None:
-    assert (await client.post("/v1/webhooks/generic", **_blocked("generic"))).status_code == 200
+    for _ in range(2):
+        answer = await client.post("/v1/webhooks/generic", **_blocked("generic"))
+        assert answer.status_code == 404
+        assert (answer.json()["errors"][0]["code"], IP in answer.json()["detail"]) == ("unknown_ip", True)
+    # Beside something else it is no reason to send all of it again; it is a dead letter all the same.
+    event = {"kind": "alert", "ip": IP, "severity": "critical"}
+    both = [{**event, "id": "a2"}, {"id": "d", "kind": "delivered", "ip": IP}]
+    assert (await client.post("/v1/webhooks/generic", **_generic(json.dumps(both).encode()))).status_code == 200
     async with db.read() as session:
         for table in (LedgerWindow, OutboxRow):
             assert (await session.exec(sa.select(sa.func.count()).select_from(table))).scalar_one() == 0
+        letters = (await session.exec(select(StrayEvent))).all()
+        waits = [item.text for item in await attention.items(session)]
+        assert await attention.total(session) == 1
+    assert [(one.source, one.why, one.name, one.count) for one in letters] == [("generic", "ip", IP, 2)]
+    assert len(waits) == 1
+    assert IP in waits[0]
 
 
 class Signed(NamedTuple):
