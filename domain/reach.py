@@ -50,13 +50,14 @@ class _Going:
         going = [one for address, one in routes.exits.items() if not routes.closed(address)]
         self._own = {one.sender for one in going if one.sender is not None}
         self._shared = {one.pool for one in going if one.sender is None}
+        self._helping = {one.pool for one in going if one.sender is None and one.helps}
 
     def mail(self, sender: str, campaign: str | None = None) -> bool:
         """Whether mail of a sender, of its campaign, may leave by any IP."""
         if self._routes.stopped(Party(sender=sender, campaign=campaign)):
             return False
-        pools = spilling(self._routes.overflow, self._routes.senders[sender])
-        return sender in self._own or not self._shared.isdisjoint(pools)
+        pool, *others = spilling(self._routes.overflow, self._routes.senders[sender])
+        return sender in self._own or pool in self._shared or not self._helping.isdisjoint(others)
 
     def ip(self, address: str) -> bool:
         """Whether mail may leave by an IP."""

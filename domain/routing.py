@@ -56,7 +56,7 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """An IP that sends: warming or at full capacity (``warm``)."""
+    """An IP that sends: warming or at full capacity (``warm``), and maybe ``at_risk`` meanwhile."""
 
     address: str
     pool: str = DEFAULT_POOL
@@ -64,6 +64,15 @@ class Exit:
     domain: str = ""
     warm: bool = False
     safe_limit: int = 0
+    at_risk: bool = False
+
+    @property
+    def helps(self) -> bool:
+        """Whether it takes the overflow of other pools.
+
+        Mail of others would take the day of an IP that is warming up, and one at risk gets no new domains.
+        """
+        return self.warm and not self.at_risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +213,8 @@ class Routes:
     def tiers(self, party: Party) -> tuple[tuple[str, ...], ...]:
         """The IPs to try, one group after the other: own ones, the pool's shared ones, then the overflow.
 
-        Paused IPs are in it; :meth:`closed` says so. In an overflow pool only warm IPs help out: mail of
-        others would take the day of one that is warming up. A circle of pools ends where it began.
+        Paused IPs are in it; :meth:`closed` says so. In an overflow pool only those help out that :attr:`Exit.helps`
+        names. A circle of pools ends where it began.
         """
         found: list[tuple[str, ...]] = []
         if party.ip is not None:
@@ -224,7 +233,7 @@ class Routes:
         for pool in spilling(self.overflow, first) if first is not None else ():
             shared = [one for one in self._by_pool.get(pool, []) if one.sender is None and one not in own]
             if spills:
-                found.append(_addresses(one for one in shared if one.warm))
+                found.append(_addresses(one for one in shared if one.helps))
             else:
                 found.append(_addresses(shared))
             spills = True

@@ -93,7 +93,10 @@ async def _exits(session: AsyncSession, which: sa.ColumnElement[bool]) -> tuple[
     rows = await (await session.connection()).execute(query)
     for address, pool, sender, domain, stage, before, limit, reason in rows:
         # Trouble that is not critical takes its safe limit from no IP.
-        exits[address] = Exit(address, pool, sender, domain.lower(), Stage.FULL_CAPACITY in (stage, before), limit)
+        exits[address] = Exit(
+            address, pool, sender, domain.lower(),
+            warm=Stage.FULL_CAPACITY in (stage, before), safe_limit=limit, at_risk=stage == Stage.AT_RISK,
+        )  # fmt: skip
         if reason is not None:
             held[address] = reason
     return exits, held

@@ -62,7 +62,7 @@ _PAUSES = st.one_of(
     st.tuples(st.just("pool"), _POOLS),
     st.tuples(st.just("sender"), _SENDERS),
 )
-_EXITS = st.dictionaries(_ADDRESSES, st.tuples(_POOLS, st.none() | _SENDERS, st.booleans()))
+_EXITS = st.dictionaries(_ADDRESSES, st.tuples(_POOLS, st.none() | _SENDERS, st.booleans(), st.booleans()))
 
 
 @given(
@@ -74,14 +74,17 @@ _EXITS = st.dictionaries(_ADDRESSES, st.tuples(_POOLS, st.none() | _SENDERS, st.
     _PAUSES,
 )
 def test_it_counts_what_the_gate_would_try(
-    exits: dict[str, tuple[str, str | None, bool]],
+    exits: dict[str, tuple[str, str | None, bool, bool]],
     overflow: dict[str, str | None],
     senders: dict[str, str],
     pauses: dict[tuple[str, str], str],
     held: dict[str, str],
     pause: tuple[str, str],
 ) -> None:
-    known = {address: Exit(address, pool, sender, warm=warm) for address, (pool, sender, warm) in exits.items()}
+    known = {
+        address: Exit(address, pool, sender, warm=warm, at_risk=at_risk)
+        for address, (pool, sender, warm, at_risk) in exits.items()
+    }
     routes = Routes(exits=known, overflow=overflow, senders=senders, pauses=pauses, held=held)
 
     def goes(present: Routes, party: Party) -> bool:

@@ -16,6 +16,7 @@ ROUTES = Routes(
             Exit("198.51.100.4", "spare"),
             Exit("198.51.100.5", "spare", warm=True),
             Exit("198.51.100.6", "spare", sender="other"),
+            Exit("198.51.100.9", "spare", warm=True, at_risk=True),
             Exit("198.51.100.7", "last", domain="tenant.example"),
             Exit("198.51.100.8", "lost"),
         )
@@ -93,6 +94,15 @@ def test_strangers_go_to_the_default_pool_where_there_is_one() -> None:
             ),
         ),
         (Party(pool="lost"), (("198.51.100.8",),)),
+        # An IP at risk goes on for its own pool, and is no overflow of others.
+        (
+            Party(sender="other"),
+            (
+                ("198.51.100.6",),
+                ("198.51.100.4", "198.51.100.5", "198.51.100.9"),
+                ("198.51.100.2",),
+            ),
+        ),
         (Party(pool="nowhere"), ()),
         # Its siblings in the pool are not for a domain's mail, the overflow of the pool is.
         (Party(domain="tenant.example"), (("198.51.100.7",), ("198.51.100.2",), ("198.51.100.5",))),

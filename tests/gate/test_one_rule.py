@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -196,3 +197,26 @@ def test_a_gate_and_leases_take_the_same_ips_in_the_same_order_and_say_the_same(
         assert whole.reason == gate[-1]
 
     runner.run(compare())
+
+
+def test_an_ip_at_risk_goes_on_for_its_own_pool_and_takes_no_mail_of_others(
+    stores: tuple[asyncio.Runner, list[Database]],
+) -> None:
+    runner, (first, second, _) = stores
+    warm = Held("main", None, Stage.FULL_CAPACITY, "", 2, None, 0, 0, held=False, window=True)
+    at_risk = dataclasses.replace(warm, pool="spare", stage=Stage.AT_RISK, before=Stage.FULL_CAPACITY)
+    inventory = Inventory([warm, at_risk], {"main": "spare", "spare": None, "last": None}, [])
+
+    async def ask() -> None:
+        now = int(time.time() * 1000)
+        for one in (first, second):
+            await _fill(one, inventory, now)
+        own, other = [_address(0)] * 2, [_address(1)] * 2
+        for whose, mail_from, pool, sent in (
+            ({"sender": "acme"}, "news@acme.example", "", own),
+            ({"pool": "spare"}, "x@elsewhere.example", "spare", other),
+        ):
+            assert (await _by_gate(first, mail_from, pool))[:-1] == sent
+            assert (await _by_leases(second, now, **whose))[:-1] == sent
+
+    runner.run(ask())

@@ -11,7 +11,7 @@ from ui.pieces import asking, forms, paging
 from ui.pieces.guard import live
 
 NOWHERE = "Nowhere: mail past the caps waits"
-OVERFLOW_HELP = "Takes the mail that this pool's IPs may not send today; those at full capacity come first."
+OVERFLOW_HELP = "Its IPs at full capacity, unless at risk, take the mail that this pool's IPs may not send today."
 
 
 @live
