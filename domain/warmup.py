@@ -157,6 +157,12 @@ class WarmupPlan(BaseModel):
         )
         return begins, ends
 
+    def day_at(self, started: dt.datetime, day: int, now: dt.datetime) -> int:
+        """The day that an instant lies in, counted on from a day that is not after it."""
+        while self.day_bounds(started, day)[1] <= now:
+            day += max(1, int((now - started).total_seconds() / self.day_seconds) - day - 1)
+        return day
+
     def date(self, started: dt.datetime, day: int) -> dt.date:
         """Calendar date of a day; short days are numbered on from the date of the start."""
         return started.astimezone(ZoneInfo(self.time_zone)).date() + dt.timedelta(days=day)

@@ -197,6 +197,14 @@ async def window(session: AsyncSession, address: str, at_ms: int) -> LedgerWindo
     return (await session.exec(query)).first()
 
 
+async def granted_from(session: AsyncSession, address: str, starts_ms: Sequence[int]) -> dict[int, int]:
+    """What was granted of the windows of an address that begin at these instants; those without one are absent."""
+    query = sa.select(col(LedgerWindow.starts_ms), col(LedgerWindow.granted)).where(
+        col(LedgerWindow.address) == address, col(LedgerWindow.starts_ms).in_(starts_ms)
+    )
+    return {begins: granted for begins, granted in await (await session.connection()).execute(query)}
+
+
 async def newest(session: AsyncSession, addresses: Collection[str], at_ms: int) -> dict[str, LedgerWindow]:
     """:func:`window` of several addresses, in one query; those without one are absent."""
     if not addresses:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.figures import Figures
-from domain.warmup import Progress
+from domain.warmup import Progress, WarmupState
 from domain.words import MailboxProvider
-from store import events
+from store import events, ledger
 from store.tables.warmup import WarmupDay, WarmupRow
+
+#: What stands in place of a decision for a day that was never closed, and why it was not.
+REST = "rest"
+AT_REST = "Nothing was decided: the warm-up stood still when this day ended, or was restarted just after it."
 
 
 async def get(session: AsyncSession, address: str) -> tuple[Progress, str] | None:
@@ -50,6 +55,46 @@ async def history(
         query = query.where(col(WarmupDay.run) == run)
     rows = (await session.exec(query.order_by(col(WarmupDay.starts_ms).desc()).limit(limit))).all()
     return rows[::-1]
+
+
+async def with_rests(session: AsyncSession, address: str, at: dt.datetime, limit: int) -> Sequence[WarmupDay]:
+    """:func:`history` of all runs, with the days that were never closed because the warm-up stood still.
+
+    Nothing of them is stored. What was sent on them stands as their cap.
+    """
+    rows = list(await history(session, address, limit=limit))
+    found = await get(session, address)
+    runs = {row.run: Progress.model_validate(row.after) for row in rows}
+    ends = {row.run: row.day for row in rows}
+    if found is not None:
+        now, run = found
+        still = now.state in (WarmupState.PAUSED, WarmupState.STOPPED)
+        runs[run], ends[run] = now, now.plan.day_at(now.started, now.day, at) if still else now.day
+    rests: list[WarmupDay] = []
+    for run, progress in runs.items():
+        closed_ = {row.day: row for row in rows if row.run == run}
+        begins = min(closed_) if closed_ and len(rows) == limit else 0
+        open_ = [day for day in range(begins, ends[run]) if day not in closed_][-limit:]
+        spans = [tuple(map(_ms, progress.plan.day_bounds(progress.started, day))) for day in open_]
+        caps = await ledger.granted_from(session, address, [starts for starts, _ in spans])
+        sums = await events.sums_of_spans(session, address, [(starts, end) for starts, end in spans])
+        for day, (starts, end), figures in zip(open_, spans, sums, strict=True):
+            before = [row.step for number, row in closed_.items() if number < day]
+            granted = caps.get(starts, 0)
+            rests.append(
+                WarmupDay(
+                    address=address, run=run, day=day, starts_ms=starts, ends_ms=end,
+                    date=progress.plan.date(progress.started, day).isoformat(),
+                    step=before[-1] if before else progress.step, cap=granted, granted=granted,
+                    figures={str(one): found.model_dump() for one, found in figures.items()},
+                    decision=REST, reason=AT_REST, after={},
+                )
+            )  # fmt: skip
+    return sorted([*rows, *rests], key=lambda row: row.starts_ms)[-limit:]
+
+
+def _ms(moment: dt.datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 async def freshen(session: AsyncSession, address: str, run: str, limit: int) -> Sequence[WarmupDay]:

@@ -169,12 +169,13 @@ class Warmup:
 
     def _wake(self) -> None:
         """Skip the days that passed at rest: their windows are over; idle days cost level."""
-        plan, now = self._now.plan, workflow.now()
-        slept = 0
-        while plan.day_bounds(self._now.started, self._now.day)[1] <= now:
-            jump = int((now - self._now.started).total_seconds() / plan.day_seconds) - self._now.day - 1
-            self._now.day += max(1, jump)
-            slept += max(1, jump)
+        plan = self._now.plan
+        today = plan.day_at(self._now.started, self._now.day, workflow.now())
+        slept, self._now.day = today - self._now.day, today
+        if self._now.state is WarmupState.STOPPED:
+            # Mail went on until the figures of the day before were in: who resumes has judged that, too.
+            self._now.fresh_from = max(self._now.fresh_from, today)
+            self._now.judged_until = max(self._now.judged_until, today)
         rest = plan.bounds
         lost = slept // rest.warmup_idle_decay_days
         self._now.step = 0 if slept >= rest.warmup_idle_restart_days else max(0, self._now.step - lost)

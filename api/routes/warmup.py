@@ -69,7 +69,7 @@ class Presets(BaseModel):
 
 
 class HistoryDay(BaseModel):
-    """One closed day."""
+    """One day that is over; its decision is `rest` where the warm-up stood still when it ended."""
 
     date: str
     day: int
@@ -238,7 +238,7 @@ async def _get(address: str, db: Any, settings: Settings) -> WarmupOut:  # noqa:
     async with db.read() as session:
         await ips.get(session, address)
         found = await warmup.get(session, address)
-        rows = await warmup.history(session, address, limit=400)
+        rows = await warmup.with_rests(session, address, dt.datetime.now(dt.UTC), limit=400)
         today = await ledger.window(session, address, int(time.time() * 1000))
         run = await runs.of(session, warmup_id(address))
     if found is None:

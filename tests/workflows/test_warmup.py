@@ -33,6 +33,7 @@ from domain.warmup import (
     WarmupState,
     jitter_seconds,
 )
+from domain.words import MailboxProvider
 from store import ips, ledger, warmup
 from store.database import Database
 from store.tables.events import Figure
@@ -300,6 +301,61 @@ async def test_who_resumes_just_after_midnight_has_the_whole_day(db: Database) -
     assert actions == 1 + 2 + 4 + 3, (
         "the start, two commands, what was written at once and at the end of the day, timers"
     )
+
+
+async def test_mail_that_went_on_until_a_stop_was_decided_is_judged_by_who_goes_on(db: Database) -> None:
+    """The stop of day 10 is decided on day 11, which ends at rest: what was sent on it by then is no new trouble."""
+
+    async def deferred(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await stands(state=WarmupState.STOPPED, day=11)(handle)
+        now = await handle.query(Warmup.state)
+        starts = now.plan.day_bounds(now.started, 11)[0]
+        async with db.write() as session:
+            session.add(
+                Figure(
+                    address=ADDRESS, provider="gmail", slice_ms=round(starts.timestamp() * 1000), attempted=400,
+                    delivered=200, bounced=0, blocked=0, deferred=200, complained=0,
+                )
+            )  # fmt: skip
+
+    async def restart(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await handle.execute_update(Warmup.restart, Restart(step=5, reason="the provider let us in again"))
+
+    await run(
+        db, Sender(blocked_on=10), WarmupPlan(), 14.5,
+        looks={11.5: deferred, 13.5: restart, 14.4: stands(state=WarmupState.WARMING, decision="grow", step=6)},
+    )  # fmt: skip
+
+
+async def test_days_on_which_a_warm_up_stood_still_are_shown_as_rests(db: Database) -> None:
+    seen: list[list[tuple[int, str, int, int]]] = []
+
+    async def pause(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.query(Warmup.state)
+        async with db.write() as session:
+            await ledger.book(session, ADDRESS, MailboxProvider.GMAIL, 7, round(noon(now, 2).timestamp() * 1000))
+        await handle.execute_update(Warmup.pause, Pause())
+
+    async def resume(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        await look(handle)
+        await handle.execute_update(Warmup.resume, Resume())
+
+    async def look(handle: WorkflowHandle[Warmup, WarmupResult]) -> None:
+        now = await handle.query(Warmup.state)
+        async with db.read() as session:
+            rows = await warmup.with_rests(session, ADDRESS, noon(now, 4 if not seen else 6), limit=60)
+        seen.append([(row.day, row.decision, row.cap, row.granted) for row in rows])
+
+    def noon(now: Progress, day: int) -> dt.datetime:
+        starts, ends = now.plan.day_bounds(now.started, day)
+        return starts + (ends - starts) / 2
+
+    await run(db, Sender(), WarmupPlan(), 6.6, looks={2.5: pause, 4.5: resume, 6.5: look})
+    before = [(0, "grow", 50, 0), (1, "grow", 62, 0)]
+    rests = [(2, "rest", 7, 7), (3, "rest", 0, 0)]
+    assert seen[0] == before + rests, "while it is paused"
+    assert seen[1][:4] == before + rests, "and after it went on"
+    assert [day for day, *_ in seen[1]] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
