@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from domain.words import DEFAULT_POOL
+from domain.words import DEFAULT_POOL, Stage
 
 #: Characters of an address that a Postfix service name does not carry.
 _DASHES = str.maketrans(".:", "--")
@@ -202,7 +202,7 @@ class Routes:
         """Why nothing may leave by an IP; empty when it may."""
         found = self.exits.get(address)
         if found is None:
-            return f"{address} is neither warming nor at full capacity"
+            return idle(address)
         for scope, name, said in ((Scope.IP, address, address), (Scope.POOL, found.pool, f"pool {found.pool}")):
             if (reason := self.pauses.get((scope, name))) is not None:
                 return _paused(said, reason)
@@ -293,6 +293,14 @@ def refusal(party: Party, reasons: Iterable[str]) -> str:
         return f"no IP of {name_of(party)} is warming or at full capacity; start a warm-up or add one"
     more = f"; and {len(said) - REASONS} more IPs" if len(said) > REASONS else ""
     return "; ".join(said[:REASONS])[:CHARACTERS] + more
+
+
+def idle(address: str, stage: Stage | None = None) -> str:
+    """Why an IP sends nothing at its stage."""
+    if stage is Stage.RETIRED:
+        return f"{address} is retired and sends no more; ask for another IP, or for its pool or sender"
+    stands = f"; its stage is {stage}" if stage else ""
+    return f"{address} is neither warming nor at full capacity{stands}"
 
 
 def plain(address: str) -> str:

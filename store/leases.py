@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
-from domain.routing import Exit, Party, Routes, ranked, refusal, spread
-from domain.words import MailboxProvider
+from domain.routing import Exit, Party, Routes, idle, ranked, refusal, spread
+from domain.words import MailboxProvider, Stage
 from store.gate import routes_for
 from store.ledger import Booking, allowance, book_opening, newest, why
 from store.tables.ips import Ip
@@ -86,8 +86,8 @@ async def lease(
         sender = await _sender_of(session, campaign)
     party = Party(sender=sender, pool=pool, campaign=campaign, ip=ip)
     routes = await routes_for(session, party)
-    await _known(session, party, routes)
-    if stopped := routes.stopped(party):
+    resting = await _known(session, party, routes)
+    if stopped := routes.stopped(party) or resting:
         return Lease(deferred=count, reason=stopped)
     asked = _Asked(session, provider, count, at_ms, day_seconds)
     tiers = routes.tiers(party)
@@ -159,13 +159,21 @@ async def _sender_of(session: AsyncSession, campaign: str) -> str:
     return row.sender
 
 
-async def _known(session: AsyncSession, party: Party, routes: Routes) -> None:
-    """Refuse what no row names. An IP may name a sender that nobody has set up any further."""
+async def _known(session: AsyncSession, party: Party, routes: Routes) -> str:
+    """Refuse what no row names. An IP may name a sender that nobody has set up any further.
+
+    Answers why the IP that a lease asked for does not send at its stage; empty when it does, or none was named.
+    """
     if party.ip is not None:
-        if party.ip not in routes.exits and await session.get(Ip, party.ip) is None:
+        if party.ip in routes.exits:
+            return ""
+        row = await session.get(Ip, party.ip)
+        if row is None:
             raise NotFound(f"{party.ip} is not one of this installation's IPs.", field="ip", code="unknown_ip")
+        return idle(party.ip, Stage(row.stage))
     elif party.sender is not None:
         if not (routes.senders or routes.exits):
             raise NotFound(f"There is no sender {party.sender!r}.", field="sender", code="unknown_sender")
     elif party.pool is not None and party.pool not in routes.overflow:
         raise NotFound(f"There is no pool {party.pool!r}.", field="pool", code="unknown_pool")
+    return ""

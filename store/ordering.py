@@ -53,6 +53,7 @@ def _load(at_ms: int) -> sa.ScalarSelect[Any]:
         sa.select(-spent)
         .where(
             col(LedgerWindow.address) == col(Ip.address),
+            col(Ip.stage) != Stage.RETIRED,
             col(LedgerWindow.starts_ms) <= at_ms,
             col(LedgerWindow.ends_ms) > at_ms,
         )

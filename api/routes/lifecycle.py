@@ -86,12 +86,13 @@ async def _shown(session: AsyncSession, settings: Settings, *rows: Ip) -> list[I
     shared = set(IpOut.model_fields) & set(Ip.model_fields)
     answers = []
     for row in rows:
-        daily_cap, sent_today = windows.get(row.address, (None, None))
+        cap, sent_today = windows.get(row.address, (None, None))
         answers.append(
             IpOut(
                 **row.model_dump(include=shared),
                 status=STATUS.get(Stage(row.stage), "Active"),
-                daily_cap=daily_cap,
+                # The window of its last day stands in the ledger, and nothing may be sent of it.
+                daily_cap=None if row.stage == Stage.RETIRED else cap,
                 sent_today=sent_today,
                 workflow=link(settings, ip_id(row.address), begun.get(ip_id(row.address))),
             )

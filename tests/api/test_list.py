@@ -142,3 +142,25 @@ async def test_a_cursor_of_no_list_is_refused_not_an_error(api: httpx.AsyncClien
         answer = await api.get("/v1/ips", params={"order": order, "after": "nobody"})
         assert answer.status_code == 422
         assert "no cursor" in answer.json()["detail"]
+
+
+async def test_a_retired_ip_has_no_cap_and_a_lease_of_it_says_why(api: httpx.AsyncClient, db: Database) -> None:
+    at_ms = int(now().timestamp() * 1000)
+    stages = {"198.51.100.1": Stage.RETIRED, "198.51.100.2": Stage.WARMING, "198.51.100.3": Stage.AWAITING_DNS}
+    async with db.write() as session:
+        for address, stage in stages.items():
+            session.add(Ip(address=address, stage=stage))
+            session.add(
+                LedgerWindow(address=address, starts_ms=at_ms - 1000, ends_ms=at_ms + 3_600_000, cap=50, granted=50)
+            )
+    caps = {one["address"]: one["daily_cap"] for one in (await api.get("/v1/ips")).json()["items"]}
+    assert caps == {"198.51.100.1": None, "198.51.100.2": 50, "198.51.100.3": 50}
+    assert (await api.get("/v1/ips/198.51.100.1")).json()["sent_today"] == 50, "what was sent was sent"
+    assert (await walked(api, "load"))[-1] == "198.51.100.1", "it has no load, so it comes last"
+    for address, said in (
+        ("198.51.100.1", "198.51.100.1 is retired and sends no more; ask for another IP"),
+        ("198.51.100.3", "198.51.100.3 is neither warming nor at full capacity; its stage is awaiting_dns"),
+    ):
+        answer = (await api.post("/v1/gate/lease", json={"ip": address, "count": 5})).json()
+        assert (answer["grants"], answer["deferred"]) == ([], 5)
+        assert answer["reason"].startswith(said)
