@@ -15,9 +15,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import Context
 from domain.lifecycle import Disposal, disposed
+from domain.refusals import Refused
 from domain.words import Actor, Severity, Stage
 from providers.ip_vendors.port import IpVendor, VendorError, VendorFault
-from store import dns_troubles, incidents, ips, ledger, risk, secrets
+from store import dns_troubles, incidents, ips, ledger, risk, secrets, senders
 from store import purchase as orders
 
 #: Seconds that one attempt follows a workflow of somebody else, and from one sign of life to the next.
@@ -44,7 +45,7 @@ class Trouble(BaseModel):
 
 
 class Assignment(BaseModel):
-    """Which pool and sender an IP belongs to from now on."""
+    """Which pool and sender an IP belongs to from now on; None leaves it, an empty sender gives the IP to its pool."""
 
     address: str
     pool: str | None = None
@@ -176,11 +177,19 @@ class LifecycleActivities:
 
     @activity.defn(name="lifecycle_assign")
     async def assign(self, assignment: Assignment) -> None:
-        """Write the pool and sender."""
+        """Write the pool and sender, while nobody can delete them.
+
+        Raises:
+            ApplicationError: of type ``Refused``; one of them was deleted since somebody asked for it.
+        """
         async with self._db.write() as session:
+            try:
+                await senders.check_known(session, pool=assignment.pool, sender=assignment.sender or None)
+            except Refused as refusal:
+                raise ApplicationError(refusal.detail, refusal.field, type="Refused") from refusal
             row = await ips.get(session, assignment.address)
             row.pool = assignment.pool or row.pool
-            row.sender = assignment.sender if assignment.sender is not None else row.sender
+            row.sender = row.sender if assignment.sender is None else assignment.sender or None
             session.add(row)
 
 

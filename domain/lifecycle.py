@@ -64,7 +64,7 @@ class Reassign(BaseModel):
     """Move an IP to another pool or sender."""
 
     pool: str | None = None
-    sender: str | None = None
+    sender: str | None = Field(None, description="Whose own IP it is from now on; an empty text: of all its pool.")
     reason: str = ""
 
 

@@ -85,6 +85,7 @@ class IpLifecycle:
         self._troubles: list[ReputationChanged] = []
         self._risk, self._drift = start.risk, start.drift
         self._assignments: list[Reassign] = []
+        self._assigning = asyncio.Lock()
         self._retire: Retire | None = None
         self._retired = False
 
@@ -124,9 +125,17 @@ class IpLifecycle:
             raise ApplicationError(conflict.detail, type="Conflict") from conflict
 
     @workflow.update
-    def reassign(self, change: Reassign) -> None:
-        """Move the IP to another pool or sender."""
-        self._assignments.append(change)
+    async def reassign(self, change: Reassign) -> None:
+        """Move the IP to another pool or sender; answers once that is written, or refuses what is gone meanwhile."""
+        if not workflow.patched("an-assignment-is-answered-once-it-is-written"):
+            self._assignments.append(change)
+            return
+        # One after the other, as they came: the last one stands.
+        async with self._assigning:
+            try:
+                await self._assign(change)
+            except ActivityError as error:
+                raise error.cause or error from error
 
     @workflow.update
     async def retire(self, command: Retire) -> None:
@@ -247,7 +256,8 @@ class IpLifecycle:
 
     async def _hear(self) -> None:
         while self._assignments:
-            await self._assign(self._assignments.pop(0))
+            with contextlib.suppress(ActivityError):  # Its pool or sender is gone; who asked was answered long ago.
+                await self._assign(self._assignments.pop(0))
         while self._troubles:
             await self._note(self._troubles.pop(0))
 
@@ -313,7 +323,7 @@ class IpLifecycle:
         )
         # What begins from now on, a rebuild of the read model too, goes by the new assignment.
         start = self._start
-        sender = start.sender if change.sender is None else change.sender
+        sender = start.sender if change.sender is None else change.sender or None
         self._start = start.model_copy(update={"pool": change.pool or start.pool, "sender": sender})
         self._tell()
 

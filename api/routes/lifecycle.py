@@ -186,10 +186,10 @@ async def assign(
     settings: AppSettings,
     key: Keyed,
 ) -> IpOut:
-    """Move an IP to another pool or sender, both of which are there."""
+    """Move an IP to another pool or sender, both of which are there; answers once it is done."""
     address = _canonical(address, settings)
     async with db.read() as session:
-        await senders.check_known(session, pool=body.pool, sender=body.sender)
+        await senders.check_known(session, pool=body.pool, sender=body.sender or None)
         row = await ips.get(session, address)
         was = {"pool": row.pool, "sender": row.sender}
     wanted = body.model_dump(include={"pool", "sender"})

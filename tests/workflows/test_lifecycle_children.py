@@ -20,7 +20,7 @@ from domain.dns import DnsInput, DnsResult
 from domain.lifecycle import LifecycleInput, Reassign, ReputationChanged, Retire
 from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
 from domain.words import Stage
-from store import incidents, ips, ledger
+from store import incidents, ips, ledger, senders
 from store.tables.ips import Ip
 from workflows import ids, options, search_attributes
 from workflows.lifecycle import DNS_FAILED, IpLifecycle
@@ -88,6 +88,11 @@ class Stand:
             id=ids.ip_id(self.address),
             task_queue=self.queue,
         )
+
+    async def pools(self, *names: str) -> None:
+        async with self.context.db.write() as session:
+            for name in names:
+                await senders.put_pool(session, name, None)
 
     def life(self):  # noqa: ANN201 - a typed handle
         return self.client.get_workflow_handle_for(IpLifecycle.run, ids.ip_id(self.address))
@@ -221,6 +226,7 @@ async def test_a_history_that_grew_long_is_begun_anew_with_all_that_it_knows(
     await stand.say(ids.warmup_id(stand.address), "graduated")
     await stand.stands(Stage.FULL_CAPACITY)
     await stand.life().signal(IpLifecycle.reputation_changed, ReputationChanged(reason="too many bounces"))
+    await stand.pools("p0", "p1", "p2")
     for number in range(3):
         await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool=f"p{number}"))
 
@@ -264,15 +270,34 @@ async def test_an_alarm_that_meets_the_start_of_a_warm_up_stops_it(stand: Stand)
 async def test_the_pool_changes_while_dns_is_awaited(stand: Stand) -> None:
     await stand.start(Stage.AWAITING_DNS)
     await stand.until(lambda: stand.runs(ids.dns_id(stand.address)))
+    await stand.pools("other")
     await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool="other"))
-
-    async def moved() -> bool:
-        async with stand.context.db.read() as session:
-            return (await ips.get(session, stand.address)).pool == "other"
-
-    await stand.until(moved)
+    async with stand.context.db.read() as session:
+        assert (await ips.get(session, stand.address)).pool == "other", "it is written before it is answered"
     assert (await stand.life().query(IpLifecycle.standing)).start.pool == "other"
     await stand.until(lambda: stand.found(pool="other"))
+
+
+async def test_an_ip_moves_to_no_pool_or_sender_that_was_deleted_since_somebody_asked(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await stand.pools("other")
+    async with stand.context.db.write() as session:
+        await senders.add_sender(session, "acme", "other")
+    for change, field in ((Reassign(pool="gone"), "pool"), (Reassign(pool="other", sender="gone"), "sender")):
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await stand.life().execute_update(IpLifecycle.reassign, change)
+        assert isinstance(caught.value.cause, ApplicationError)
+        assert (caught.value.cause.type, caught.value.cause.details) == ("Refused", (field,))
+        assert f"There is no {field} 'gone'" in caught.value.cause.message
+    stands = []
+    for change in (Reassign(), Reassign(sender="acme"), Reassign(pool="other"), Reassign(sender="")):
+        await stand.life().execute_update(IpLifecycle.reassign, change)
+        async with stand.context.db.read() as session:
+            row = await ips.get(session, stand.address)
+        known = (await stand.life().query(IpLifecycle.standing)).start
+        assert (row.pool, row.sender) == (known.pool, known.sender)
+        stands.append((row.pool, row.sender))
+    assert stands == [("default", None), ("default", "acme"), ("other", "acme"), ("other", None)]
 
 
 async def test_the_temporal_ui_finds_a_life_by_the_stage_where_it_stands(stand: Stand) -> None:
