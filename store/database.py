@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
@@ -47,6 +49,16 @@ LIVELINESS: dict[str, int] = {
 }  # fmt: skip
 
 
+#: Free bytes under which the disk of an SQLite file is full: its log takes 4 MB before it is written back.
+LEAST_FREE_BYTES = 4 << 20
+#: Seconds that a full disk is told after a write met it, if no other write has gone through since.
+TOLD_SECONDS = 60.0
+FULL = (
+    "The disk of the database is full: nothing can be written down, so changes are refused, journeys stand still, and "
+    "mail is deferred once the gates have spent what they hold. Free space on it; everything goes on by itself."
+)
+
+
 class Ails(StrEnum):
     """Why a database did not do what it can do otherwise."""
 
@@ -75,6 +87,7 @@ class Database:
         self.writer = writer
         self.synchronous = synchronous
         self.dialect = reader.dialect.name
+        self._met_full = -TOLD_SECONDS
         #: Writers of this process take turns in the order they came: SQLite lets one in and has no queue.
         self.turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
@@ -124,8 +137,25 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session that is committed at the end, or rolled back when anything is raised."""
-        async with self.turn, AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            async with self.turn, AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
+                yield session
+        except Exception as error:
+            if ails(error) is Ails.FULL:
+                self._met_full = time.monotonic()
+            raise
+        self._met_full = -TOLD_SECONDS
+
+    def full(self) -> str:
+        """What to tell while the disk is full; empty while it is not.
+
+        A write of this process met it lately, or an SQLite file has next to no room: readers do not notice, and who
+        only looks would be told that all is well.
+        """
+        if time.monotonic() - self._met_full < TOLD_SECONDS:
+            return FULL
+        file = self.writer.url.database if self.dialect == "sqlite" else None
+        return FULL if file and shutil.disk_usage(Path(file).parent).free < LEAST_FREE_BYTES else ""
 
     async def create_all(self) -> None:
         """Make every table; tests only, an installation migrates."""

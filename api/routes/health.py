@@ -22,12 +22,14 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request, db: Store) -> Response:
-    """Store and Temporal answer; 503 says which does not."""
+    """Store and Temporal answer, and the store takes writes; 503 says what does not."""
     try:
         async with db.read() as session:
             await session.exec(sa.text("SELECT 1"))  # type: ignore[call-overload]
     except (sa.exc.SQLAlchemyError, OSError):
         return problem(503, "Not ready", "The database does not answer.")
+    if full := db.full():
+        return problem(503, "Disk full", full)
     if request.app.state.temporal is None:
         return problem(503, "Not ready", "Temporal does not answer.")
     return JSONResponse({"status": "ready"})

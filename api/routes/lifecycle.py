@@ -248,14 +248,15 @@ async def attention(
     after: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Limit = waiting.MOST,
 ) -> AttentionList:
-    """What needs a person, worst first; journeys that stand still come before the first page."""
+    """What needs a person, worst first; a full disk and journeys that stand still come before the first page."""
     async with db.read() as session:
         items = await waiting.items(session, first=after, limit=limit)
         ended = len(items) < limit and (items or not after)
         total = after + len(items) if ended else await waiting.total(session)
     following = str(after + limit) if after + limit < total else None
-    if stands := await standstill(request.app.state.temporal, settings.task_queue):
-        total += 1
-        if after == 0:
-            items.insert(0, waiting.Item(Severity.CRITICAL, stands, "Settings", None, Actor.OPERATOR, None))
+    for said in (await standstill(request.app.state.temporal, settings.task_queue), db.full()):
+        if said:
+            total += 1
+            if after == 0:
+                items.insert(0, waiting.Item(Severity.CRITICAL, said, "Settings", None, Actor.OPERATOR, None))
     return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total, next=following)

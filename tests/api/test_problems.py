@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -9,7 +11,7 @@ from temporalio.client import Client
 
 from api.app import create
 from settings import Settings
-from store.database import Database
+from store.database import LEAST_FREE_BYTES, Database
 
 
 async def test_a_fault_is_a_sentence_outside_and_a_trace_without_values_inside(
@@ -62,6 +64,7 @@ async def test_a_body_of_the_wrong_shape_is_told_in_words_of_ours(
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 async def test_a_full_disk_is_said_changes_nothing_and_passes(api: httpx.AsyncClient, db: Database) -> None:
     """The file may not grow: SQLite says the same as on a disk without room."""
+    assert await told_full(api) == (200, 0)
 
     async def grow(pages: int) -> None:
         async with db.writer.connect() as connection:
@@ -82,5 +85,42 @@ async def test_a_full_disk_is_said_changes_nothing_and_passes(api: httpx.AsyncCl
     assert refused.json()["detail"].startswith("The disk of the database is full: nothing was changed.")
     names = [one["name"] for one in (await api.get("/v1/pools?limit=500")).json()["items"]]
     assert f"pool-{number}" not in names
+    assert await told_full(api) == (503, 1), "the strip and whoever asks whether it is ready hear of it, too"
     await grow(1_000_000)
     assert (await api.post("/v1/pools", json={"name": f"pool-{number}"})).status_code == 201
+    assert await told_full(api) == (200, 0)
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+async def test_a_disk_with_next_to_no_room_is_told_though_nobody_writes(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free._replace(free=LEAST_FREE_BYTES - 1))
+    assert await told_full(api) == (503, 1)
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_a_server_that_met_a_full_disk_is_told(api: httpx.AsyncClient, db: Database) -> None:
+    async def grow() -> None:
+        async with db.write() as session:
+            raising = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+            await (await session.connection()).exec_driver_sql(raising)
+
+    with pytest.raises(sa.exc.OperationalError):
+        await grow()
+    assert await told_full(api) == (503, 1)
+    async with db.write():
+        pass
+    assert await told_full(api) == (200, 0)
+
+
+async def told_full(api: httpx.AsyncClient) -> tuple[int, int]:
+    """How ready the API is, and how often the strip says that the disk is full."""
+    page = (await api.get("/v1/attention")).json()
+    told = [one for one in page["items"] if "disk of the database is full" in one["text"]]
+    assert page["total"] == len(page["items"])
+    assert all(one["severity"] == "critical" for one in told)
+    ready = await api.get("/readyz")
+    assert ready.status_code == 200 or "disk of the database is full" in ready.json()["detail"]
+    return ready.status_code, len(told)
