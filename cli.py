@@ -84,13 +84,27 @@ def rebuild_read_model() -> None:
 async def _make(name: str, role: Role) -> str:
     from store import accounts
     from store.database import Database
+    from store.tables.accounts import Audit
 
     settings = configuration.load()
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
     async with db.write() as session:
         text = await accounts.create_token(session, name, role)
+        made = {"role": role, "id": accounts.identity_of(text)}
+        # Whoever may run this command has every right here; the machine knows who that is, as far as anybody does.
+        session.add(Audit(who=_person(), role="shell", what="token.create", target=name, after=made))
     await db.close()
     return text
+
+
+def _person() -> str:
+    """The account of this machine that runs the command."""
+    import getpass
+
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (OSError, KeyError):  # a container may know its user by nothing but a number
+        return f"user {os.getuid()} (command line)"
 
 
 @app.command("gate")

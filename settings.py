@@ -276,6 +276,11 @@ class Watching(BaseModel):
     event_duplicate_days: int = Field(
         35, ge=3, description="Days that the same event is known again and refused; not under `event_days`."
     )
+    request_key_days: int = Field(
+        35,
+        ge=1,
+        description="Days that a used `Idempotency-Key` is known again; after that the same request is a new one.",
+    )
     dns_sweep_minutes: float = Field(60.0, gt=0, description="Interval of the DNS drift sweep.")
 
 

@@ -1,4 +1,6 @@
-"""Keeps the store small: figures rolled up to days; old events and their keys, messages and windows taken away."""
+"""Keeps the store small: figures rolled up to days; old events and their keys, messages, windows and
+used request keys taken away.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from temporalio import activity
 
 from activities.context import Context
 from settings import Settings
-from store import events_retention, replies
+from store import events_retention, replies, requests
 from store.database import Database
 
 DAY_SECONDS = 86_400
@@ -28,6 +30,7 @@ class Kept(BaseModel):
     replies: int = Field(0, description="Counts of replies.")
     messages: int = Field(0, description="Messages of the outbox that arrived.")
     windows: int = Field(0, description="Days of the ledger.")
+    requests: int = Field(0, description="Used idempotency keys.")
 
 
 class FiguresActivities:
@@ -47,6 +50,7 @@ class FiguresActivities:
             replies=await self._drop_replies(),
             messages=await self._drop(events_retention.drop_messages, DAY_SECONDS * self._settings.event_days),
             windows=await self._drop(events_retention.drop_windows, self._settings.day_seconds * WINDOW_DAYS),
+            requests=await self._drop(requests.drop, DAY_SECONDS * self._settings.request_key_days),
         )
 
     async def _roll_up(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.database import upsert
+from store.database import Database, upsert
+from store.events_retention import CHUNK
 from store.instants import now
 from store.tables.accounts import RequestKey
 
@@ -29,6 +31,17 @@ async def claim(
     insert = upsert(session.get_bind().dialect.name, RequestKey).values(**row.model_dump()).on_conflict_do_nothing()
     new = (await session.exec(insert.returning(col(RequestKey.key)))).first() is not None
     return (await session.exec(select(RequestKey).where(col(RequestKey.key) == key))).one(), new
+
+
+async def drop(db: Database, *, before_ms: int) -> int:
+    """Take away one chunk of the keys that were used before an instant; answers how many."""
+    old = (
+        select(RequestKey.key)
+        .where(col(RequestKey.at) < dt.datetime.fromtimestamp(before_ms / 1000, dt.UTC))
+        .limit(CHUNK)
+    )
+    async with db.write() as session:
+        return (await session.exec(sa.delete(RequestKey).where(col(RequestKey.key).in_(old)))).rowcount
 
 
 async def set_line(session: AsyncSession, key: str, line: int | None) -> None:

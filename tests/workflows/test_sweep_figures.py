@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 import uuid
 
@@ -14,7 +15,8 @@ import activities.figures
 from activities.context import Context
 from activities.figures import Kept
 from domain.events import Kind, MailEvent
-from store import events, ledger, outbox
+from store import events, instants, ledger, outbox, requests
+from store.tables.accounts import RequestKey
 from store.tables.ledger import LedgerWindow
 from store.tables.outbox import OutboxRow
 from worker import RUNNER
@@ -47,6 +49,10 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
         for starts in (now - 402 * DAY, now - 399 * DAY):
             await ledger.set_window(session, "198.51.100.7", starts, starts + DAY, 50, {}, 0)
         await ledger.set_paused(session, "198.51.100.7", True, "listed")
+        for key, days in (("old", 36), ("young", 34)):
+            await requests.claim(session, key, "POST /v1/orders", "", [])
+            used = instants.now() - dt.timedelta(days=days)
+            await session.exec(sa.update(RequestKey).where(col(RequestKey.key) == key).values(at=used))
     queue = f"figures-{uuid.uuid4().hex}"
     async with Worker(
         temporal,
@@ -57,9 +63,10 @@ async def test_old_slices_are_rolled_up_and_new_events_stay(context: Context, te
     ):
         kept = await temporal.execute_workflow(FiguresSweep.run, id=queue, task_queue=queue)
     # Events are kept by the day they came, which is today.
-    assert kept == Kept(slices=2, events=0, keys=0, replies=1, messages=1, windows=1)
+    assert kept == Kept(slices=2, events=0, keys=0, replies=1, messages=1, windows=1, requests=1)
     async with context.db.read() as session:
         assert (await session.exec(select(OutboxRow.id))).all() == [waits]
+        assert (await session.exec(select(RequestKey.key))).all() == ["young"]
         left = (await session.exec(select(LedgerWindow.starts_ms).order_by(col(LedgerWindow.starts_ms)))).all()
         assert left == [ledger.MARK, now - 399 * DAY], "a pause is kept for as long as it lasts"
     async with context.db.write() as session:
