@@ -1,16 +1,18 @@
 """The read model out of the workflows: what lists and pages show, put right where it differs from the journeys.
 
 Workflows own where a journey stands; the store only repeats it. A row that was
-written while its journey was asked is left alone: the journey itself wrote it, and later.
+written while its journey was asked is left alone: the journey itself wrote it, and later. A step
+writes its row a moment before its journey hears of it, so only what differs at two looks is put right.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -34,6 +36,8 @@ from workflows.warmup import Warmup
 #: Journeys asked at the same time; each answer costs a worker a look at its history.
 AT_ONCE = 16
 PATIENCE = dt.timedelta(seconds=20)
+#: Seconds between two looks at what differs, and how many looks find two alike before it is left to the journey.
+LOOK_AGAIN, LOOKS = 1.0, 4
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ async def rebuild(client: Client, db: Database) -> AsyncIterator[Change]:
     Raises:
         RPCError: Temporal does not answer.
     """
-    for kind, one in (("IpLifecycle", _ip), ("Purchase", _order)):
+    for kind, look in (("IpLifecycle", _ip), ("Purchase", _order)):
         batch: list[str] = []
         async for found in client.list_workflows(f"WorkflowType = '{kind}'"):
             if kind == "Purchase" or found.status is WorkflowExecutionStatus.RUNNING:
                 batch.append(found.id)
         for first in range(0, len(batch), AT_ONCE):
-            part = [one(client, db, workflow_id) for workflow_id in batch[first : first + AT_ONCE]]
+            part = [_settled(client, db, workflow_id, look) for workflow_id in batch[first : first + AT_ONCE]]
             for change in await asyncio.gather(*part):
                 if change is not None:
                     yield change
@@ -80,7 +84,34 @@ async def _without_life(db: Database, alive: set[str]) -> AsyncIterator[Change]:
         after = page[-1]
 
 
-async def _ip(client: Client, db: Database, workflow_id: str) -> Change | None:
+@dataclass(frozen=True)
+class _Differs:
+    """A row that is not where its journey stands: in words, as it was written then, and what puts it right."""
+
+    said: str
+    seen: dt.datetime | None
+    put: Callable[[AsyncSession], Awaitable[bool]] = field(compare=False)
+
+
+_Look = Callable[[Client, Database, str], Awaitable[_Differs | Change | None]]
+
+
+async def _settled(client: Client, db: Database, workflow_id: str, look: _Look) -> Change | None:
+    """What is found at two looks, one after the other."""
+    before: _Differs | None = None
+    for _ in range(LOOKS):
+        found = await look(client, db, workflow_id)
+        if not isinstance(found, _Differs):
+            return found
+        if found == before:
+            async with db.write() as session:
+                return Change(subject(workflow_id), found.said) if await found.put(session) else None
+        before = found
+        await asyncio.sleep(LOOK_AGAIN)
+    return None
+
+
+async def _ip(client: Client, db: Database, workflow_id: str) -> _Differs | Change | None:
     address = subject(workflow_id)
     async with db.read() as session:
         row = await session.get(Ip, address)
@@ -107,9 +138,13 @@ async def _ip(client: Client, db: Database, workflow_id: str) -> Change | None:
             safe_limit=start.safe_limit,
             **stands.model_dump(),
         )
-        async with db.write() as session:
+
+        async def put_back(session: AsyncSession) -> bool:
             await ips.insert(session, new)
-        return Change(address, f"was missing; it is at {stands.stage}. Its domain and hostname are not known here.")
+            return True
+
+        said = f"was missing; it is at {stands.stage}. Its domain and hostname are not known here."
+        return _Differs(said, None, put_back)
     was = lives.Standing(stage=Stage(row.stage), waiting_for=row.waiting_for, waiting_on=row.waiting_on)
     # Support, and whoever stopped mail, have words of their own for what is awaited.
     escalated = was.stage is stands.stage is Stage.AWAITING_DNS and setup and setup.state == "escalated"
@@ -119,10 +154,12 @@ async def _ip(client: Client, db: Database, workflow_id: str) -> Change | None:
     if life.stage is Stage.AT_RISK and incident is None:
         # Its incident is over: where it went back to is known to the store alone.
         return None
-    async with db.write() as session:
-        if not await ips.put_right(session, address, stands, seen=row.updated_at):
-            return None
-    return Change(address, f"{_words(was)} is now {_words(stands)}")
+    seen = row.updated_at
+    return _Differs(
+        f"{_words(was)} is now {_words(stands)}",
+        seen,
+        lambda session: ips.put_right(session, address, stands, seen=seen),
+    )
 
 
 def _words(one: lives.Standing) -> str:
@@ -159,7 +196,7 @@ async def _ask(handle: WorkflowHandle[DnsPropagation, object]) -> Prepared | Non
     return prepared if prepared.records or prepared.refused else None
 
 
-async def _order(client: Client, db: Database, workflow_id: str) -> Change | None:
+async def _order(client: Client, db: Database, workflow_id: str) -> _Differs | Change | None:
     order_id = subject(workflow_id)
     async with db.read() as session:
         row = await session.get(Order, order_id)
@@ -195,8 +232,6 @@ async def _order(client: Client, db: Database, workflow_id: str) -> Change | Non
     different = {name: value for name, value in values.items() if getattr(row, name) != value}
     if not different:
         return None
-    async with db.write() as session:
-        if not await orders.put_right(session, order_id, different, seen=row.updated_at):
-            return None
     said = "; ".join(f"{name} {getattr(row, name)!r} is now {str(value)!r}" for name, value in different.items())
-    return Change(order_id, said)
+    seen = row.updated_at
+    return _Differs(said, seen, lambda session: orders.put_right(session, order_id, different, seen=seen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import sqlalchemy as sa
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from activities.dns import DnsActivities
+from activities.dns_messages import Prepare, Prepared
 from api.rebuild import Change, rebuild
 from domain.lifecycle import awaiting_dns
 from domain.purchase import trying_again
@@ -62,9 +65,10 @@ async def settled(db: Database, expected: dict[str, str]) -> dict[str, tuple[Any
     async with asyncio.timeout(60):
         while True:
             now = await shown(db)
-            if all(now.get(one, ("",))[0] == word for one, word in expected.items()) and not any(
-                "to begin" in row[1] for row in now.values()
-            ):
+            stands = all(now.get(one, ("",))[0] == word for one, word in expected.items())
+            # An imported IP stands at warming before its warm-up has begun.
+            begun = all("Day 1" in row[1] for row in now.values() if row[0] == "warming")
+            if stands and begun and not any("to begin" in row[1] for row in now.values()):
                 return now
             await asyncio.sleep(0.1)
 
@@ -120,3 +124,37 @@ async def test_damaged_rows_are_put_right_and_the_second_time_there_are_none(
         await session.exec(sa.update(Order).where(Order.id == quoted).values(waiting_for=trying_again("no answer")))
         await session.exec(sa.update(Ip).where(Ip.address == address).values(waiting_for=left.waiting_for))
     assert set(await changes(temporal, db)) == {GONE}
+
+
+async def test_a_row_that_is_written_before_its_journey_hears_of_it_is_left_alone(
+    api: httpx.AsyncClient,
+    temporal: Client,
+    db: Database,
+    late: list[str],
+    working: None,  # noqa: F811
+) -> None:
+    owned = [{"address": ACTIVE, "stage": "awaiting_dns", "domain": "d.test", "hostname": "mail.d.test"}]
+    assert (await api.post("/v1/ips/import", json=owned)).status_code == 201
+    async with asyncio.timeout(60):
+        while not late:
+            await asyncio.sleep(0.02)
+    before = await shown(db)
+    assert "to begin" not in before[ACTIVE][1]
+    assert await changes(temporal, db) == {}
+    assert await shown(db) == before
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The step that begins a DNS set-up reports half a second after it has written; by address, once it has."""
+    prepare, written = DnsActivities.prepare, list[str]()
+
+    @functools.wraps(prepare)
+    async def slow(self: DnsActivities, wanted: Prepare) -> Prepared:
+        answer = await prepare(self, wanted)
+        written.append(wanted.address)
+        await asyncio.sleep(0.5)
+        return answer
+
+    monkeypatch.setattr(DnsActivities, "prepare", slow)
+    return written
