@@ -208,8 +208,8 @@ class Warmup:
             self._now = self._merge(ticked.progress)
         self._written = asked
         workflow.set_current_details(
-            f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step} of "
-            f"{len(self._now.plan.ladder()) - 1}, cap {self._now.cap} a day. {self._now.reason}"
+            f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step + 1} of "
+            f"{len(self._now.plan.ladder())}, cap {self._now.cap} a day. {self._now.reason}"
         )
 
     def _merge(self, closed: Progress) -> Progress:

@@ -119,6 +119,7 @@ class State:
                 "sending_days": list(range(7)),
             },
             "step": 5,
+            "steps": 17,
             "state": "running",
             "cap": 153,
             "by_provider": {"gmail": 70, "microsoft": 40, "yahoo": 20, "apple": 8, "other": 15},

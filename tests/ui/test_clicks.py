@@ -95,7 +95,7 @@ def test_figures_are_asked_for_a_span_and_an_ip(page: Open, state: State, span: 
     [
         ("Pause", "pause", {"reason": "x"}, "is paused; no mail leaves from it."),
         ("Complete early", "complete", {"reason": "x"}, "is complete."),
-        ("Restart from a stage", "restart", {"reason": "x", "step": 4}, "restarted from step 4."),
+        ("Restart from a stage", "restart", {"reason": "x", "step": 4}, "restarted from step 5."),
     ],
 )
 def test_a_warm_up_is_steered(page: Open, state: State, press: str, name: str, body: dict[str, Any], says: str) -> None:
@@ -106,6 +106,16 @@ def test_a_warm_up_is_steered(page: Open, state: State, press: str, name: str, b
     app = button(app, f"{press.split()[0]} now")
     assert state.asked[-1][1:3] == (f"/v1/ips/{ADDRESS}/warmup/{name}", body)
     assert says in said(app)
+
+
+def test_the_first_day_of_a_warm_up_is_its_first_step(page: Open, state: State) -> None:
+    state.add_ip("warming")
+    state.add_warmup()
+    state.warmups[ADDRESS] |= {"step": 0, "steps": 12}
+    app = page(places.WARMUP, ip=ADDRESS)
+    assert [one.value for one in app.metric if one.label == "Step"] == ["1 of 12"]
+    box = next(one for one in button(app, "Restart from a stage").number_input if one.key == "restart_step")
+    assert (box.value, box.min, box.max) == (1, 1, 12)
 
 
 def test_a_paused_warm_up_is_resumed(page: Open, state: State) -> None:

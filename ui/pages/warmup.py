@@ -207,9 +207,9 @@ def watch(api: Api, address: str) -> None:
     else:
         journey.waits(ip)
     figures = st.columns(4)
-    taken = "Steps of the plan that are taken; a day that holds takes none."
-    of = f" of {words.number(int(warmup['steps']) - 1)}" if warmup.get("steps") else ""
-    figures[0].metric("Step", f"{words.number(warmup.get('step'))}{of}", border=True, help=taken)
+    held = "The step of the plan that it stands on; a day that holds stays on its step."
+    of = f" of {words.number(warmup['steps'])}" if warmup.get("steps") else ""
+    figures[0].metric("Step", f"{words.number(int(warmup.get('step') or 0) + 1)}{of}", border=True, help=held)
     figures[1].metric("Cap today", words.number(warmup.get("cap", ip.get("daily_cap"))), border=True)
     figures[2].metric("Sent today", words.number(ip.get("sent_today")), border=True)
     finish = (warmup.get("forecast") or {}).get("finish") or {}
@@ -300,13 +300,13 @@ def complete(api: Api, address: str) -> None:
         _command(api, address, "complete", "Complete now", f"The warm-up of {address} is complete.")
 
 
-def restart(api: Api, address: str, step: int) -> None:
-    """Back to an earlier step."""
+def restart(api: Api, address: str, step: int, steps: int) -> None:
+    """Back to an earlier step; the API counts them from 0, people from 1."""
     with asking.question("Restart from a stage?"):
         st.write(f"The cap of {address} goes to the level of the step you choose, and grows again from there.")
-        chosen = int(st.number_input("Step", 0, 400, max(0, step - 1), key="restart_step"))
+        chosen = int(st.number_input(f"Step, 1 to {steps}", 1, steps, min(max(1, step), steps), key="restart_step"))
         said = f"The warm-up of {address} restarted from step {chosen}."
-        _command(api, address, "restart", "Restart now", said, more={"step": chosen})
+        _command(api, address, "restart", "Restart now", said, more={"step": chosen - 1})
 
 
 def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:
@@ -358,7 +358,7 @@ def steer(api: Api, ip: dict[str, Any], warmup: dict[str, Any]) -> None:
     elif asking.is_open("complete", address):
         complete(api, address)
     elif asking.is_open("restart", address):
-        restart(api, address, int(warmup.get("step") or 0))
+        restart(api, address, int(warmup.get("step") or 0), int(warmup.get("steps") or 1))
 
 
 def main() -> None:
