@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 import logs
 import settings as configuration
-from api import limits, metrics, outbox, problems
+from api import limits, metrics, outbox, placing, problems
 from api.deps import RateLimit
 from api.routes import (
     account,
@@ -60,7 +60,7 @@ def create(settings: Settings | None = None, db: Database | None = None, tempora
         if temporal is None:
             _spare_collections()
         tasks = [] if temporal else [asyncio.create_task(_connect(app))]
-        tasks.append(asyncio.create_task(outbox.relay(app)))
+        tasks += [asyncio.create_task(outbox.relay(app)), asyncio.create_task(placing.run(app))]
         yield
         for task in tasks:
             task.cancel()

@@ -66,6 +66,21 @@ _BOOKED_AS_SEEN = frozenset({Kind.OPENED, Kind.REPLIED, Kind.CLICKED, Kind.UNSUB
 MAX_MS = 253_402_300_799_000
 
 
+@dataclass(slots=True, frozen=True)
+class Sought:
+    """What a report by mail tells of the mail it is about, as long as no source has told of that mail.
+
+    Attributes:
+        names: that the recipient may have, the likeliest first.
+        alone: the report is about nobody else.
+        queue_id: of the mail at the Postfix that reports.
+    """
+
+    names: tuple[str, ...]
+    alone: bool
+    queue_id: str = ""
+
+
 @dataclass(slots=True)
 class MailEvent:
     """One thing that happened to one recipient of a mail, or an alert about an IP.
@@ -85,6 +100,8 @@ class MailEvent:
         bound_address: address that the mail system bound to, where that is all it knows; behind NAT it is
             not the public one.
         once: key that replaces ``event_id`` where the source's id changes between two tries.
+        one_of_several: a complaint of one of several recipients, nobody knows of whom: it counts once a report.
+        sought: the mail it is about, where that is sought among those of all sources and not found yet.
     """
 
     source: str
@@ -105,11 +122,13 @@ class MailEvent:
     severity: Severity = Severity.INFO
     once: str = ""
     hearsay: bool = False
+    one_of_several: bool = False
+    sought: Sought | None = None
 
     def once_key(self) -> str:
         """The key that duplicates share: deferrals, complaints, opens count once a recipient of a message."""
         kind = self.kind
-        if kind in _ONCE_A_MAIL and self.message_id and self.recipient:
+        if kind in _ONCE_A_MAIL and self.message_id and self.recipient and not self.one_of_several:
             # A wait that the mail system made up must not hide the receiver's own later one.
             told = f"local {kind}" if self.local else kind
             return f"{told}:{self.message_id}:{self.recipient}"

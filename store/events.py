@@ -13,7 +13,8 @@ from domain.events import MailEvent
 from domain.figures import Figures
 from domain.warmup import slice_ms
 from domain.words import MailboxProvider
-from store.events_writing import COUNTS, Cursor, write
+from store.events_writing import COUNTS, write
+from store.rows import Cursor
 
 
 async def record(

@@ -19,8 +19,8 @@ from domain.events import ACTING, Kind, MailEvent
 from domain.warmup import slice_ms
 from store import events_writing
 from store.database import Database
-from store.events_writing import Cursor
 from store.file_writer import FileWriter
+from store.rows import Cursor
 
 #: Events of one transaction; a single batch may be larger.
 GROUP = 2_000

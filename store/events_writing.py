@@ -8,16 +8,18 @@ another thread parses the next batch.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
 
 from domain.events import COUNTED, WITHOUT_DETAIL, Kind, MailEvent, storable
 from domain.figures import Figures
+from domain.replies.reading import LONGEST
 from store import replies_writing
+from store.events_attribution import attribute
+from store.rows import KEY_LENGTH, ROWS, TEXT_LENGTH, Cursor, Row, put, short
 
 #: Sums kept, in the order of their columns.
 COUNTS = tuple(Figures.model_fields)
@@ -28,35 +30,12 @@ _EVENT = (
 )  # fmt: skip
 _FIGURE = ("address", "slice_ms", "provider", "sender", "campaign", *COUNTS)
 _KEY = ("source", "event_id", "received_us")
-_NUMBERS = frozenset({"at_ms", "received_day", "received_us", "slice_ms", *COUNTS, *replies_writing.NUMBERS})
-#: Rows of one statement on SQLite: 13 columns of them stay far below its 32,766 variables, and the
-#: statement for a full one is compiled once.
-_ROWS = 100
-#: Characters of a key, and of the other texts of an event, that are stored.
-KEY_LENGTH, TEXT_LENGTH = 400, 500
+_UNPLACED = ("source", "event_id", "told", "booked", "since_ms", "due_ms")
 _PLACE = {name: place for place, name in enumerate(COUNTS)}
 _ADDS_TO = {kind: _PLACE[name] for kind, name in COUNTED.items()}
 
-Row = tuple[Any, ...]
 #: An event under the key that its duplicates share.
 Keyed = tuple[tuple[str, str], MailEvent]
-
-
-class Cursor(Protocol):
-    """What is used of a DB-API cursor."""
-
-    @property
-    def rowcount(self) -> int:
-        """Rows that the last statement changed."""
-
-    def execute(self, statement: str, parameters: Any = ..., /) -> Any:
-        """Run a statement."""
-
-    def fetchone(self) -> Any:
-        """The next row, or None."""
-
-    def fetchall(self) -> Any:
-        """Every row that is left."""
 
 
 def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: int) -> list[MailEvent]:
@@ -71,24 +50,23 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
     """
     first: dict[tuple[str, str], MailEvent] = {}
     for event in batch:
-        key = event.once_key()
-        # Neither NUL nor half a surrogate pair is printable; both are rare, as are long keys.
-        plain = len(key) <= KEY_LENGTH and key.isprintable()
-        first.setdefault((event.source, key if plain else _short(key)), event)
+        first.setdefault((event.source, stored_key(event)), event)
     if not first:
         return []
     received_us = time.time_ns() // 1000
     _make_public(cursor, first.values())
-    _attribute(cursor, dialect, first.values())
+    unsettled = attribute(cursor, dialect, first.values())
     given = list(first.items())
     keys = [(source, key, received_us) for source, key in first]
     new = (_new_on_sqlite if dialect == "sqlite" else _new_on_postgresql)(cursor, keys, given)
     if new:
-        rows = _event_rows(new, received_us // 86_400_000_000)
-        _put(cursor, dialect, "mail_event", _EVENT, rows)
-        _add(cursor, dialect, rows, [event for _, event in new], slice_ms, received_us // 1000)
-        put = functools.partial(_put, cursor, dialect)
-        replies_writing.count(put, dialect, (event for _, event in new), received_us // 86_400_000_000)
+        rows = event_rows(new, received_us // 86_400_000_000)
+        put(cursor, dialect, "mail_event", _EVENT, rows)
+        add(cursor, dialect, summed(rows, [event for _, event in new], slice_ms, received_us // 1000))
+        putting = functools.partial(put, cursor, dialect)
+        replies_writing.count(putting, dialect, (event for _, event in new), received_us // 86_400_000_000)
+        if unsettled:
+            _keep(cursor, dialect, new, unsettled, received_us // 1000)
     return [event for _, event in new]
 
 
@@ -97,18 +75,20 @@ def claim(cursor: Cursor, dialect: str, source: str, key: str) -> bool:
     mark = "?" if dialect == "sqlite" else "%s"
     cursor.execute(
         f"INSERT INTO event_key (source, event_id, received_us) VALUES ({mark}, {mark}, {mark}) ON CONFLICT DO NOTHING",
-        (source, _short(key), time.time_ns() // 1000),
+        (source, short(key), time.time_ns() // 1000),
     )
     return cursor.rowcount == 1
 
 
-def _short(key: str) -> str:
-    """A key as it is stored; a long one is its digest, since an index of PostgreSQL takes 2.7 kB."""
-    key = storable(key)
-    return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
+def stored_key(event: MailEvent) -> str:
+    """The key that an event is known by."""
+    key = event.once_key()
+    # Neither NUL nor half a surrogate pair is printable; both are rare, as are long keys.
+    return key if len(key) <= KEY_LENGTH and key.isprintable() else short(key)
 
 
-def _event_rows(new: Iterable[Keyed], day: int) -> list[Row]:
+def event_rows(new: Iterable[Keyed], day: int) -> list[Row]:
+    """Rows of events that were stored on a day (days since 1970)."""
     rows: list[Row] = [
         (
             source, key, one.kind._value_, one.address, one.provider._value_, one.sender, one.campaign,
@@ -125,58 +105,6 @@ def _event_rows(new: Iterable[Keyed], day: int) -> list[Row]:
     return [tuple(storable(one) if isinstance(one, str) else one for one in row) for row in rows]
 
 
-def _attribute(cursor: Cursor, dialect: str, given: Iterable[MailEvent]) -> None:
-    """Give reports that name only their mail the IP that sent it, its sender, and the day it was sent on."""
-    asking = [
-        one
-        for one in given
-        if (not one.address or (one.kind is Kind.COMPLAINED and one.sent_ms is None)) and one.message_id and one.counted
-    ]
-    told = [one for one in given if one.kind in _MAILED and one.message_id] if asking else []
-    beside = [(*_mail_key(one), one.address, one.at_ms, one.sender, one.campaign) for one in told]
-    for at in range(0, len(asking), _ROWS):
-        part = asking[at : at + _ROWS]
-        names = sorted({storable(one.message_id[:TEXT_LENGTH]) for one in part})
-        if dialect == "sqlite":
-            among, values = ", ".join("?" * len(names)), names
-        else:
-            among, values = "SELECT unnest(%s::text[])", [names]  # type: ignore[list-item]
-        cursor.execute(
-            "SELECT source, message_id, recipient, address, at_ms, sender, campaign FROM mail_event "
-            f"WHERE message_id IN ({among}) AND kind IN ('sent', 'delivered') AND message_id <> ''",
-            values,
-        )
-        mails = _mails([*beside, *cursor.fetchall()])
-        for one in part:
-            mail = mails.get(_mail_key(one))
-            if mail is not None:
-                one.address = one.address or mail[0]
-                one.sender, one.campaign = one.sender or mail[2], one.campaign or mail[3]
-                if one.sent_ms is None:
-                    one.sent_ms = mail[1]
-
-
-_MAILED = frozenset({Kind.SENT, Kind.DELIVERED})
-
-
-def _mail_key(one: MailEvent) -> Row:
-    return one.source, storable(one.message_id[:TEXT_LENGTH]), storable(one.recipient[:TEXT_LENGTH]).lower()
-
-
-def _mails(rows: list[Row]) -> dict[Row, Row]:
-    """Address, instant, sender and campaign of each mail of a recipient, by its key.
-
-    The instant is that of its first event, the rest whatever event says it: most sources name the IP only when the mail
-    was delivered.
-    """
-    found: dict[Row, Row] = {}
-    for source, message_id, recipient, address, at_ms, sender, campaign in sorted(rows, key=lambda row: -row[4]):
-        key = source, message_id, recipient.lower()
-        late = found.get(key, ("", 0, "", ""))
-        found[key] = address or late[0], at_ms, sender or late[2], campaign or late[3]
-    return found
-
-
 def _make_public(cursor: Cursor, given: Iterable[MailEvent]) -> None:
     """Give events of a mail system behind NAT the public address of the one it bound to."""
     bound = [one for one in given if one.bound_address and not one.address]
@@ -190,9 +118,9 @@ def _make_public(cursor: Cursor, given: Iterable[MailEvent]) -> None:
 
 def _new_on_sqlite(cursor: Cursor, keys: list[Row], given: list[Keyed]) -> list[Keyed]:
     new: list[Keyed] = []
-    for at in range(0, len(keys), _ROWS):
-        part, events = keys[at : at + _ROWS], given[at : at + _ROWS]
-        if _put(cursor, "sqlite", "event_key", _KEY, part, " ON CONFLICT DO NOTHING") == len(part):
+    for at in range(0, len(keys), ROWS):
+        part, events = keys[at : at + ROWS], given[at : at + ROWS]
+        if put(cursor, "sqlite", "event_key", _KEY, part, " ON CONFLICT DO NOTHING") == len(part):
             new.extend(events)
             continue
         # Rows of this transaction carry its time, and transactions that write come one after the other.
@@ -223,30 +151,26 @@ def _new_on_postgresql(cursor: Cursor, keys: list[Row], given: list[Keyed]) -> l
     return [one for one in given if one[0] in added]
 
 
-def _put(
-    cursor: Cursor, dialect: str, table: str, columns: Sequence[str], rows: Sequence[Row], conflict: str = ""
-) -> int:
-    """Insert rows; answers how many were."""
-    into = f"INSERT INTO {table} ({', '.join(columns)}) "
-    if dialect != "sqlite":
-        arrays = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in columns)
-        cursor.execute(
-            f"{into}SELECT * FROM unnest({arrays}){conflict}", [list(one) for one in zip(*rows, strict=True)]
-        )
-        return cursor.rowcount
-    count = 0
-    row = f"({', '.join('?' * len(columns))})"
-    for at in range(0, len(rows), _ROWS):
-        part = rows[at : at + _ROWS]
-        values = [value for one in part for value in one]
-        cursor.execute(f"{into}VALUES {', '.join([row] * len(part))}{conflict}", values)
-        count += cursor.rowcount
-    return count
+def _keep(cursor: Cursor, dialect: str, new: Iterable[Keyed], unsettled: dict[int, MailEvent], now_ms: int) -> None:
+    """Remember those of which more may be known once events of their mail come (``store/events_placing.py``)."""
+    rows: list[Row] = []
+    for (source, key), one in new:
+        told = unsettled.get(id(one))
+        if told is not None:
+            booked = "" if told is one else as_text(one)
+            rows.append((source, key, as_text(told), booked, now_ms, now_ms))
+    if rows:
+        put(cursor, dialect, "unplaced_event", _UNPLACED, rows)
 
 
-def _add(
-    cursor: Cursor, dialect: str, rows: Iterable[Row], new: Iterable[MailEvent], slice_ms: int, now_ms: int
-) -> None:
+def as_text(event: MailEvent) -> str:
+    """All of an event, in a form that every database stores."""
+    # What is longer, no rule reads.
+    return json.dumps(dataclasses.asdict(dataclasses.replace(event, detail=event.detail[:LONGEST])))
+
+
+def summed(rows: Iterable[Row], new: Iterable[MailEvent], slice_ms: int, now_ms: int) -> dict[Row, list[int]]:
+    """What events and their rows add to the sums, by the key of a sum."""
     sums: dict[Row, list[int]] = {}
     for row, one in zip(rows, new, strict=True):
         place = _ADDS_TO.get(one.kind)
@@ -262,9 +186,14 @@ def _add(
         counts[place] += 1
         if one.kind is Kind.DEFERRED and one.limits_rate:
             counts[_PLACE["limited"]] += 1
+    return sums
+
+
+def add(cursor: Cursor, dialect: str, sums: dict[Row, list[int]]) -> None:
+    """Add to the sums, in the order of their keys."""
     if sums:
         added = ", ".join(f"{name} = figure.{name} + excluded.{name}" for name in COUNTS)
-        _put(
+        put(
             cursor, dialect, "figure", _FIGURE, [(*key, *counts) for key, counts in sorted(sums.items())],
             f" ON CONFLICT (address, slice_ms, provider, sender, campaign) DO UPDATE SET {added}",
         )  # fmt: skip

@@ -6,6 +6,7 @@ Rows are put in the order of their keys, after those of the events: two writers 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,16 +31,20 @@ Row = tuple[Any, ...]
 Put = Callable[[str, Sequence[str], Sequence[Row], str], int]
 
 
-def count(put: Put, dialect: str, new: Iterable[MailEvent], today: int) -> None:
-    """Add the replies among new events.
+def count(put: Put, dialect: str, new: Iterable[MailEvent], today: int, gone: Iterable[MailEvent] = ()) -> set[Row]:
+    """Add the replies among new events, take away those of events that are counted elsewhere now.
 
     Args:
         put: inserts rows.
         today: days since 1970; an event of a later day counts on this one.
+
+    Returns:
+        Reply and day of the counts that something was taken from.
     """
     texts: dict[str, Row] = {}
     counts: dict[Row, tuple[int, int, int]] = {}
-    for one in new:
+    less: set[Row] = set()
+    for one, by in itertools.chain(zip(new, itertools.repeat(1)), zip(gone, itertools.repeat(-1))):
         if one.kind not in REPLIES or not one.detail:
             continue
         day = min(one.at_ms // DAY_MS, today)
@@ -53,9 +58,11 @@ def count(put: Put, dialect: str, new: Iterable[MailEvent], today: int) -> None:
             texts[reply] = (*known[:3], min(known[3], one.at_ms), max(known[4], day))
         key = (reply, day, one.address, one.provider._value_, storable(one.sender), storable(one.campaign))
         seen, first, last = counts.get(key, (0, one.at_ms, one.at_ms))
-        counts[key] = (seen + 1, min(first, one.at_ms), max(last, one.at_ms))
+        counts[key] = (seen + by, min(first, one.at_ms), max(last, one.at_ms))
+        if by < 0:
+            less.add(key[:2])
     if not texts:
-        return
+        return less
     least, most = ("MIN", "MAX") if dialect == "sqlite" else ("LEAST", "GREATEST")
 
     def outermost(table: str, first: str, last: str) -> str:
@@ -82,3 +89,4 @@ def count(put: Put, dialect: str, new: Iterable[MailEvent], today: int) -> None:
         f" ON CONFLICT ({', '.join(_PART[:4])}) DO UPDATE SET count = reply_part.count + excluded.count, "
         f"last_ms = {most}(reply_part.last_ms, excluded.last_ms)",
     )  # fmt: skip
+    return less

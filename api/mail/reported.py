@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.webhooks.reading import unreadable
 from domain import mailbox, reports
-from domain.events import Kind, MailEvent
+from domain.events import Kind, MailEvent, Sought
 from domain.reports import Action, Outcome, Report
 from domain.reports.counting import feedback_kind, outcome_kind
 from domain.words import MailboxProvider
@@ -39,6 +39,7 @@ class Told:
     reply_class: str = ""
     local: bool = False
     final: bool = True
+    one_of_several: bool = False
 
 
 def verp(address: str) -> str:
@@ -58,11 +59,14 @@ def told(report: Report, raw: bytes, sent_to: str) -> list[Told]:
     own_id = report.message_id or hashlib.sha256(raw).hexdigest()
     found = [_outcome(one, carried, own_id, report.date) for one in report.outcomes]
     if report.feedback is not None and feedback_kind(report.feedback) in tuple(Kind):
-        kind = Kind(feedback_kind(report.feedback))
-        for recipient in report.recipients or (carried,):
-            detail = f"feedback report: {report.feedback.type}"
-            known = tuple(dict.fromkeys(one for one in (recipient, carried) if one))
-            found.append(Told(kind, known, detail, "", report.date, _event_id(own_id, recipient)))
+        kind, whom = Kind(feedback_kind(report.feedback)), report.recipients
+        # One report is one complaint: of several who are listed nobody knows who, but by the address it came to.
+        several = len(whom) > 1 and carried not in whom
+        whom = (carried, *whom) if len(whom) > 1 else (*whom, carried)
+        known = tuple(dict.fromkeys(one for one in whom if one))
+        detail = f"feedback report: {report.feedback.type}"
+        event_id = _event_id(own_id, next(iter(report.recipients), carried))
+        found.append(Told(kind, known, detail, "", report.date, event_id, one_of_several=several))
     return [one for one in found if one is not None]
 
 
@@ -113,7 +117,10 @@ async def events(
     said = told(report, raw, sent_to)
     for one in said:
         mail = await mailed.find(session, report.original.message_id, one.recipients, alone=len(said) == 1)
-        found.append(_event(one, report, mail, now_ms=now_ms, trust=trust))
+        event = _event(one, report, mail, now_ms=now_ms, trust=trust)
+        if mail is None and event.message_id:
+            event.sought = Sought(one.recipients, alone=len(said) == 1, queue_id=report.queue_id)
+        found.append(event)
     return found
 
 
@@ -154,6 +161,7 @@ def _event(one: Told, report: Report, mail: mailed.Mailed | None, *, now_ms: int
         detail=one.detail,
         reply_class=one.reply_class,
         local=one.local,
+        one_of_several=one.one_of_several,
     )
 
 

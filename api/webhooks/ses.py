@@ -203,7 +203,8 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
     at = (envelope.at_ms if sent is None else sent) if given is None else epoch_ms(given, f"{part_name}.timestamp")
     sender, tags = _outgoing_ip(mail), _tags(mail)
     found = []
-    for place, (recipient, action, reply) in enumerate(_recipients(kind, part, mail)):
+    recipients = _recipients(kind, part, mail)
+    for place, (recipient, action, reply) in enumerate(recipients):
         provider = mailbox.by_recipient(recipient)
         judged = _judged(kind, part, action, reply, provider)
         if place and kind is Kind.COMPLAINED:
@@ -229,6 +230,8 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
                 detail=reply,
                 reply_class=judged.reply_class,
                 local=judged.local,
+                # Another complaint with the same candidates has an id of its own, and is another one's.
+                one_of_several=kind is Kind.COMPLAINED and len(recipients) > 1,
             )
         )
     return found

@@ -42,6 +42,14 @@ class MailEvent(SQLModel, table=True):
             postgresql_where=sa.text("detail <> ''"),
         ),
         sa.Index("ix_mail_event_received", "received_day"),
+        # Bounces and complaints whose mail is not known yet: few, and given their IP once it is.
+        sa.Index(
+            "ix_mail_event_unplaced",
+            "source",
+            "event_id",
+            sqlite_where=sa.text("address = '' AND kind NOT IN ('sent', 'delivered')"),
+            postgresql_where=sa.text("address = '' AND kind NOT IN ('sent', 'delivered')"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=sa.Column(_COUNTED_UP, primary_key=True))
@@ -58,6 +66,20 @@ class MailEvent(SQLModel, table=True):
     message_id: str = ""
     detail: str = Field(default="", description="The reply or alert in words; empty for what went well.")
     reply_class: str = Field(default="", description="What the reply was read as.")
+
+
+class UnplacedEvent(SQLModel, table=True):
+    """An event of which more may be known once events of its mail come (``store/events_placing.py``)."""
+
+    __tablename__ = "unplaced_event"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    source: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True, description="Its key in ``event_key``.")
+    told: str = Field(description="The event as its source told it.")
+    booked: str = Field(default="", description="As it is counted now; empty: as it was told.")
+    since_ms: int = Field(sa_type=sa.BigInteger, description="When it was stored.")
+    due_ms: int = Field(sa_type=sa.BigInteger, index=True, description="When its mail is looked for again.")
 
 
 class StrayEvent(SQLModel, table=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import smtplib
+import time
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -17,12 +18,15 @@ from api import postfix_log
 from api.mail import folder, listener
 from api.mail.reported import verp
 from api.mail.taking import Taker
+from api.webhooks import intake as webhooks
 from domain.events import Kind, MailEvent
+from domain.warmup import slice_ms
 from domain.words import MailboxProvider, Stage
 from settings import Settings
-from store import attention, events, ips
+from store import attention, events, events_placing, ips
 from store.database import Database
 from store.events_intake import Batch, Intake
+from store.tables.events import ReplyCount, ReplyPart
 from store.tables.ips import Ip
 
 IP = "198.51.100.7"
@@ -148,6 +152,100 @@ async def test_what_a_postfix_reports_whose_log_is_followed_is_left_to_its_log(
     told = f"Reporting-MTA: dns; mx.example\nX-Postfix-Queue-ID: {queue_id}\n".encode()
     await taker.take(report.replace(b"Reporting-MTA: dns; mx.example\n", told), sent_to="", now=NOW)
     assert [row[:2] for row in await rows(db)] == ([("bounced", IP)] if counted else [])
+
+
+async def mailed_later(db: Database, *told: MailEvent) -> None:
+    """What a source tells after a report about it came; then the look for mails of reports."""
+    intake = Intake(db, lambda *_: _nothing())
+    await intake.take(Batch(told))
+    await intake.close()
+    day = {"slice_ms": slice_ms(DAY), "kept_ms": 14 * DAY * 1000}
+    await events_placing.step(db, webhooks.tell, **day, now_ms=int(time.time() * 1000) + DAY * 1000)
+
+
+def mail_of(message_id: str, *, name: str = "ada", ip: str = IP) -> MailEvent:
+    """What KumoMTA tells of a mail that it sends."""
+    return MailEvent(
+        source="kumomta", event_id=f"late {message_id} {name}", kind=Kind.SENT, address=ip, at_ms=SENT * 1000,
+        sender="acme", campaign="spring", recipient=f"{name}@gmail.com", message_id=f"<{message_id}>",
+        provider=MailboxProvider.GMAIL,
+    )  # fmt: skip
+
+
+async def test_reports_that_come_before_their_mail_is_told_of_count_as_if_they_came_after(
+    taker: Taker, db: Database
+) -> None:
+    late = "late@ours.example"
+    for _ in range(2):
+        await taker.take(bounce(message_id=late), sent_to="", now=NOW)
+        await taker.take(complaint(message_id=late), sent_to="", now=NOW)
+    assert [row[:2] for row in await rows(db)] == [("bounced", ""), ("complained", "")]
+    await mailed_later(db, mail_of(late))
+    whose = (IP, "acme", "spring", "ada@gmail.com")
+    assert [row[:5] for row in await rows(db)] == [("bounced", *whose), ("complained", *whose)]
+    for _ in range(2):
+        await taker.take(bounce(message_id=late), sent_to="", now=NOW)
+        await taker.take(complaint(message_id=late), sent_to="", now=NOW)
+        await mailed_later(db)
+    assert (await figure(db, "bounced", SENT), await figure(db, "complained", SENT)) == (1, 1)
+
+
+async def test_a_complaint_told_again_while_its_mail_becomes_known_is_one(taker: Taker, db: Database) -> None:
+    late = "late@ours.example"
+    await taker.take(complaint(message_id=late), sent_to="", now=NOW)
+    intake = Intake(db, lambda *_: _nothing())
+    await intake.take(Batch([mail_of(late)]))
+    await intake.close()
+    await taker.take(complaint(message_id=late), sent_to="", now=NOW)
+    assert await figure(db, "complained", SENT) == 1
+    await mailed_later(db)
+    assert await figure(db, "complained", SENT) == 1
+    assert [row[:2] for row in await rows(db)] == [("complained", IP)]
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_a_report_of_our_postfix_that_comes_before_its_log_counts_once(
+    db: Database, settings: Settings, *, trusted: bool
+) -> None:
+    taker = Taker(db, settings.model_copy(update={"reports_trusted": trusted}))
+    code = "550 5.1.1 <ada@gmail.com>: no such user"
+    report = bounce(message_id="m9@ours.example", code=code, source=IP)
+    told = b"Reporting-MTA: dns; mx.example\nX-Postfix-Queue-ID: B41F920E092\n"
+    await taker.take(report.replace(b"Reporting-MTA: dns; mx.example\n", told), sent_to="", now=NOW)
+    await taker.close()
+    assert [row[:2] for row in await rows(db)] == [("bounced", IP if trusted else "")]
+    line = (
+        "2024-10-02T13:53:20Z mail postfix/wp-198-51-100-7/smtp[1]: B41F920E092: to=<ada@gmail.com>, "
+        "relay=mx[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=5.1.1, status=bounced "
+        f"(host mx[192.0.2.1] said: {code} (in reply to RCPT TO command))"
+    )
+    logged = postfix_log.normalise(line.encode(), NOW)
+    for one in logged:
+        one.message_id, one.sent_ms, one.at_ms = "m9@ours.example", SENT * 1000, NOW * 1000
+    await mailed_later(db, *logged)
+    assert await figure(db, "bounced", SENT) == 1
+    async with db.read() as session:
+        seen = (await session.exec(sa.select(ReplyCount.address, ReplyCount.count))).all()
+        parts = (await session.exec(sa.select(ReplyPart.name, ReplyPart.count).where(ReplyPart.part == ""))).all()
+    assert [tuple(one) for one in seen] == [(IP, 1)]
+    assert [tuple(one) for one in parts] == [("", 1)]
+    assert await rows(db) == []
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "whom"), [("", "ada@gmail.com"), ("fbl+bob=gmail.com@ours.example", "bob@gmail.com")]
+)
+async def test_a_feedback_report_that_lists_several_recipients_is_one_complaint(
+    taker: Taker, db: Database, sent_to: str, whom: str
+) -> None:
+    both = b"Original-Rcpt-To: ada@gmail.com\nOriginal-Rcpt-To: bob@gmail.com\n"
+    raw = complaint().replace(b"Original-Rcpt-To: ada@gmail.com\n", both)
+    for _ in range(2):
+        await taker.take(raw, sent_to=sent_to, now=NOW)
+    assert [(row[0], row[4]) for row in await rows(db)] == [("complained", whom)]
+    await taker.take(raw.replace(b"<abuse@mx.example>", b"<another@mx.example>"), sent_to=sent_to, now=NOW)
+    # Another report is of another one of them, unless the address it came to tells that it is the same person.
+    assert await figure(db, "complained", SENT) == (1 if sent_to else 2)
 
 
 async def test_each_recipient_of_a_report_counts(taker: Taker, db: Database) -> None:

@@ -77,3 +77,18 @@ def test_a_complaint_that_several_may_have_made_is_one() -> None:
         "mail": {"messageId": "m1"},
     }
     assert [one.counted for one in ses.normalise(json.dumps(body).encode(), 0.0)] == ["complained", None]
+
+
+def test_each_feedback_id_of_amazon_is_a_complaint_however_often_it_is_told() -> None:
+    """Amazon names all candidates in each: the same list with another id is another one of them."""
+
+    def keys(*, feedback_id: str, names: tuple[str, ...] = ("ann@a.example", "bob@a.example")) -> list[str]:
+        complained = {"complainedRecipients": [{"emailAddress": name} for name in names], "feedbackId": feedback_id}
+        body = {"eventType": "Complaint", "complaint": complained, "mail": {"messageId": "m1"}}
+        found = ses.normalise(json.dumps(body).encode(), 0.0)
+        return [one.once_key() for one in found if one.counted == "complained"]
+
+    first, second, again = keys(feedback_id="f1"), keys(feedback_id="f2"), keys(feedback_id="f1")
+    assert len({*first, *second, *again}) == 2
+    alone = [keys(feedback_id=name, names=("ann@a.example",)) for name in ("f1", "f2")]
+    assert alone[0] == alone[1], "one recipient complains once of a mail"
