@@ -459,6 +459,15 @@ class Reports(BaseModel):
     )
 
 
+class PostfixLog(BaseModel):
+    """The reader of Postfix's log."""
+
+    postfix_log_http_port: int | None = Field(
+        None, ge=1, le=65_535, description="Port of `warmpath postfix follow-log` for `/metrics`; none: not served."
+    )
+    postfix_log_host: str = Field("127.0.0.1", description="Address of that port.")
+
+
 class MailSystems(BaseModel):
     """Mail systems that are driven."""
 
@@ -537,15 +546,15 @@ class Sandbox(BaseModel):
 
 #: The groups, in the order of the reference.
 GROUPS: tuple[type[BaseModel], ...] = (
-    Installation, Processes, Keys, Ramp, Decisions, Dns, Watching, Buying, Sources, Gate, Reports, MailSystems,
-    Limits, Sandbox,
+    Installation, Processes, Keys, Ramp, Decisions, Dns, Watching, Buying, Sources, Gate, Reports,
+    PostfixLog, MailSystems, Limits, Sandbox,
 )  # fmt: skip
 
 
 class Settings(
     # Of bases the last one's fields come first.
-    Sandbox, Limits, MailSystems, Reports, Gate, Sources, Buying, Watching, Dns, Decisions, Ramp, Keys, Processes,
-    Installation, BaseSettings,
+    Sandbox, Limits, MailSystems, PostfixLog, Reports, Gate, Sources, Buying, Watching, Dns, Decisions, Ramp, Keys,
+    Processes, Installation, BaseSettings,
 ):  # fmt: skip
     """Settings of one installation; one instance a process, made by :func:`load`."""
 

@@ -30,13 +30,10 @@ def attribute(cursor: Cursor, dialect: str, given: Collection[MailEvent]) -> dic
     Returns:
         By ``id``, those of which other events of their mail may tell more once they come, as their source told them.
     """
-    asking = [
-        one
-        for one in given
-        if (not one.address or (one.kind is Kind.COMPLAINED and one.sent_ms is None))
-        and one.message_id and one.counted and one.kind is not Kind.SENT and one.sought is None
-    ]  # fmt: skip
-    unsettled = {id(one): one for one in given if one.sought is not None}
+    # Nearly all say their IP: one look at each finds the others.
+    few = [one for one in given if not one.address or one.kind is Kind.COMPLAINED or one.sought is not None]
+    unsettled = {id(one): one for one in few if one.sought is not None}
+    asking = [one for one in few if one.sought is None and _asks(one)]
     told = [one for one in given if one.kind in _MAILED and one.message_id] if asking else []
     beside = [(*_mail_key(one), one.kind.value, one.address, one.at_ms, one.sender, one.campaign) for one in told]
     for at in range(0, len(asking), ROWS):
@@ -64,6 +61,11 @@ def attribute(cursor: Cursor, dialect: str, given: Collection[MailEvent]) -> dic
             if one.sent_ms is None:
                 one.sent_ms = mail.at_ms
     return unsettled
+
+
+def _asks(one: MailEvent) -> bool:
+    lacks = not one.address or (one.kind is Kind.COMPLAINED and one.sent_ms is None)
+    return lacks and bool(one.message_id) and one.counted is not None and one.kind is not Kind.SENT
 
 
 def _mail_key(one: MailEvent) -> Row:

@@ -37,9 +37,8 @@ DAY_MS = 86_400_000
 Then = Callable[[AsyncSession, Sequence[MailEvent]], Awaitable[None]]
 
 _DUE = "SELECT source, event_id, told, booked, since_ms FROM unplaced_event WHERE due_ms <= :now ORDER BY due_ms"
-#: The literals are those of the indexes.
-_STORED = "source = :source AND event_id = :event_id AND address = '' AND kind NOT IN ('sent', 'delivered')"
-_OF_IP = "address = :address AND at_ms = :at AND detail <> '' AND source = :source AND event_id = :event_id"
+#: Found by the index of replies; what came without words stays as it was stored, and nobody looks it up.
+_STORED = "address = :address AND at_ms = :at AND detail <> '' AND source = :source AND event_id = :event_id"
 
 
 @dataclass(eq=False)
@@ -201,17 +200,15 @@ def _move_replies(cursor: Cursor, dialect: str, moved: Sequence[_Waiting]) -> No
 
 async def _keep(session: AsyncSession, row: _Waiting, *, moved: bool, kept_ms: int, now_ms: int) -> None:
     connection, given = await session.connection(), {"source": row.source, "event_id": row.event_id}
+    stored = {**given, "address": row.booked.address, "at": row.booked.at_ms}
     if moved and row.now is None:
-        booked = {"address": row.booked.address, "at": row.booked.at_ms}
-        await connection.execute(
-            sa.text(f"DELETE FROM mail_event WHERE {_OF_IP if row.booked.address else _STORED}"), {**given, **booked}
-        )
+        await connection.execute(sa.text(f"DELETE FROM mail_event WHERE {_STORED}"), stored)
     elif moved and row.now is not None:
-        (stored,) = events_writing.event_rows([((row.source, row.event_id), row.now)], 0)
+        (values,) = events_writing.event_rows([((row.source, row.event_id), row.now)], 0)
         names = ("address", "provider", "sender", "campaign", "recipient", "message_id")
         await connection.execute(
             sa.text(f"UPDATE mail_event SET {', '.join(f'{name} = :new_{name}' for name in names)} WHERE {_STORED}"),
-            {**given, **{f"new_{name}": value for name, value in zip(names, stored[3:9], strict=True)}},
+            {**stored, **{f"new_{name}": value for name, value in zip(names, values[3:9], strict=True)}},
         )
     waited = now_ms - row.since_ms
     if row.settled or row.now is None or waited >= kept_ms:

@@ -85,6 +85,19 @@ class LogFile:
         """What is before this place is stored."""
         self._place = place
 
+    def behind(self) -> int:
+        """Bytes that are written and not read yet; of files in between that were rotated, none are counted."""
+        try:
+            written = self._path.stat()
+        except FileNotFoundError:
+            return 0
+        if self._opened is None:
+            return max(0, written.st_size - self._place.offset)
+        here = os.fstat(self._opened.fileno())
+        # How much a packed file holds is not known before it is read.
+        rest = 0 if isinstance(self._opened, gzip.GzipFile) else max(0, here.st_size - self._place.offset)
+        return rest if (written.st_dev, written.st_ino) == (here.st_dev, here.st_ino) else rest + written.st_size
+
     def close(self) -> None:
         """Close what is open."""
         if self._opened is not None:

@@ -9,11 +9,14 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 import logs
+from api.postfix_log import figures
+from api.postfix_log.figures import Figures
 from api.postfix_log.files import LogFile, Place
 from api.postfix_log.memory import InUse, Memory
 from api.webhooks import intake
@@ -44,12 +47,14 @@ class Reader:
         self._intake = Intake(db, intake.tell, day_seconds=settings.day_seconds)
         self._mails = memory.mails()
         self._clock = postfix_log.Clock(zone, 0)
+        self.figures = Figures()
         self._routes_at = self._forgot_at = float("-inf")
 
     async def run(self) -> None:
         """Read until cancelled; what fails is told and tried again."""
         while True:
             try:
+                self.figures.behind = self._file.behind()
                 found = await self._step()
                 await asyncio.sleep(0 if found else LOOK_SECONDS)
             except Exception as error:  # noqa: BLE001 - the lines stay where they are
@@ -72,12 +77,14 @@ class Reader:
         if time.monotonic() - self._forgot_at >= FORGET_SECONDS:
             self._mails.forget(self._clock.now_ms - FORGET_MS)
             self._forgot_at = time.monotonic()
-        events = postfix_log.events(lines, self._mails, self._clock)
+        done = postfix_log.Tally()
+        events = postfix_log.events(lines, self._mails, self._clock, done)
         if events:
             new = await self._intake.take(Batch(events)) or []
             log.info("postfix_log.read", lines=len(lines), events=len(events), new=len(new))
         self._memory.keep(place, self._mails)
         self._file.move_to(place)
+        self.figures.add(done)
         return True
 
     async def _read_routes(self) -> None:
@@ -115,6 +122,15 @@ async def run(settings: Settings, path: Path, *, from_start: bool, zone: dt.tzin
     memory.keep(file.place, memory.mails())
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous, pool_size=2)
     reader = Reader(settings, db, file, memory, zone)
+    stop: Callable[[], object] = contextlib.nullcontext
+    if settings.postfix_log_http_port is not None:
+        try:
+            stop = figures.serve(reader.figures, settings.postfix_log_host, settings.postfix_log_http_port)
+        except OSError as error:
+            file.close()
+            memory.close()
+            await db.close()
+            return _refuse(f"WARMPATH_POSTFIX_LOG_HTTP_PORT {settings.postfix_log_http_port}: {error.strerror}.", 2)
     reading = asyncio.create_task(reader.run())
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, reading.cancel)
@@ -123,6 +139,7 @@ async def run(settings: Settings, path: Path, *, from_start: bool, zone: dt.tzin
         with contextlib.suppress(asyncio.CancelledError):
             await reading
     finally:
+        stop()
         await reader.close()
         await db.close()
         file.close()

@@ -26,6 +26,11 @@ _RFC_5424 = re.compile(
     r"\ufeff?(?P<queue_id>[0-9A-Za-z]{6,30}): (?P<said>.*)"
 )
 
+#: Any line of a log with times and processes, about a message or not.
+_OF_A_LOG = re.compile(
+    r"(?:<\d{1,3}>)?(?:[1-9]\d? )?(?:\d{4}-\d\d-\d\d[T ]|[A-Z][a-z]{2} [ \d]\d )\d\d:\d\d:\d\d\S{0,40} \S{1,255} \S"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -57,3 +62,8 @@ def read(text: str, clock: Clock) -> Line | None:
     *before, service = found["service"].split("/")
     address = address_of(before[-1]) if before else ""
     return Line(at_ms, "." not in found["stamp"], found["host"], service, address, found["queue_id"], found["said"])
+
+
+def of_a_log(text: str) -> bool:
+    """Whether a line is one of a log that could be read, whatever it says: it has a time, a host and a program."""
+    return _OF_A_LOG.match(text[:LONGEST]) is not None

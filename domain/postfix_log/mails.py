@@ -7,7 +7,7 @@ as a whole, makes the same events.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain import mailbox
 from domain.events import Judged, Kind, MailEvent, deferral, failure
@@ -24,7 +24,11 @@ _DELIVERY = re.compile(
     rf"to={_ANGLE}, (?:orig_to={_ANGLE}, )?relay=([^,]*), (?:conn_use=\d+, )?delay=([\d.]{{1,15}}), delays=[\d./]+, "
     r"dsn=[\d.]+, status=(\w+)(?: \((.*?)\)?)?$"
 )
-_ACTIVE = re.compile(rf"from={_ANGLE}, size=")
+_ACTIVE = re.compile(rf"from={_ANGLE}, size=(?:\d+, nrcpt=(\d{{1,9}}) )?")
+#: What a host said before the next one was tried: the line names no recipient.
+_REFUSED = re.compile(r"host ([A-Za-z0-9.-]{1,255})\[[^\]]*\] (?:said|refused to talk to me): ")
+#: Hosts that one delivery tries: Postfix's `smtp_mx_address_limit`.
+_HOSTS = 5
 _EXPIRED = re.compile(rf"from={_ANGLE}, status=(?:force-)?expired, ")
 _PICKED_UP = re.compile(rf"uid=\d+ from={_ANGLE}(?: orig_id=([0-9A-Za-z]+))?")
 _LOGIN = re.compile(r", sasl_username=([^,\s]{1,320})")
@@ -56,6 +60,8 @@ class Mail:
     Attributes:
         sender, campaign: what its own headers name, where Postfix logs them.
         waiting: by recipient.
+        recipients: how many it has; 0 when that was not told.
+        refused: what hosts said before another one was tried: IP, when, the words.
         seen_ms: its last line.
     """
 
@@ -65,6 +71,8 @@ class Mail:
     sender: str = ""
     campaign: str = ""
     waiting: dict[str, Wait] = field(default_factory=dict)
+    recipients: int = 0
+    refused: list[tuple[str, int, str]] = field(default_factory=list)
     seen_ms: int = 0
 
 
@@ -74,12 +82,14 @@ class Mails:
     Attributes:
         routes: tell whose mail it is, as they tell the gate.
         changed: keys of mails whose entry is another one than when this was last emptied.
+        unread: lines about a recipient that were not understood.
     """
 
     def __init__(self, open_: dict[str, Mail] | None = None) -> None:
         self.open = {} if open_ is None else open_
         self.routes = Routes()
         self.changed: set[str] = set()
+        self.unread = 0
 
     def read(self, line: Line) -> list[MailEvent]:
         """Events of one line; mostly none."""
@@ -133,7 +143,8 @@ class Mails:
         if line.said == "removed":
             self._remove(_key(line))
         elif active := _ACTIVE.match(line.said):
-            self._known(line).mail_from = active[1]
+            mail = self._known(line)
+            mail.mail_from, mail.recipients = active[1], int(active[2] or 0)
         elif _EXPIRED.match(line.said):
             mail = self._known(line)
             waiting, mail.waiting = mail.waiting, {}
@@ -151,8 +162,13 @@ class Mails:
             self._known(line).waiting[found[1]] = Wait("", line.at_ms)
 
     def _delivered(self, line: Line) -> list[MailEvent]:
+        if _REFUSED.match(line.said):
+            mail = self._known(line)
+            mail.refused = [*mail.refused, (line.address, line.at_ms, line.said)][-_HOSTS:]
+            return []
         found = _DELIVERY.match(line.said)
         if found is None or found[5] not in _FINAL:
+            self.unread += found is None and line.said.startswith("to=")
             return []
         recipient, relay, status, text = found[1], found[3], found[5], found[6] or ""
         host = relay.partition("[")[0]
@@ -169,9 +185,30 @@ class Mails:
         if not _FINAL[status]:
             mail.waiting[recipient] = wait
         outcome = self._event(line, mail, recipient, wait, provider, _judged(status, text, provider), text)
+        before_it = self._refused(line, mail, recipient, wait, outcome.kind)
         if again:
-            return [outcome]
-        return [self._event(line, mail, recipient, wait, provider, Judged(Kind.SENT), ""), outcome]
+            return [*before_it, outcome]
+        return [self._event(line, mail, recipient, wait, provider, Judged(Kind.SENT), ""), *before_it, outcome]
+
+    def _refused(self, line: Line, mail: Mail, recipient: str, wait: Wait, outcome: Kind) -> list[MailEvent]:
+        """What hosts said that were tried before, where the mail has one recipient: then it was about him.
+
+        A deferral counts once a recipient, and then the last word stands for all.
+        """
+        refused, mail.refused = mail.refused, []
+        if mail.recipients != 1:
+            return []
+        found = []
+        for address, at_ms, said in refused:
+            host = _REFUSED.match(said)
+            provider = mailbox.by_mx([host[1] if host else ""])
+            if provider is MailboxProvider.OTHER:
+                provider = mailbox.by_recipient(recipient)
+            judged = _judged("deferred", said, provider)
+            if address == line.address and (judged.kind is Kind.BLOCKED or outcome is not Kind.DEFERRED):
+                at = replace(line, at_ms=at_ms)
+                found.append(self._event(at, mail, recipient, wait, provider, judged, said))
+        return found
 
     @staticmethod
     def _first_try(line: Line, before: Wait | None, delay: str) -> Wait:

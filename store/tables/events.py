@@ -42,14 +42,6 @@ class MailEvent(SQLModel, table=True):
             postgresql_where=sa.text("detail <> ''"),
         ),
         sa.Index("ix_mail_event_received", "received_day"),
-        # Bounces and complaints whose mail is not known yet: few, and given their IP once it is.
-        sa.Index(
-            "ix_mail_event_unplaced",
-            "source",
-            "event_id",
-            sqlite_where=sa.text("address = '' AND kind NOT IN ('sent', 'delivered')"),
-            postgresql_where=sa.text("address = '' AND kind NOT IN ('sent', 'delivered')"),
-        ),
     )
 
     id: int | None = Field(default=None, sa_column=sa.Column(_COUNTED_UP, primary_key=True))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import datetime as dt
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
 import settings as configuration
-from api.postfix_log import service
+from api.postfix_log import figures, service
 from api.postfix_log.files import LogFile, Place
 from api.postfix_log.memory import Memory
 from api.postfix_log.service import Reader
@@ -78,6 +83,61 @@ async def test_a_store_that_fails_costs_nothing_and_what_was_learnt_stays(
     await asyncio.gather(running, return_exceptions=True)
     await later.close()
     memory.close()
+
+
+async def test_a_reader_tells_how_much_it_has_read_and_how_far_it_is_behind(
+    db: Database, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(service, "AGAIN_SECONDS", 0.01)
+    path, port = tmp_path / "mail.log", free_port()
+    path.write_text(FIRST + "no log\n")
+    memory = Memory(tmp_path / "var", path)
+    reader = Reader(settings, db, LogFile(path, Place()), memory, None)
+    stop = figures.serve(reader.figures, "127.0.0.1", port)
+
+    async def shown() -> dict[str, float]:
+        async with httpx.AsyncClient() as http:
+            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        return {name: float(value) for name, value in re.findall(r"^warmpath_postfix_log_(\w+) (\S+)$", text, re.M)}
+
+    async def until(wanted: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        async with asyncio.timeout(20):
+            while not wanted(now := await shown()):
+                await asyncio.sleep(0.01)
+        return now
+
+    running = asyncio.create_task(reader.run())
+    now = await until(lambda now: now["lines_total"] == 3 and now["lag_bytes"] == 0)
+    assert (now["lines_not_understood_total"], now["lag_seconds"]) == (1, 0)
+
+    async def failing(batch: Batch) -> Any:
+        raise OSError("gone")
+
+    monkeypatch.setattr(reader._intake, "take", failing)
+    with path.open("a") as file:
+        file.write(SECOND)
+    now = await until(lambda now: now["lag_bytes"] > 0)
+    late = time.time() - dt.datetime(2026, 11, 24, 16, 0, 1, 500_000, dt.UTC).timestamp()
+    assert (now["lag_bytes"], now["lines_total"]) == (len(SECOND), 3)
+    assert now["lag_seconds"] == pytest.approx(max(0.0, late), abs=30)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await reader.close()
+    memory.close()
+    stop()
+
+
+def test_a_port_for_figures_that_is_taken_is_named(
+    tmp_path: Path, var_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("WARMPATH_POSTFIX_LOG_HTTP_PORT", str(taken.getsockname()[1]))
+        configuration.load.cache_clear()
+        done = CliRunner().invoke(app, ["follow-log", str(tmp_path / "mail.log")])
+    assert done.exit_code == 2
+    assert "WARMPATH_POSTFIX_LOG_HTTP_PORT" in done.stderr
 
 
 @pytest.fixture

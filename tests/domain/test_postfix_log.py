@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import zoneinfo
 from typing import Any
 
@@ -325,6 +327,60 @@ def test_the_year_goes_on_with_the_log() -> None:
 )  # fmt: skip
 def test_what_is_no_delivery_is_passed_over(text: str) -> None:
     assert read(text) == []
+
+
+BLOCKED = "host mx1.a.example[192.0.2.1] refused to talk to me: 554 5.7.1 your IP [198.51.100.7] is blocked, see SBL"
+SLOWED = "host mx1.a.example[192.0.2.1] said: 451 4.7.1 greylisted, come again (in reply to RCPT TO command)"
+
+
+@pytest.mark.parametrize(
+    ("refused", "recipients", "last", "kinds"),
+    [
+        (SLOWED, 1, "sent", ["sent", "deferred", "delivered"]),
+        (BLOCKED, 1, "sent", ["sent", "blocked", "delivered"]),
+        (BLOCKED, 1, "deferred", ["sent", "blocked", "deferred"]),
+        # A deferral counts once a recipient: the last word stands for all.
+        (SLOWED, 1, "deferred", ["sent", "deferred"]),
+        # Whom of several it was about, the line does not say.
+        (BLOCKED, 2, "sent", ["sent", "delivered"]),
+        (BLOCKED, None, "sent", ["sent", "delivered"]),
+    ],
+)
+def test_what_the_first_host_said_is_of_a_mail_with_one_recipient(
+    refused: str, recipients: int | None, last: str, kinds: list[str]
+) -> None:
+    known = (
+        []
+        if recipients is None
+        else [line(f"from=<a@b.example>, size=9, nrcpt={recipients} (queue active)", service="qmgr")]
+    )
+    found = read(*known, line(refused), delivery(last, "host mx2.a.example[192.0.2.2] said: 451 4.3.0 try again"))
+    assert [one.kind.value for one in found] == kinds
+    if len(kinds) == 3:
+        assert (found[1].recipient, found[1].address) == ("ada@a.example", "198.51.100.7")
+        assert found[1].detail == refused
+
+
+def test_the_first_host_is_remembered_from_one_reading_to_the_next() -> None:
+    mails = Mails()
+    read(line("from=<a@b.example>, size=9, nrcpt=1 (queue active)", service="qmgr"), line(BLOCKED), mails=mails)
+    assert mails.changed
+    kept = json.loads(json.dumps(dataclasses.asdict(next(iter(mails.open.values())))))
+    later = Mails({next(iter(mails.open)): postfix_log.Mail(**kept)})
+    assert [one.kind.value for one in read(delivery(), mails=later)] == ["sent", "blocked", "delivered"]
+    assert [one.kind.value for one in read(delivery("deferred", "451 later"), mails=later)] == ["sent", "deferred"]
+
+
+def test_lines_that_are_not_understood_are_counted() -> None:
+    tally = postfix_log.Tally()
+    lines = [
+        delivery(), delivery("deliverable"), line("lost connection with mx.a.example[192.0.2.1] while sending"),
+        "2026-11-24T16:00:01Z mail postfix/anvil[1]: statistics: max", "Nov 24 16:00:01 mail kernel: hello", "",
+        line("to=<ada@a.example>, relay=new form"), "no log", "[24/Nov/2026:16:00:01] mail",
+    ]  # fmt: skip
+    postfix_log.events([one.encode() for one in lines], Mails(), Clock(dt.UTC, NOW), tally)
+    assert (tally.lines, tally.unread) == (8, 3)
+    assert tally.last_ms == int(dt.datetime(2026, 11, 24, 16, 0, 1, 500_000, dt.UTC).timestamp() * 1000)
 
 
 def test_a_reply_that_was_cut_is_read_as_far_as_it_goes() -> None:

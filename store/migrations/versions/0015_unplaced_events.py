@@ -19,7 +19,7 @@ TEXT = sqlmodel.sql.sqltypes.AutoString
 
 
 def upgrade() -> None:
-    """One table, and an index over the few events without an IP that are no mails themselves."""
+    """One table."""
     op.create_table(
         "unplaced_event",
         *(sa.Column(name, TEXT(), nullable=False) for name in ("source", "event_id", "told", "booked")),
@@ -28,13 +28,8 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_unplaced_event_due_ms", "unplaced_event", ["due_ms"])
-    few = sa.text("address = '' AND kind NOT IN ('sent', 'delivered')")
-    op.create_index(
-        "ix_mail_event_unplaced", "mail_event", ["source", "event_id"], sqlite_where=few, postgresql_where=few
-    )
 
 
 def downgrade() -> None:
     """What waits stays without its IP."""
-    op.drop_index("ix_mail_event_unplaced", table_name="mail_event")
     op.drop_table("unplaced_event")
