@@ -33,9 +33,10 @@ _NAME = re.compile(r"\{([a-z0-9-]*)\}")
 _PLAIN_LETTERS: dict[int, str] = {
     **{
         code: letter[0]
-        for code in range(0xC0, 0x250)
+        for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
         if (letter := unicodedata.normalize("NFKD", chr(code)))[0].isascii() and letter[0].isalpha()
     },
+    **{code: unicodedata.normalize("NFD", chr(code))[0] for code in range(0x386, 0x3CF)},
     **str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "ё": "е"}),
     **dict.fromkeys(range(0x300, 0x370), ""),
 }

@@ -80,8 +80,10 @@ _ADDRESS = re.compile(
 #: An address inside a link.
 _QUOTED_ADDRESS = re.compile(r"[^\s<>\"'?&=/%]{1,64}%40[^\s<>\"'?&/%]{0,255}")
 _DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4})", re.IGNORECASE)
+#: Four numbers behind `id:` or `version` are no address.
 _IP = re.compile(
-    r"(?:\[|<\s?)?(?<![\w.-])(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
+    r"(?:\[|<\s?)?(?<![\w.-])(?<!\bid[:=])(?<!\bversion )"
+    r"(?:(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])(?:\.(?:\d{1,3}|x{1,3}|\*{1,3}|#{1,3}|[abcd])){3})"
     r"(?![\w.-]*\w)(?:[ ]{1,3}\d{1,3}(?=\]))?(?:\]|\s?>)?"
 )
 _IP6 = re.compile(

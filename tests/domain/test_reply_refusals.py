@@ -212,3 +212,66 @@ def test_who_is_refused_at_the_greeting_is_refused_for_its_address() -> None:
 def test_letters_that_no_store_takes_are_not_made_of_escapes() -> None:
     text = classify("550 no such user \\ud83d \\u0000")
     assert text.class_ is Class.UNKNOWN_USER
+
+
+#: A look-up that failed, in whatever words: the receiver's trouble, though a list or an address is named.
+LOOK_UPS_THAT_FAILED = [
+    "451 4.3.0 the DNSBL did not answer, come back later",
+    "451 4.7.1 Timeout while querying the reputation service",
+    f"450 4.7.1 Unable to check {IP} against our blocklist",
+    "451 4.3.5 Blacklistenabfrage fehlgeschlagen",
+    "451 Le service de reputation ne repond pas",
+    "451 El servidor de listas negras no responde",
+    "451 Серверы чёрных списков не отвечают",
+    "451 4.4.3 Temporary error in the lookup of bl.example.net",
+    "450 4.7.0 rbl server unreachable, try later",
+]
+
+#: The IP stands in the message, or is listed by its reader: not at the other end of the connection.
+NOT_THE_CLIENT = [
+    f"554 5.7.1 Rejected: {IP} in a Received header is on our blacklist",
+    "550 5.7.1 The body of your message mentions an IP address that is blacklisted",
+    f"554 El cuerpo del mensaje menciona la IP {IP}, incluida en una lista negra",
+    f"554 Im Header der Nachricht steht {IP}, auf einer Sperrliste gelistet",
+    "550 5.7.1 Der Empfaenger hat Ihre IP auf seine persoenliche schwarze Liste gesetzt",
+    "550 5.7.1 Le destinataire a mis votre adresse sur sa liste noire",
+    f"554 5.7.1 The mail from {IP} was refused. It was classified as spam.",
+    "550 rejected, request (ID:1.2.3.4)",
+]
+
+#: Words of another reason beside a plain refusal of the host, and plain refusals in many languages.
+THE_CLIENT_ALL_THE_SAME = [
+    f"450 4.7.1 Service unavailable; Client host [{IP}] blocked using dnsbl.example.net",
+    "550 We refuse all mail from your host because it spreads a virus",
+    f"554 5.7.1 Connections from your network are not accepted, too many unknown recipients ({IP})",
+    f"554 Service not available. The IP address {IP} is blocked",
+    "554 BAD_IP",
+    f"554 5.7.1 Ο διακομιστής σας {IP} έχει αποκλειστεί",
+    f"550 השרת שלך {IP} חסום",
+    f"550 عنوان الخادم {IP} محظور",
+    f"550 Địa chỉ IP {IP} của bạn bị chặn",
+    f"550 Alamat IP {IP} diblokir",
+    f"550 Vaš strežnik {IP} je na črnem seznamu",
+    f"550 Vaš poslužitelj {IP} je na crnoj listi",
+    f"550 Ваш сервер {IP} у чорному списку",
+    f"550 Serverul dvs. {IP} este pe o listă neagră",
+    f"550 Jūsų serveris {IP} yra juodajame sąraše",
+    f"550 Din server {IP} är svartlistad",
+    f"550 IP-osoite {IP} on mustalla listalla",
+    f"550 Az Ön szervere {IP} feketelistán van",
+]
+
+
+@pytest.mark.parametrize("text", LOOK_UPS_THAT_FAILED)
+def test_a_look_up_that_failed_is_the_receivers_trouble(text: str) -> None:
+    assert classify(text).class_ is Class.RECEIVER_FAULT
+
+
+@pytest.mark.parametrize("text", NOT_THE_CLIENT)
+def test_an_ip_in_the_message_or_on_a_readers_list_is_no_event(text: str) -> None:
+    assert not classify(text).ip_event
+
+
+@pytest.mark.parametrize("text", THE_CLIENT_ALL_THE_SAME)
+def test_a_refusal_of_the_host_stands_beside_other_words_and_in_other_languages(text: str) -> None:
+    assert classify(text).ip_event
