@@ -18,6 +18,7 @@ from api.deps import RateLimit
 from api.routes import (
     account,
     campaigns,
+    dead_letters,
     dns,
     gate,
     health,
@@ -44,7 +45,7 @@ log = structlog.get_logger()
 # Routes are tried one after the other: the ones that are asked all day come first.
 ROUTES = (
     gate, webhooks, health, lifecycle, performance, purchase, importing, dns, warmup, reputation, incidents,
-    pools, campaigns, replies_seen, account,
+    pools, campaigns, replies_seen, dead_letters, account,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
@@ -37,3 +38,24 @@ async def add(session: AsyncSession, found: Iterable[tuple[str, Why, str]], *, n
         connection = await session.connection()
         await connection.execute(_ADD, rows)
         await connection.execute(sa.text("DELETE FROM stray_event WHERE last_ms < :old"), {"old": now_ms - KEPT_MS})
+
+
+@dataclass(frozen=True)
+class Stray:
+    """One of them: how often it came, and when (epoch milliseconds)."""
+
+    source: str
+    why: Why
+    name: str
+    count: int
+    first_ms: int
+    last_ms: int
+
+
+async def latest(session: AsyncSession, limit: int) -> list[Stray]:
+    """Those that came last."""
+    query = sa.text(
+        "SELECT source, why, name, count, first_ms, last_ms FROM stray_event "
+        "ORDER BY last_ms DESC, source, why, name LIMIT :limit"
+    )
+    return [Stray(*row) for row in await (await session.connection()).execute(query, {"limit": limit})]

@@ -17,7 +17,7 @@ from api.webhooks.reading import Rejected
 from api.webhooks.registry import SOURCES
 from domain.events import Kind
 from settings import Settings
-from store import attention
+from store import attention, strays
 from store.database import Database
 from tests.api.webhook_bodies import SECRET
 
@@ -67,6 +67,10 @@ async def test_what_is_known_beside_it_counts_and_a_person_is_told(client: httpx
         (told,) = [item.text for item in await attention.items(session)]
     assert "KumoMTA" in told
     assert "type Novelty), 1 in all" in told
+    assert "Dead letters" in told, "where all of them can be seen"
+    async with db.read() as session:
+        (stray,) = await strays.latest(session, 10)
+    assert (stray.source, stray.why, stray.name, stray.count) == ("kumomta", "type", "type Novelty", 1)
 
 
 def test_a_complaint_that_several_may_have_made_is_one() -> None:

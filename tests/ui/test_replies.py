@@ -78,6 +78,14 @@ def test_replies_are_listed_with_what_is_made_of_them(explorer: Open, told: Runn
     assert "lovelace" not in app.dataframe[0].value.to_csv().lower()
 
 
+def test_what_nobody_could_act_on_stands_beside_them(explorer: Open, told: Running) -> None:
+    app = explorer()
+    letters = next(one.value for one in app.dataframe if "Why" in one.value)
+    assert set(letters["What"]) == {IP, OTHER_IP}, "neither is an IP of this installation"
+    assert all(why.startswith("IP that is not here") for why in letters["Why"])
+    assert dict(zip(letters["What"], letters["Events"], strict=True)) == {IP: 2, OTHER_IP: 1}
+
+
 FILTERS = (
     ("selectbox", "replies_provider", "yahoo", [1]),
     ("selectbox", "replies_class", "mailbox_full", [2]),

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, path_of
-from ui.pieces import asking_replies, charts, paging, picking, places, reading, session, words
+from ui.pieces import asking_replies, charts, dead_letters, paging, picking, places, reading, session, words
 from ui.pieces.guard import guarded, live_slowly
 
 PAGE_SIZE = 50
@@ -31,9 +31,11 @@ Question = dict[str, str | int | None]
 def main() -> None:
     """The replies that came, and beside them the box to ask about others."""
     api = session.api()
-    seen, ask = st.tabs(["Replies seen", "What would you make of this?"])
+    seen, dead, ask = st.tabs(["Replies seen", "Dead letters", "What would you make of this?"])
     with seen:
         _seen(api, _question())
+    with dead, guarded():
+        dead_letters.table(api)
     with ask:
         asking_replies.box(api)
 
