@@ -112,7 +112,7 @@ async def test_a_listed_domain_is_its_own_trouble_and_puts_no_ip_at_risk(
     (opened,) = (await api.get("/v1/incidents", params={"open": True})).json()["items"]
     assert (opened["kind"], opened["address"]) == ("domain_listing", "bad.example")
     assert opened["cause"] == "The domain bad.example is listed: Listed by dbl.spamhaus.org (DBL)."
-    assert f"{ALLOWED}, {CLEAN}" in opened["detail"]
+    assert f"{CLEAN}, {ALLOWED}" in opened["detail"]
     assert "Another IP does not help" in opened["detail"]
     found = (await api.get(f"/v1/ips/{CLEAN}/reputation")).json()
     assert [(one["subject"], one["confirmed"]) for one in found["listings"]] == [("bad.example", True)]
