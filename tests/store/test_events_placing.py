@@ -175,3 +175,12 @@ async def test_a_mail_that_nobody_tells_of_is_sought_less_and_less_and_not_for_e
     assert max(waits) == events_placing.LATEST_MS
     assert sum(waits) == 14 * DAY
     assert await _rows(db, "SELECT COUNT(*) FROM mail_event WHERE kind = 'complained'") == [(1,)]
+
+
+async def test_words_that_no_database_stores_wait_like_others(db: Database) -> None:
+    odd = {"message_id": "m\0\ud800", "recipient": "a@gmail.com"}
+    await _record(db, _event("b", Kind.BOUNCED, detail=f"{UNKNOWN} \0 \ud800" + "x" * 5_000, **odd))
+    await _record(db, _mail(**odd))
+    await _place(db)
+    assert await _sums(db) == [(IP, START, "", 1, 1, 0)]
+    assert await _rows(db, "SELECT address, count FROM reply_count") == [(IP, 1)]
