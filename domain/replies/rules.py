@@ -181,7 +181,12 @@ class Rules:
         self.words = {name: said for _, file in reversed(read) for name, said in file.words.items()}
         for file, content in read:
             for name, marks in content.providers.items():
-                self._marks.extend((mark.lower(), name) for mark in (*marks.text, *marks.hosts))
+                self._marks.extend((mark.lower(), name) for mark in marks.text)
+                # A host's name stands behind a dot or a bracket: "mail.com" is not the end of "privateemail.com",
+                # and "mail from gmail.com" does not say who speaks.
+                self._marks.extend(
+                    (before + mark.lower(), name) for mark in marks.hosts for before in (".", "/", "[", "<", "=")
+                )
                 self._hosts |= dict.fromkeys((host.lower() for host in marks.hosts), name)
             self._take(file, content)
         self.phrases.file()

@@ -275,3 +275,35 @@ def test_an_ip_in_the_message_or_on_a_readers_list_is_no_event(text: str) -> Non
 @pytest.mark.parametrize("text", THE_CLIENT_ALL_THE_SAME)
 def test_a_refusal_of_the_host_stands_beside_other_words_and_in_other_languages(text: str) -> None:
     assert classify(text).ip_event
+
+
+#: What a refusal is about, in other languages than English.
+ABOUT_ELSEWHERE = [
+    ("550 Příjemce odmítá poštu, zablokoval odesílatele", Class.POLICY),
+    ("550 Der Nutzer hat Sie blockiert", Class.POLICY),
+    ("550 El destinatario ha bloqueado sus mensajes", Class.POLICY),
+    ("550 受信者が受信を拒否しています", Class.POLICY),
+    ("554 Wiadomość odrzucona, zawiera niedozwolony załącznik", Class.CONTENT),
+    ("554 Сообщение отклонено: распознано как спам", Class.CONTENT),
+    ("554 La pièce jointe est refusée", Class.CONTENT),
+    ("554 邮件附件包含病毒,已被拒绝", Class.CONTENT),
+    ("450 Chybí reverzní záznam", Class.SENDER_SETUP),
+    ("550 Der HELO-Name passt nicht zur Adresse", Class.SENDER_SETUP),
+    ("450 4.7.1 Graue Liste aktiv, bitte warten", Class.GREYLISTED),
+    ("450 4.7.1 灰名单,请稍后再试", Class.GREYLISTED),
+    ("450 Se ha superado el limite de mensajes por hora del usuario", Class.RATE_LIMITED),
+    ("550 5.1.1 Destinatario desconocido", Class.UNKNOWN_USER),
+    ("552 La boite du destinataire est pleine", Class.MAILBOX_FULL),
+]
+
+
+@pytest.mark.parametrize(("text", "class_"), ABOUT_ELSEWHERE)
+def test_what_a_refusal_is_about_is_read_in_other_languages(text: str, class_: Class) -> None:
+    assert classify(text).class_ is class_
+
+
+def test_a_name_that_is_only_mentioned_is_not_who_speaks() -> None:
+    assert classify("host mx1.privateemail.com[203.0.113.9] said: 550 no such user").provider == ""
+    assert classify("550 Mail from gmail.com is only accepted from authorized ranges").provider == ""
+    assert classify("host mx00.mail.com[203.0.113.9] said: 550 no such user").provider == "gmx"
+    assert classify("host mx.interia.pl[203.0.113.9] said: 550 no such user").provider == "interia"
