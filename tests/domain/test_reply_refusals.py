@@ -307,3 +307,20 @@ def test_a_name_that_is_only_mentioned_is_not_who_speaks() -> None:
     assert classify("550 Mail from gmail.com is only accepted from authorized ranges").provider == ""
     assert classify("host mx00.mail.com[203.0.113.9] said: 550 no such user").provider == "gmx"
     assert classify("host mx.interia.pl[203.0.113.9] said: 550 no such user").provider == "interia"
+
+
+@pytest.mark.parametrize(
+    ("text", "class_"),
+    [
+        ("451 4.7.1 Sorry, we cannot scan your mail for viruses right now", Class.RECEIVER_FAULT),
+        ("550 Virus found, mail refused", Class.CONTENT),
+        ("550 Our server denies the sender", Class.SENDER_REFUSED),
+        ("550 5.7.1 Forged sender", Class.SENDER_REFUSED),
+        ("554 Some lines are longer than allowed", Class.MALFORMED),
+        ("550 nosuchuser", Class.UNKNOWN_USER),
+        ("550 The sender domain demands an encrypted connection", Class.TLS),
+        ("451 Temporary failure of the recipient callout", Class.RECEIVER_FAULT),
+    ],
+)
+def test_reasons_that_share_words_with_others_are_told_apart(text: str, class_: Class) -> None:
+    assert classify(text).class_ is class_
