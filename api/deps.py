@@ -50,22 +50,23 @@ class RateLimit:
         return True
 
 
-def _settings(request: Request) -> Settings:
+# Coroutines, although they wait for nothing: a plain function would be called in a thread of its own, every request.
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _store(request: Request) -> Database:
+async def _store(request: Request) -> Database:
     db: Database = request.app.state.db
     return db
 
 
-def _secrets(request: Request) -> SecretStore:
+async def _secrets(request: Request) -> SecretStore:
     secrets: SecretStore = request.app.state.secrets
     return secrets
 
 
-def _temporal(request: Request) -> Client:
+async def _temporal(request: Request) -> Client:
     client: Client | None = request.app.state.temporal
     if client is None:
         raise HTTPException(503, "Temporal does not answer yet; try again in a moment.")
