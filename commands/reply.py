@@ -35,12 +35,18 @@ def classify(
 ) -> None:
     """Say what replies mean: a reply a line in, a JSON object a line out.
 
-    Exit code 0 when every line was answered (an empty line too), 2 when the input cannot be read, 3 when a rule
+    Exit code 0 when every line was answered (an empty line too), 2 when the input cannot be read or no
+    rule knows the provider, 3 when a rule
     file of WARMPATH_REPLY_RULES_DIR is wrong.
     """
     use_rules()
+    try:
+        told = replies.speaker(provider)
+    except Refused as error:
+        typer.echo(f"--provider: {error.detail}", err=True)
+        raise typer.Exit(2) from None
     for line in lines.read(file):
-        lines.write(shown(replies.classify(line, provider or None)))
+        lines.write(shown(replies.classify(line, told)))
 
 
 def shown(reply: replies.Reply) -> dict[str, object]:

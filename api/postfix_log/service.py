@@ -135,6 +135,8 @@ async def run(settings: Settings, path: Path, *, from_start: bool, zone: dt.tzin
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, reading.cancel)
     log.info("postfix_log.follows", file=str(path))
+    if not path.exists():
+        log.warning("postfix_log.absent", file=str(path), reason="there is no such file yet: is this Postfix's log?")
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await reading

@@ -191,7 +191,7 @@ async def classify(_: Viewer, body: ClassifyIn) -> ClassifyOut:
     for number, text in enumerate(body.replies):
         if not text.strip():
             raise Refused("Paste a reply of a mail server.", field=f"replies.{number}", code="empty")
-    told = body.provider.strip().lower() or None
+    told = reading.speaker(body.provider)
     return ClassifyOut(
         items=[
             ReadOut(text=text, template=reading.template(text), reading=reading.classify(text, told))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.refusals import Refused
 from domain.replies import reading
 from domain.replies.reading import Parts, take_apart, template
 from domain.replies.rules import BadRules, Rules, files
@@ -25,13 +26,14 @@ from domain.replies.words import (
     Object,
     Retry,
 )
+from domain.words import MailboxProvider
 
 _log = logging.getLogger(__name__)
 
 #: Seconds between looks for changed rule files.
 LOOK_SECONDS = 5.0
 
-__all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "masked", "template", "use"]
+__all__ = ["BadRules", "Class", "Object", "Reply", "Retry", "classify", "masked", "speaker", "template", "use"]
 
 
 class Reply(BaseModel):
@@ -70,6 +72,24 @@ def classify(text: str, provider: str | None = None, *, host: str = "") -> Reply
         told = known.provider_of_host(host)
     told = told or known.provider_of_host(parts.domain)
     return _decide(parts._replace(domain=""), told)  # the domain differs from mail to mail, the meaning does not
+
+
+def speaker(name: str) -> str | None:
+    """A provider as somebody names it; None for nobody.
+
+    Raises:
+        Refused: no rule knows it; says which there are.
+    """
+    told = name.strip().lower()
+    if told in ("", MailboxProvider.OTHER):
+        return None
+    if told not in (known := rules().known):
+        raise Refused(
+            f"No rule knows the provider {told[:60]!r}; leave it out, or choose from {', '.join(sorted(known))}.",
+            field="provider",
+            code="unknown_provider",
+        )
+    return told
 
 
 def masked(text: str, recipient: str = "") -> str:

@@ -191,8 +191,8 @@ class Rules:
             self._take(file, content)
         self.phrases.file()
         self._mark_needles = Needles((mark, place) for place, (mark, _) in enumerate(self._marks))
-        self._known = {name for _, file in read for name in file.providers}
-        stray = {one for rule in self.all for one in rule.given.provider} - self._known
+        self.known = {name for _, file in read for name in file.providers}
+        stray = {one for rule in self.all for one in rule.given.provider} - self.known
         if stray:
             raise BadRules(f"No file says how to recognise the provider {sorted(stray)[0]!r}.")
         #: For each phrase the rules that need it, and those that need none: a bit a rule, the first is the lowest.
@@ -200,7 +200,7 @@ class Rules:
         self._without = self._those(lambda rule: not rule.needs)
         self._for = {
             name: self._those(lambda rule, name=name: not rule.given.provider or name in rule.given.provider)  # type: ignore[misc]
-            for name in (*self._known, "")
+            for name in (*self.known, "")
         }
         self._with_codes = functools.lru_cache(maxsize=4_096)(
             lambda code, status: self._those(lambda rule: rule.fits_codes(code, status))
@@ -233,7 +233,7 @@ class Rules:
             found |= self._mark_needles.found_in(before)
         if found:
             return self._marks[min(found)][1]
-        return told if told in self._known else ""
+        return told if told in self.known else ""
 
     def provider_of_host(self, host: str) -> str:
         """The provider of a host name, empty when no file knows it."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +32,7 @@ from store.database import Database
 from store.events_intake import Batch
 from store.tables.events import MailEvent
 
+ROOT = Path(__file__).parents[2]
 HEAD = "2026-11-24T16:00:01.500Z mail postfix"
 TRIED = "to=<ada@a.example>, relay=mx.a.example[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=4.3.0, status=deferred"
 FIRST = (
@@ -171,3 +176,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, var_dir: Path)
     done = CliRunner().invoke(app, ["follow-log", str(tmp_path / "mail.log")])
     assert done.exit_code == 2
     assert "WARMPATH_VAR_DIR" in done.stderr
+
+
+def test_a_log_that_is_not_there_is_waited_for_and_told(tmp_path: Path) -> None:
+    own = {"WARMPATH_VAR_DIR": str(tmp_path / "var"), "WARMPATH_DATABASE_URL": f"sqlite:///{tmp_path / 'w.sqlite'}"}
+    with subprocess.Popen(
+        [sys.executable, "cli.py", "postfix", "follow-log", str(tmp_path / "mial.log")],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], **own}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as reader:  # fmt: skip
+        try:
+            assert reader.stdout is not None
+            told = [json.loads(reader.stdout.readline()) for _ in range(2)]
+        finally:
+            reader.kill()
+    assert [one["event"] for one in told] == ["postfix_log.follows", "postfix_log.absent"]
+    assert told[1]["file"].endswith("mial.log")

@@ -172,6 +172,7 @@ async def test_who_replies_may_be_told(api: httpx.AsyncClient) -> None:
         ({"replies": ["x"] * 201}, "replies"),
         ({"replies": ["x" * 10_001]}, "replies.0"),
         ({"replies": ["x"], "text": "y"}, "text"),
+        ({"replies": ["x"], "provider": "hotmial"}, "provider"),
     ],
 )
 async def test_a_bad_question_is_refused_by_its_field(api: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:

@@ -57,6 +57,10 @@ def test_input_that_is_not_there_and_rules_that_are_wrong(tmp_path: Path) -> Non
     code, answers, said = run("reply", "classify", tmp_path / "gone")
     assert (code, answers) == (2, [])
     assert "gone" in said
+    code, answers, said = run("reply", "classify", "--provider", "hotmial", given=b"x\n")
+    assert (code, answers) == (2, [])
+    assert "--provider: No rule knows the provider 'hotmial'; leave it out, or choose from aliyun, apple" in said
+    assert run("reply", "classify", "--provider", "Yahoo", given=b"x\n")[1][0]["provider"] == "yahoo"
     (tmp_path / "a.toml").write_text("[[rule]")
     code, answers, said = run("reply", "classify", given=b"x\n", WARMPATH_REPLY_RULES_DIR=str(tmp_path))
     assert (code, answers) == (3, [])
