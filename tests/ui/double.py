@@ -298,6 +298,8 @@ class Double(BaseHTTPRequestHandler):
                 self._answer(200, {"items": [{"address": one, "windows": windows} for one in asked]})
             case ("GET", "replies"):
                 self._answer(200, {"items": [], "next": None})
+            case ("GET", "dead-letters"):
+                self._answer(200, {"items": []})
             case ("GET", "senders"):
                 self._answer(200, {"items": state.senders, "next": None})
             case ("GET", "campaigns", "pauses"):
