@@ -6,6 +6,7 @@ otherwise, with the same hashes. A stamp of the lock's hash makes the second run
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -70,7 +71,11 @@ def main() -> int:
     if STAMP.exists() and STAMP.read_text() == fingerprint():
         return 0
     try:
-        install()
+        with (ROOT / "requirements.lock").open() as lock:
+            # `make demo` may be started while `make up` still builds.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not STAMP.exists() or STAMP.read_text() != fingerprint():
+                install()
     except subprocess.CalledProcessError as error:
         print(f"The environment could not be built: `{' '.join(error.cmd[:4])} ...` failed; see above.")
         return 1
