@@ -88,12 +88,14 @@ async def _make(name: str, role: Role) -> str:
 
     settings = configuration.load()
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
-    async with db.write() as session:
-        text = await accounts.create_token(session, name, role)
-        made = {"role": role, "id": accounts.identity_of(text)}
-        # Whoever may run this command has every right here; the machine knows who that is, as far as anybody does.
-        session.add(Audit(who=_person(), role="shell", what="token.create", target=name, after=made))
-    await db.close()
+    try:
+        async with db.write() as session:
+            text = await accounts.create_token(session, name, role)
+            made = {"role": role, "id": accounts.identity_of(text)}
+            # Whoever may run this command has every right here; the machine knows who that is, as far as anybody does.
+            session.add(Audit(who=_person(), role="shell", what="token.create", target=name, after=made))
+    finally:
+        await db.close()
     return text
 
 
@@ -167,8 +169,13 @@ def worker_health(
 
 def main() -> None:
     """Entry point of the `warmpath` command."""
+    from domain.refusals import Refused
+
     try:
         app()
+    except Refused as refusal:
+        typer.echo(refusal.detail, err=True)
+        sys.exit(2)
     except Exception as error:
         if not type(error).__module__.startswith("sqlalchemy."):
             raise

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain import tokens
 from domain.refusals import Conflict, Refused
 from domain.routing import Scope
 from domain.words import Role
@@ -26,7 +27,12 @@ def digest(secret: str) -> str:
 
 
 async def create_token(session: AsyncSession, name: str, role: Role) -> str:
-    """Make a token; its text is returned once and not kept."""
+    """Make a token; its text is returned once and not kept.
+
+    Raises:
+        Refused: nobody could tell whose it is.
+    """
+    tokens.check_name(name)
     identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     session.add(Token(id=identity, name=name, role=role, digest=digest(secret)))
     await session.flush()

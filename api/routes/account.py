@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, SecretStr
 from api import audit
 from api.deps import Admin, After, AppSettings, Limit, Store, Viewer
 from api.idempotency import Keyed, claim
+from domain import tokens
 from domain.refusals import Conflict, NotFound
 from domain.words import Outcome, Role
 from store import accounts
@@ -96,7 +97,7 @@ class TokenMade(BaseModel):
 class NewToken(BaseModel, extra="forbid"):
     """A token to make."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=tokens.LONGEST_NAME)
     role: Role
 
 

@@ -53,6 +53,13 @@ async def test_a_viewer_may_look_and_not_act(app: FastAPI, db: Database) -> None
         assert (await viewer.get("/v1/tokens")).status_code == 403
 
 
+async def test_a_token_that_names_nobody_is_not_made(app: FastAPI, db: Database) -> None:
+    async with await _as(app, db, Role.ADMIN) as admin:
+        answer = await admin.post("/v1/tokens", json={"name": "  ", "role": "viewer"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "name")
+        assert len((await admin.get("/v1/tokens")).json()["items"]) == 1
+
+
 async def test_a_revoked_token_is_worth_nothing(app: FastAPI, db: Database) -> None:
     async with await _as(app, db, Role.ADMIN) as admin, await _as(app, db, Role.VIEWER) as viewer:
         tokens = (await admin.get("/v1/tokens")).json()["items"]

@@ -46,3 +46,33 @@ async def test_a_token_made_from_a_shell_stands_in_the_audit(db: Database, setti
         ("ada (command line)", "token.create", one.name, {"role": one.role, "id": one.id}) for one in made if one
     ]
     assert not any(text.partition("_")[2].partition("_")[2] in str(lines) for text in texts), "nothing of the secret"
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "name: it is empty; say whose token it is"),
+        ("  ", "name: it is empty; say whose token it is"),
+        ("n" * 101, "name: it has 101 characters; 100 at most."),
+        ("a\x1b[2J", "name: there is a control character (U+001B)"),
+        ("a\udcff", "name: there is half of a character"),
+    ],
+)
+async def test_a_name_that_names_nobody_makes_no_token(
+    db: Database, settings: Settings, tmp_path: Path, name: str, said: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "cli.py", "token", "create", name],
+        cwd=ROOT,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "WARMPATH_DATABASE_URL": settings.database_url},
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(said), ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    async with db.read() as session:
+        assert (await accounts.list_tokens(session, limit=10))[0] == []
