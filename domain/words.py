@@ -103,6 +103,9 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
+
 _SOURCES = {
     "alertmanager": "Alertmanager",
     "generic": "your own monitoring",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.addresses import sort_key
 from domain.purchase import AGAIN
-from domain.words import Actor, OrderStatus, Severity, Stage, source_named
+from domain.refusals import Refused
+from domain.words import WORST_FIRST, Actor, OrderStatus, Severity, Stage, source_named
 from store.instants import now
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 
-ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 #: More than this does not help anybody at three in the night.
 MOST = 20
 #: How long a failed order is worth a person's look; its page tells of it for ever.
@@ -39,17 +42,95 @@ class Item:
     order: str | None = None
 
 
-async def items(session: AsyncSession, *, first: int = 0, limit: int = MOST) -> list[Item]:
-    """A page of the things, worst and oldest first; an IP in an open incident is named once.
+class _Kind(IntEnum):
+    """Where a thing is read from; of two that are as bad and as old the lower one comes first."""
 
-    Args:
-        first: how many come before the page.
+    INCIDENT = 0
+    WAITING = 1
+    ORDER = 2
+    STRAY = 3
+
+
+_RANK = {severity: rank for rank, severity in enumerate(WORST_FIRST)}
+#: Of what waits and nobody knows since when: it comes last.
+_NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+class _Place(NamedTuple):
+    """Where a thing stands in the list, also when it is no longer there."""
+
+    rank: int
+    since: dt.datetime
+    kind: _Kind
+    key: str
+
+    def cursor(self) -> str:
+        """As a cursor spells it."""
+        return f"{self.rank}.{(self.since - _EPOCH) // _MICROSECOND}.{self.kind:d}.{self.key}"
+
+    @classmethod
+    def read(cls, cursor: str) -> _Place:
+        """The place that a cursor names.
+
+        Raises:
+            Refused: it names none.
+        """
+        found = _CURSOR.fullmatch(cursor)
+        try:
+            if found is None:
+                raise OverflowError
+            rank, since, kind, key = found.groups()
+            return cls(int(rank), _EPOCH + int(since) * _MICROSECOND, _Kind(int(kind)), key)
+        except OverflowError:
+            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after") from None
+
+
+_CURSOR = re.compile(r"([0-2])\.([0-9]{1,18})\.([0-3])\.(.{1,200})")
+
+
+async def page(session: AsyncSession, *, after: str | None = None, limit: int = MOST) -> tuple[list[Item], str | None]:
+    """A page of the things, worst and oldest first, and the cursor of the next; an IP in an incident is named once.
+
+    Raises:
+        Refused: the cursor is none.
     """
-    last = first + limit
-    incidents = [_incident(row) for row in await _open(session, last)]
-    found = [*incidents, *await _waiting(session, last), *await _orders(session, last), *await _strays(session)]
-    found.sort(key=lambda item: (ORDER.index(item.severity), item.since or dt.datetime.max.replace(tzinfo=dt.UTC)))
-    return found[first:last]
+    beyond = _Place.read(after) if after else None
+    found = [
+        *await _open(session, beyond, limit + 1),
+        *await _waiting(session, beyond, limit + 1),
+        *await _orders(session, beyond, limit + 1),
+        *await _strays(session, beyond),
+    ]
+    # Stable: of one kind, as bad and as old, the database said which comes first.
+    found.sort(key=lambda one: one[0][:3])
+    following = found[limit - 1][0].cursor() if len(found) > limit else None
+    return [item for _, item in found[:limit]], following
+
+
+_Found = tuple[_Place, Item]
+
+
+def _placed(kind: _Kind, key: str, item: Item) -> _Found:
+    return _Place(_RANK[item.severity], item.since or _NEVER, kind, key), item
+
+
+def _beyond(
+    place: _Place | None,
+    kind: _Kind,
+    rank: sa.SQLColumnExpression[Any],
+    since: sa.SQLColumnExpression[Any],
+    key: sa.SQLColumnExpression[Any],
+) -> sa.ColumnElement[bool]:
+    """What of a kind comes after a place."""
+    if place is None:
+        return sa.true()
+    tied = key > place.key if kind is place.kind else sa.literal(kind > place.kind)
+    return sa.or_(
+        rank > place.rank,
+        sa.and_(rank == place.rank, sa.or_(since > place.since, sa.and_(since == place.since, tied))),
+    )
 
 
 async def total(session: AsyncSession) -> int:
@@ -71,11 +152,12 @@ _WAITS = (
 )
 
 
-async def _open(session: AsyncSession, most: int) -> Sequence[Incident]:
+async def _open(session: AsyncSession, place: _Place | None, most: int) -> list[_Found]:
     # The worst first also among more than fit: twenty old warnings must not hide a new critical one.
-    worst = sa.case({one.value: place for place, one in enumerate(ORDER)}, value=col(Incident.severity))
-    query = select(Incident).where(_IS_OPEN).order_by(worst, col(Incident.opened_at), col(Incident.id)).limit(most)
-    return (await session.exec(query)).all()
+    worst = sa.case({one.value: rank for one, rank in _RANK.items()}, value=col(Incident.severity))
+    order = (worst, col(Incident.opened_at), col(Incident.id))
+    query = select(Incident).where(_IS_OPEN, _beyond(place, _Kind.INCIDENT, *order)).order_by(*order).limit(most)
+    return [_placed(_Kind.INCIDENT, row.id, _incident(row)) for row in (await session.exec(query)).all()]
 
 
 def _incident(row: Incident) -> Item:
@@ -98,31 +180,35 @@ def _titled(row: Incident) -> str:
     return title if row.address in title else f"{row.address}: {title}"
 
 
-async def _waiting(session: AsyncSession, most: int) -> list[Item]:
+async def _waiting(session: AsyncSession, place: _Place | None, most: int) -> list[_Found]:
     # Without those that an incident names: many of them would fill the limit, and hide the others. An incident of a
     # domain names its IPs as causes, which no query reads: as many more are taken as may fall away.
     named = select(Incident.address).where(_IS_OPEN)
     causes = {one for found in (await session.exec(select(Incident.causes).where(_IS_OPEN))).all() for one in found}
-    worst = sa.case((col(Ip.stage) == Stage.AT_RISK, 0), else_=1)
+    worst = sa.case((col(Ip.stage) == Stage.AT_RISK, _RANK[Severity.CRITICAL]), else_=_RANK[Severity.INFO])
+    order = (worst, sa.func.coalesce(col(Ip.waiting_since), _NEVER), col(Ip.sort_key))
     query = (
         select(Ip)
-        .where(*_WAITS, col(Ip.address).not_in(named))
-        .order_by(worst, col(Ip.waiting_since).nulls_last(), col(Ip.sort_key))
+        .where(*_WAITS, col(Ip.address).not_in(named), _beyond(place, _Kind.WAITING, *order))
+        .order_by(*order)
         .limit(most + len(causes))
     )
-    pages = {Stage.AWAITING_DNS: "DNS Management Portal", Stage.AT_RISK: "Reputation Dashboard"}
     rows = [row for row in (await session.exec(query)).all() if row.address not in causes][:most]
-    return [
-        Item(
-            Severity.CRITICAL if row.stage == Stage.AT_RISK else Severity.INFO,
-            _waits(row.address, row.waiting_for),
-            pages.get(Stage(row.stage), "Warmup Dashboard"),
-            row.address,
-            Actor(row.waiting_on),
-            row.waiting_since,
-        )
-        for row in rows
-    ]
+    return [_placed(_Kind.WAITING, sort_key(row.address), _ip(row)) for row in rows]
+
+
+_PAGES = {Stage.AWAITING_DNS: "DNS Management Portal", Stage.AT_RISK: "Reputation Dashboard"}
+
+
+def _ip(row: Ip) -> Item:
+    return Item(
+        Severity.CRITICAL if row.stage == Stage.AT_RISK else Severity.INFO,
+        _waits(row.address, row.waiting_for),
+        _PAGES.get(Stage(row.stage), "Warmup Dashboard"),
+        row.address,
+        Actor(row.waiting_on),
+        row.waiting_since,
+    )
 
 
 def _waits(address: str, waiting_for: str) -> str:
@@ -134,14 +220,15 @@ def _waits(address: str, waiting_for: str) -> str:
 _LATELY = "last_ms >= :since"
 
 
-async def _strays(session: AsyncSession) -> list[Item]:
+async def _strays(session: AsyncSession, place: _Place | None) -> list[_Found]:
     """What came lately that nobody could make anything of, an item a source and cause."""
     query = sa.text(
         "SELECT source, why, MIN(name), COUNT(*), SUM(count), MIN(first_ms) FROM stray_event "
         f"WHERE {_LATELY} GROUP BY source, why ORDER BY source, why"
     )
     rows = (await (await session.connection()).execute(query, {"since": _since_ms()})).all()
-    return [_stray(*row) for row in rows]
+    found = [_placed(_Kind.STRAY, f"{row[0]}:{row[1]}", _stray(*row)) for row in rows]
+    return [one for one in sorted(found, key=lambda one: one[0]) if place is None or one[0] > place]
 
 
 def _stray(source: str, why: str, name: str, kinds: int, count: int, first_ms: int) -> Item:
@@ -169,13 +256,13 @@ _STRAY = {
 }
 
 
-async def _orders(session: AsyncSession, most: int) -> list[Item]:
+async def _orders(session: AsyncSession, place: _Place | None, most: int) -> list[_Found]:
     trouble = sa.or_(col(Order.status) == OrderStatus.FAILED, col(Order.waiting_for).startswith(AGAIN))
-    worst = sa.case((trouble, 0), else_=1)
+    worst = sa.case((trouble, _RANK[Severity.WARNING]), else_=_RANK[Severity.INFO])
     since = sa.case((trouble, col(Order.updated_at)), else_=col(Order.created_at))
-    query = select(Order).where(_asks()).order_by(worst, since, col(Order.id)).limit(most)
-    rows = (await session.exec(query)).all()
-    return [_order(row) for row in rows]
+    order = (worst, since, col(Order.id))
+    query = select(Order).where(_asks(), _beyond(place, _Kind.ORDER, *order)).order_by(*order).limit(most)
+    return [_placed(_Kind.ORDER, row.id, _order(row)) for row in (await session.exec(query)).all()]
 
 
 def _asks() -> sa.ColumnElement[bool]:

@@ -15,11 +15,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound
-from domain.words import Severity
+from domain.words import WORST_FIRST, Severity
 from store.instants import now
 from store.tables.incidents import Incident
 
-_ORDER = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 #: Kinds that no journey closes: something outside was put right, which only a person can know.
 CLOSED_BY_HAND = frozenset({"purchase", "payment", "retirement"})
 
@@ -84,7 +83,7 @@ async def release(session: AsyncSession, kind: str, address: str, by: Collection
 
 def _tell(incident: Incident) -> None:
     """Title, detail and severity out of the causes, the worst first."""
-    causes = sorted(incident.causes.values(), key=lambda cause: _ORDER.index(Severity(cause["severity"])))
+    causes = sorted(incident.causes.values(), key=lambda cause: WORST_FIRST.index(Severity(cause["severity"])))
     reasons = list(dict.fromkeys(cause["reason"] for cause in causes))
     details = list(dict.fromkeys(cause["detail"] for cause in causes if cause["detail"]))
     incident.severity, incident.title = causes[0]["severity"], reasons[0]

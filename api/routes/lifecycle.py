@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import audit
-from api.deps import AppSettings, Limit, Operator, Store, Temporal, Viewer
+from api.deps import After, AppSettings, Limit, Operator, Store, Temporal, Viewer
 from api.idempotency import Keyed
 from api.journeys import command, link, standstill
 from domain import addresses
@@ -245,18 +245,16 @@ async def attention(
     _: Viewer,
     db: Store,
     settings: AppSettings,
-    after: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    after: After = None,
     limit: Limit = waiting.MOST,
 ) -> AttentionList:
     """What needs a person, worst first; a full disk and journeys that stand still come before the first page."""
     async with db.read() as session:
-        items = await waiting.items(session, first=after, limit=limit)
-        ended = len(items) < limit and (items or not after)
-        total = after + len(items) if ended else await waiting.total(session)
-    following = str(after + limit) if after + limit < total else None
+        items, following = await waiting.page(session, after=after, limit=limit)
+        total = await waiting.total(session) if after or following else len(items)
     for said in (await standstill(request.app.state.temporal, settings.task_queue), db.full()):
         if said:
             total += 1
-            if after == 0:
+            if not after:
                 items.insert(0, waiting.Item(Severity.CRITICAL, said, "Settings", None, Actor.OPERATOR, None))
     return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total, next=following)

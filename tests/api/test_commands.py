@@ -81,7 +81,7 @@ async def test_what_needs_a_person_is_paged(api: httpx.AsyncClient, db: Database
                 Ip(address=f"203.0.113.{number}", stage=Stage.WARMING, waiting_for="a look", waiting_on=Actor.OPERATOR)
             )
     seen: list[str | None] = []
-    after: str | None = "0"
+    after: str | None = ""
     while after is not None:
         page = (await api.get("/v1/attention", params={"limit": 2, "after": after})).json()
         assert page["total"] == 5 + 1, "with the journeys that stand still"

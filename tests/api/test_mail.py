@@ -339,7 +339,7 @@ async def test_a_block_of_the_ip_told_by_mail_stops_it(db: Database, settings: S
     await taker.close()
     async with db.read() as session:
         told = (await (await session.connection()).execute(sa.text("SELECT COUNT(*) FROM outbox"))).scalar_one()
-        waits = [item.text for item in await attention.items(session)]
+        waits = [item.text for item in (await attention.page(session))[0]]
     counted = await figure(db, "blocked", SENT), await figure(db, "failed", SENT)
     assert (told, counted) == ((2, (1, 0)) if trusted else (0, (0, 1)))
     assert [row[0] for row in await rows(db)] == ["blocked" if trusted else "failed"]

@@ -64,7 +64,7 @@ async def test_what_is_known_beside_it_counts_and_a_person_is_told(client: httpx
         assert (answer.status_code, answer.json()) == (200, {"received": 2, "new": new, "unknown": ["type Novelty"]})
     async with db.read() as session:
         assert await attention.total(session) == 1
-        (told,) = [item.text for item in await attention.items(session)]
+        (told,) = [item.text for item in (await attention.page(session))[0]]
     assert "KumoMTA" in told
     assert "type Novelty), 1 in all" in told
     assert "Dead letters" in told, "where all of them can be seen"

@@ -373,7 +373,7 @@ async def test_an_alert_about_an_ip_of_others_pauses_nothing(client: httpx.Async
         for table in (LedgerWindow, OutboxRow):
             assert (await session.exec(sa.select(sa.func.count()).select_from(table))).scalar_one() == 0
         letters = (await session.exec(select(StrayEvent))).all()
-        waits = [item.text for item in await attention.items(session)]
+        waits = [item.text for item in (await attention.page(session))[0]]
         assert await attention.total(session) == 1
     assert [(one.source, one.why, one.name, one.count) for one in letters] == [("generic", "ip", IP, 2)]
     assert len(waits) == 1

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from domain.purchase import trying_again
-from domain.words import Actor, OrderStatus, Severity, Stage
+from domain.refusals import Refused
+from domain.words import WORST_FIRST, Actor, OrderStatus, Severity, Stage
 from store import attention, incidents
 from store.database import Database
 from store.instants import now
@@ -27,7 +31,7 @@ async def test_a_trouble_is_named_once_and_stands_before_what_merely_waits(db: D
                waiting_on=Actor.REGISTRAR)
         )  # fmt: skip
         await incidents.open_incident(session, "at_risk", "198.51.100.1", Severity.CRITICAL, "listed by zen", "twice")
-        found = await attention.items(session)
+        found, _ = await attention.page(session)
     assert [item.text for item in found] == [
         "198.51.100.1: Listed by zen",
         "198.51.100.2: Paused; resume the warm-up.",
@@ -50,7 +54,7 @@ async def test_orders_say_what_they_need_and_a_failed_one_is_shown_for_a_day(db:
             status = OrderStatus.PURCHASING
             session.add(Order(id=name, status=status, hostname=f"{name}.d.test", waiting_for=waits, **kept))
     async with db.read() as session:
-        found = await attention.items(session)
+        found, _ = await attention.page(session)
     assert [(item.severity, item.text, item.order) for item in found] == [
         (Severity.WARNING, "The order for m1.d.test failed: The card was declined.", "o1"),
         (Severity.WARNING, "The order for o9.d.test waits for another try: Stripe does not answer.", "o9"),
@@ -74,7 +78,7 @@ async def test_the_worst_come_first_also_among_more_than_fit(db: Database) -> No
                waiting_since=now())
         )  # fmt: skip
         await incidents.open_incident(session, "at_risk", "198.51.100.99", Severity.CRITICAL, "listed by zen", "")
-        found, total = await attention.items(session), await attention.total(session)
+        (found, _), total = await attention.page(session), await attention.total(session)
     assert {item.ip for item in found[:2]} == {"198.51.100.99", "203.0.113.200"}
     assert (len(found), total) == (attention.MOST, 30 + 40 + 2)
 
@@ -90,7 +94,7 @@ async def test_ips_in_incidents_leave_room_for_others_that_wait(db: Database) ->
             if number >= 20:
                 continue
             await incidents.open_incident(session, "at_risk", address, Severity.INFO, "rates are high", "")
-        found, total = await attention.items(session), await attention.total(session)
+        (found, _), total = await attention.page(session), await attention.total(session)
     assert total == 30
     assert {item.ip for item in found if item.text.endswith("a look")} == {f"198.51.100.{n}" for n in range(20, 30)}
 
@@ -113,9 +117,59 @@ async def test_the_pages_hold_everything_once_in_one_order(db: Database) -> None
         for number in range(2):
             seen_by = f"203.0.113.{number}"
             await incidents.hold(session, "dns_drift", "d.test", seen_by, Severity.WARNING, "a record is gone")
-        whole = await attention.items(session, limit=500)
-        pages = [one for first in range(0, 20, 3) for one in await attention.items(session, first=first, limit=3)]
+        whole, _ = await attention.page(session, limit=500)
+        pages = await _walked(session)
         total = await attention.total(session)
     assert len(whole) == total == 1 + 6 + 8
     assert pages == whole
-    assert [attention.ORDER.index(one.severity) for one in whole] == [0] + [1] * 5 + [2] * 9
+    assert [WORST_FIRST.index(one.severity) for one in whole] == [0] + [1] * 5 + [2] * 9
+
+
+async def _walked(session: AsyncSession, limit: int = 3) -> list[attention.Item]:
+    pages, after = await attention.page(session, limit=limit)
+    while after is not None:
+        more, after = await attention.page(session, after=after, limit=limit)
+        pages += more
+    return pages
+
+
+async def test_what_is_done_between_two_pages_hides_nothing_of_the_next(db: Database) -> None:
+    moment = now()
+    async with db.write() as session:
+        for number in range(9):
+            # Three that are as bad and as old as each other, and one of every kind among them.
+            since = moment - dt.timedelta(hours=9 - number // 3)
+            if number % 3 == 0:
+                session.add(
+                    Order(id=f"o{number}", vendor="v", region="r", domain="d.test", hostname=f"m{number}.d.test",
+                          status=OrderStatus.QUOTED, created_at=since, updated_at=since)
+                )  # fmt: skip
+            elif number % 3 == 1:
+                session.add(
+                    Ip(address=f"203.0.113.{number}", stage=Stage.WARMING, waiting_for="a look",
+                       waiting_on=Actor.OPERATOR, waiting_since=since)
+                )  # fmt: skip
+            else:
+                made, _ = await incidents.open_incident(session, "drift", f"198.51.100.{number}", Severity.INFO, "gone")
+                made.opened_at = since
+                session.add(made)
+    async with db.write() as session:
+        whole, _ = await attention.page(session, limit=500)
+        assert await _walked(session, 1) == await _walked(session, 2) == whole
+        first, after = await attention.page(session, limit=4)
+        assert first == whole[:4]
+        # The last one told, and one before it, are dealt with: the page after them begins where it would have.
+        await incidents.close_incident(session, "drift", "198.51.100.2", "it is back")
+        (await session.get_one(Ip, "203.0.113.1")).waiting_for = ""
+        (await session.get_one(Ip, "203.0.113.4")).waiting_for = ""
+        await session.flush()
+        assert (await attention.page(session, after=after, limit=500))[0] == [
+            one for one in whole[4:] if one.ip != "203.0.113.4"
+        ]
+
+
+@pytest.mark.parametrize("cursor", ["0", "x", "3.1.1.a", "0.999999999999999999.1.a", "0.1.4.a", "0.-1.1.a"])
+async def test_what_is_no_cursor_is_refused(db: Database, cursor: str) -> None:
+    async with db.read() as session:
+        with pytest.raises(Refused, match="no cursor of the list"):
+            await attention.page(session, after=cursor)

@@ -154,7 +154,7 @@ async def test_a_broken_record_of_the_domain_is_one_incident_of_all_its_ips(stan
     assert await opened(stand) == [("dns_drift", DOMAIN, {ADDRESS, SECOND})]
     async with stand.context.db.read() as session:
         (about,) = await incidents.listing(session, open_only=True, address=SECOND)
-        (item,) = [one for one in await attention.items(session) if one.severity is Severity.WARNING]
+        (item,) = [one for one in (await attention.page(session))[0] if one.severity is Severity.WARNING]
     assert about.title == f"DNS of {DOMAIN} changed"
     assert (item.page, item.ip in (ADDRESS, SECOND)) == ("DNS Configuration", True)
 
