@@ -103,6 +103,16 @@ async def principal(
     return Principal(token.id, token.name, Role(token.role))
 
 
+def check_role(name: str, role: Role, needed: Role) -> None:
+    """Let a role and the ones above it pass; ``name`` is the token's.
+
+    Raises:
+        HTTPException: 403, names both roles.
+    """
+    if ORDER.index(role) < ORDER.index(needed):
+        raise HTTPException(403, f"The token {name!r} has the role {role}; this needs the role {needed}.")
+
+
 class Needs:
     """A dependency that lets a role and the ones above it pass."""
 
@@ -111,8 +121,7 @@ class Needs:
 
     async def __call__(self, who: Annotated[Principal, Depends(principal)]) -> Principal:
         """The caller, when its role is enough."""
-        if ORDER.index(who.role) < ORDER.index(self._role):
-            raise HTTPException(403, f"The token {who.name!r} is a {who.role}; this needs the role {self._role}.")
+        check_role(who.name, who.role, self._role)
         return who
 
 

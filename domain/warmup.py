@@ -54,7 +54,7 @@ class WarmupPlan(BaseModel):
         """This plan, when it can be run.
 
         Raises:
-            Refused: names the field ``plan.<field>`` and the fix.
+            Refused: names the field and the fix.
         """
         preset = presets.get(self.preset) if self.preset else None
         free = bool(preset and preset.ladder)

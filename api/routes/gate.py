@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from api import text
-from api.deps import ORDER, AppSettings, Store, _bearer
+from api.deps import AppSettings, Store, _bearer, check_role
 from api.leases import Leases, Question
 from api.names import Address
 from domain.words import MailboxProvider, Role
@@ -91,11 +91,7 @@ async def operator(
             "This token is not known or was revoked.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    if ORDER.index(Role(token.role)) < ORDER.index(Role.OPERATOR):
-        raise HTTPException(
-            403,
-            f"The token {token.name!r} is a {token.role}; this needs the role operator.",
-        )
+    check_role(token.name, Role(token.role), Role.OPERATOR)
     for stale in [one for one, until in known.items() if until <= moment]:
         del known[stale]
     known[bearer.credentials] = moment + TOKEN_SECONDS

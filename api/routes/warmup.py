@@ -36,7 +36,7 @@ def _whole() -> Any:  # noqa: ANN401
     return Field(None, ge=-(10**9), le=10**9)
 
 
-class PlanIn(BaseModel, extra="forbid"):
+class PlanFields(BaseModel, extra="forbid"):
     """What an operator may set; what is left out keeps its default, or its present value in a PATCH."""
 
     initial: int | None = _whole()
@@ -47,6 +47,16 @@ class PlanIn(BaseModel, extra="forbid"):
     shares: dict[MailboxProvider, float] | None = None
     preset: str | None = None
     time_zone: str | None = Field(None, max_length=64)
+
+
+class PlanIn(PlanFields):
+    """A plan: its fields themselves, or all of them below ``plan``, which wins."""
+
+    plan: PlanFields | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were set."""
+        return (self.plan or self).model_dump(exclude_none=True, exclude={"plan"})
 
 
 class Why(BaseModel, extra="forbid"):
@@ -193,7 +203,7 @@ def _usual(settings: Settings) -> WarmupPlan:
 
 
 def _plan(given: PlanIn, base: WarmupPlan) -> WarmupPlan:
-    plan: WarmupPlan = base.model_copy(update=given.model_dump(exclude_none=True))
+    plan: WarmupPlan = base.model_copy(update=given.given())
     return plan.checked()
 
 

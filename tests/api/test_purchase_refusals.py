@@ -228,7 +228,7 @@ async def test_a_token_without_the_role(
     async with db.write() as session:
         viewer = await accounts.create_token(session, "a viewer", Role.VIEWER)
     headers = {"Authorization": f"Bearer {viewer}"}
-    said = ("'a viewer' is a viewer; this needs the role operator",)
+    said = ("'a viewer' has the role viewer; this needs the role operator",)
     await refused(http, db, 403, *said, method=method, path=path, json=body, headers=headers)
 
 
