@@ -26,6 +26,8 @@ from settings import Settings
 OURS = "warmpath: "
 SECONDS = 10.0
 _SUSPEND, _READY = "/api/admin/suspend/v1", "/api/admin/suspend-ready-q/v1"
+#: The one call that names every ready queue: `ready-q-states` names only those that stand at a limit.
+_METRICS = "/metrics.json"
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
 _WORDS = {"day": "d", "days": "d", "min": "m", "mins": "m", "hr": "h", "hrs": "h"}
 _PART = re.compile(r"(\d+)\s*([a-z]+)")
@@ -182,12 +184,8 @@ class KumoMta:
         """Ready queues ``SOURCE->SITE@PROTOCOL`` of IPs that may send nothing."""
         open_ = {transport_name(one) for one in open_exits(routes)}
         names = {transport_name(one): one for one in [*routes.exits, *(one.address for one in self._sources or [])]}
-        states = await self._call(client, "GET", "/api/admin/ready-q-states/v1")
-        queues = states.get("states_by_ready_queue") if isinstance(states, dict) else None
-        if not isinstance(queues, dict):
-            raise MailSystemError("KumoMTA answers ready-q-states with something else than documented.")
         wanted: dict[str, str] = {}
-        for queue in queues:
+        for queue in _ready_queues(await self._call(client, "GET", _METRICS)):
             source = queue.partition("->")[0]
             if source.startswith("wp-") and source not in open_:
                 address = names.get(source)
@@ -244,6 +242,25 @@ class KumoMta:
             return answer.json()
         except ValueError as error:
             raise MailSystemError(f"KumoMTA answers {method} {path} with something that is no JSON.") from error
+
+
+def _ready_queues(metrics: Any) -> list[str]:
+    """The ready queues that there are: labels ``PROTOCOL:QUEUE`` of the gauge of their mails.
+
+    Raises:
+        MailSystemError: no metrics of KumoMTA.
+    """
+    if not isinstance(metrics, dict):
+        raise MailSystemError(f"KumoMTA answers {_METRICS} with something else than documented.")
+    gauge = metrics.get("ready_count")
+    if gauge is None:
+        return []  # It has sent nothing since its start.
+    value = gauge.get("value") if isinstance(gauge, dict) else None
+    services = value.get("service") if isinstance(value, dict) else None
+    if not isinstance(services, dict):
+        raise MailSystemError(f"KumoMTA answers {_METRICS} with something else than documented.")
+    # A label without a colon is the sum of its protocol.
+    return sorted({queue for _, colon, queue in (label.partition(":") for label in services) if colon})
 
 
 def _whose(criteria: Criteria) -> str:

@@ -68,6 +68,13 @@ class Double(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def metrics(self) -> dict[str, Any]:
+        # Nothing was sent since the start: no ready queue, and no gauge of them.
+        gauge = {"help": "number of messages in the ready queue", "type": "gauge"}
+        mails = {"smtp_client": 1.0} | {f"smtp_client:{one}": 0.0 for one in self.queues}
+        sums: dict[str, Any] = {"lua_count": {"help": "contexts", "type": "gauge", "value": 1.0}}
+        return sums | ({"ready_count": gauge | {"value": {"service": mails}}} if self.queues else {})
+
     def changes(self) -> list[tuple[str, str]]:
         return [(method, path) for method, path, _ in self.calls if method != "GET"]
 
@@ -119,8 +126,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _listed(self, path: str) -> None:
         if path == "/api/admin/ready-q-states/v1":
-            state = {"connection_count": 0, "ready_count": 1, "watchdog_threshold": "5m"}
-            return self._answer(200, {"states_by_ready_queue": {one: state for one in self.server.queues}})
+            # It names queues at a limit of connections only: none here.
+            return self._answer(200, {"states_by_ready_queue": {}})
+        if path == "/metrics.json":
+            return self._answer(200, self.server.metrics())
         if path == "/api/admin/suspend/v1":
             return self._answer(200, self.server.suspended)
         if path == "/api/admin/suspend-ready-q/v1":
@@ -274,6 +283,22 @@ async def test_a_closed_ip_is_out_of_its_pool_and_its_ready_queues_stand_still(k
     assert await system.follow(routes((Scope.IP, A)), 0.0) == []
     assert await system.follow(routes(), 0.0) == [f"released ready queue {READY}", f"wrote {SOURCES}"]
     assert kumo.ready == []
+
+
+async def test_without_a_ready_queue_there_is_nothing_to_suspend(kumo: Double, tmp_path: Path) -> None:
+    kumo.queues = []
+    system = await ready(kumo, tmp_path)
+    assert await system.follow(routes((Scope.IP, A)), 0.0) == [f"wrote {SOURCES}"]
+
+
+@pytest.mark.parametrize("odd", [[], {"ready_count": 1.0}, {"ready_count": {"value": 2.0}}])
+async def test_metrics_of_another_shape_are_told(
+    kumo: Double, tmp_path: Path, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = await ready(kumo, tmp_path)
+    monkeypatch.setattr(Double, "metrics", lambda self: odd)
+    with pytest.raises(MailSystemError, match="/metrics.json with something else"):
+        await system.follow(routes((Scope.IP, A)), 0.0)
 
 
 async def test_a_paused_pool_closes_each_of_its_ips(kumo: Double, tmp_path: Path) -> None:
