@@ -19,7 +19,11 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks of mail systems and monit
 def normalise(
     source: Annotated[str, typer.Argument(help="Its name in the address: ses, sendgrid, mailgun, ...; mail; postfix.")],
     file: Annotated[
-        Path, typer.Argument(help="A body as posted; its signature is not looked at. Mail: a report; postfix: a log.")
+        Path,
+        typer.Argument(
+            help="A body as posted, or - for standard input; its signature is not looked at. "
+            "Mail: a report; postfix: a log."
+        ),
     ],
 ) -> None:
     """Print the events that would be stored for a body, a JSON object a line; nothing is stored.
@@ -34,7 +38,7 @@ def normalise(
 
     use_rules()
     try:
-        body = file.read_bytes()
+        body = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
         beside = {"mail": reported.normalise, "postfix": postfix_log.normalise}
         read = beside.get(source) or known(source, tuple(beside)).normalise
         found = read(body, time.time())

@@ -43,7 +43,7 @@ def _event(source: str, alert: dict[str, Any], place: str, now: float) -> MailEv
     labels, annotations = inner(alert.get("labels")), inner(alert.get("annotations"))
     over = status == "resolved"
     begun, ended = alert.get("startsAt"), alert.get("endsAt")
-    when = ended if over and ended else begun
+    when = _moment(ended if over and _moment(ended) else begun)
     told = text(annotations.get("summary")) or text(annotations.get("description"))
     named = text(labels.get("alertname"))
     return MailEvent(
@@ -55,6 +55,11 @@ def _event(source: str, alert: dict[str, Any], place: str, now: float) -> MailEv
         detail=f"{named}: {told}" if named and told else named or told,
         severity=_SEVERITIES.get(text(labels.get("severity")).lower(), Severity.INFO),
     )
+
+
+def _moment(value: Any) -> Any:
+    """A time of an alert; the year 1 is how the language of both programs writes none."""
+    return None if text(value).startswith("0001-") else value or None
 
 
 def _address(labels: dict[str, Any]) -> str:

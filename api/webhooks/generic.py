@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from api.webhooks.reading import (
+    MILLISECONDS,
     Rejected,
     address,
     document,
@@ -21,7 +22,7 @@ from api.webhooks.reading import (
 )
 from api.webhooks.source import Delivery, Reading
 from domain import mailbox
-from domain.events import MAX_MS, Judged, Kind, MailEvent, deferral, failure
+from domain.events import Judged, Kind, MailEvent, deferral, failure
 from domain.words import MailboxProvider, Severity
 
 #: Seconds between signing and arrival, as the specification's own libraries have it.
@@ -139,7 +140,6 @@ def _entry(raw: Any, place: int) -> GenericEvent:
         raise unreadable(f"{field}: {told.partition(' - at ')[0]}{choices}.", field) from None
 
 
-_LAST = MAX_MS / 1000
 _NOT_JUDGED = Judged(Kind.FAILED)
 _FAILURES = frozenset({Kind.BOUNCED, Kind.BLOCKED, Kind.FAILED})
 
@@ -171,7 +171,7 @@ def _event(one: GenericEvent, place: int, message_id: str, now: float) -> MailEv
 
 
 def _moment(value: str | float, place: int, name: str) -> int:
-    if value.__class__ is float and 0 <= value <= _LAST:
+    if value.__class__ is float and 0 <= value < MILLISECONDS:
         return int(value * 1000)
     return epoch_ms(value, f"events[{place}].{name}")
 

@@ -35,6 +35,9 @@ _KINDS = {
 }
 #: Records that are what their reply or report says.
 _JUDGED = frozenset({"Bounce", "OOB", "Expiration", "TransientFailure", "Delayed", "Feedback"})
+#: Records that are about a mail by a report that came in: of themselves they tell the report's id and creation.
+_REPORTED = frozenset({"Feedback", "OOB"})
+_CAME_IN = frozenset({"Reception", "Rejection"})
 #: Records of moves inside of the mail system.
 _MOVES = frozenset({"AdminRebind", "DeferredInjectionRebind", "XferOut", "XferIn"})
 
@@ -76,11 +79,12 @@ def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: f
     if name not in _KINDS and name not in _JUDGED:
         return not_known("kumomta", record, name, f"{place}.type", now)
     feedback, meta = inner(record.get("feedback_report")), inner(record.get("meta"))
-    if name == "Feedback" and not recipient:
-        reported = feedback.get("original_rcpt_to")
-        recipient = text(reported[0] if isinstance(reported, list) and reported else reported).strip("<>")
-        recipient = recipient or text(inner(feedback.get("supplemental_trace")).get("recipient"))
-    host = text(inner(record.get("peer_address")).get("name")) or text(record.get("site")).rpartition(")")[2]
+    if name == "Feedback":
+        recipient = _complainer(feedback)
+    # The peer of what came in is whoever handed it over.
+    came = name in _CAME_IN
+    host = "" if came else text(inner(record.get("peer_address")).get("name"))
+    host = host or text(record.get("site")).rpartition(")")[2]
     provider = mailbox.by_mx([host.lstrip("?.")])
     if name not in _KINDS and provider is MailboxProvider.OTHER:
         provider = mailbox.by_mx([text(record.get("site"))])
@@ -89,11 +93,12 @@ def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: f
     reply = _reply(record)
     judged = _judged(name, feedback, reply, provider)
     queue = _queue(text(record.get("queue")))
-    at, mine = record.get("timestamp"), own(meta)
-    # A report was made when it came; its mail was sent when the report says.
-    sent = _instant(feedback.get("arrival_date") if name == "Feedback" else record.get("created"))
+    # Newer releases tell the same instant to the nanosecond, too.
+    at, mine = record.get("event_time") or record.get("timestamp"), own(meta)
+    # A record of a report was made when it came; its mail was sent when the report says, if it does.
+    sent = _instant(feedback.get("arrival_date") if name in _REPORTED else record.get("created"))
     identity = text(record.get("id"))
-    told = (name, identity, recipient, text(at), text(record.get("num_attempts")))
+    told = (name, identity, recipient, text(record.get("timestamp") or at), text(record.get("num_attempts")))
     return MailEvent(
         source="kumomta",
         event_id=":".join(told) if identity else derived(record),
@@ -111,6 +116,22 @@ def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: f
         reply_class=judged.reply_class,
         local=judged.local,
     )
+
+
+def _complainer(feedback: dict[str, Any]) -> str:
+    """Who complained; the record's own recipient is the mailbox that takes the reports."""
+    extensions = inner(feedback.get("extensions"))
+    for told in (
+        # The first is how KumoMTA spells it.
+        feedback.get("original_rcpto_to"),
+        feedback.get("original_rcpt_to"),
+        inner(feedback.get("supplemental_trace")).get("recipient"),
+        extensions.get("removal-recipient"),
+    ):
+        found = text(told[0] if isinstance(told, list) and told else told).strip("<> ")
+        if found:
+            return found
+    return ""
 
 
 def _instant(value: Any) -> int | None:

@@ -105,9 +105,9 @@ def _events(given: dict[str, Any], now: float) -> list[MailEvent]:
 
 def _event(given: dict[str, Any], now: float) -> MailEvent:
     data = given.get("event-data")
-    if data is None:
+    if data is None and not _alone(given):
         return _older(given, now)
-    event = mapping(data, "event-data")
+    event = given if data is None else mapping(data, "event-data")
     name = text(event.get("event"))
     headers = inner(inner(event.get("message")).get("headers"))
     status, envelope = inner(event.get("delivery-status")), inner(event.get("envelope"))
@@ -144,8 +144,16 @@ def _event(given: dict[str, Any], now: float) -> MailEvent:
     )
 
 
+def _alone(given: dict[str, Any]) -> bool:
+    """Whether this is what a request holds as `event-data`, by itself, as Mailgun's log of events lists it."""
+    return any(isinstance(given.get(part), dict) for part in ("message", "delivery-status", "envelope"))
+
+
 def _failed(event: dict[str, Any], status: dict[str, Any], reply: str, provider: str) -> Judged:
     code = text(status.get("code"))
+    if text(event.get("reason")) == "old" or code == "602":
+        # Tried until it was too old: attempts that found nobody, not mail that was never sent.
+        return failure(reply, provider, local=True)
     if text(event.get("reason")).startswith("suppress-") or code.startswith("6"):
         return Judged(Kind.DROPPED)
     # 498 and 499 are no SMTP: Mailgun found no server, or none that answered.

@@ -29,9 +29,11 @@ _NO_BOUNCE = {
     "Subscribe": Kind.SUBSCRIBED,
     "AutoResponder": Kind.AUTOREPLY,
     "AddressChange": Kind.AUTOREPLY,
+    "OpenRelayTest": Kind.AUTOREPLY,
     "ChallengeVerification": Kind.AUTOREPLY,
     "SpamComplaint": Kind.COMPLAINED,
     "ManuallyDeactivated": Kind.DROPPED,
+    "Unconfirmed": Kind.DROPPED,
     "BadEmailAddress": Kind.DROPPED,
     "SMTPApiError": Kind.DROPPED,
     "TemplateRenderingFailed": Kind.DROPPED,
@@ -59,12 +61,13 @@ def _event(raw: dict[str, Any], now: float) -> MailEvent:
     kind, when = _KINDS[record]
     recipient = text(raw.get("Recipient")) or text(raw.get("Email"))
     provider = mailbox.by_recipient(recipient)
-    reply = text(raw.get("Details")) or text(raw.get("Description"))
+    # `Description` explains the type of bounce with examples ("ex: unknown user"); no receiver said that.
+    reply = text(raw.get("Details"))
     judged = Judged(kind)
     if record == "Bounce":
         judged = _bounce(text(raw.get("Type")), reply, provider)
     elif record == "SubscriptionChange":
-        judged = Judged(Kind.UNSUBSCRIBED if raw.get("SuppressSending") else Kind.SUBSCRIBED)
+        judged = Judged(_change(raw))
     at, message_id, mine = raw.get(when), text(raw.get("MessageID")), own(raw.get("Metadata"))
     identity = text(raw.get("ID"))
     return MailEvent(
@@ -82,6 +85,14 @@ def _event(raw: dict[str, Any], now: float) -> MailEvent:
         reply_class=judged.reply_class,
         local=judged.local,
     )
+
+
+def _change(raw: dict[str, Any]) -> Kind:
+    if not raw.get("SuppressSending"):
+        return Kind.SUBSCRIBED
+    # A bounce and a complaint have records of their own; here they are reasons for an entry in a list.
+    by_itself = text(raw.get("SuppressionReason")) in ("HardBounce", "SpamComplaint")
+    return Kind.FEEDBACK if by_itself else Kind.UNSUBSCRIBED
 
 
 def _bounce(kind: str, reply: str, provider: str) -> Judged:

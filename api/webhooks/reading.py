@@ -90,20 +90,25 @@ def _canonical(value: str) -> str:
         return ""
 
 
+#: Seconds of the year 5138: a number from here on is milliseconds, as the clocks of browsers tell them.
+MILLISECONDS = 1e11
+
+
 def epoch_ms(value: Any, field: str) -> int:
-    """Milliseconds of epoch seconds or an RFC 3339 time.
+    """Milliseconds of epoch seconds, of epoch milliseconds, or of an RFC 3339 time.
 
     Raises:
-        Rejected: neither.
+        Rejected: none of them.
     """
-    if value.__class__ is float and 0 <= value <= MAX_MS / 1000:
+    if value.__class__ is float and 0 <= value < MILLISECONDS:
         return int(value * 1000)
     try:
         if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
             moment = dt.datetime.fromisoformat(value)
             at = int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            at = int(float(value) * 1000)
+            number = float(value)
+            at = int(number * 1000 if number < MILLISECONDS else number)
         else:
             raise ValueError
         if not 0 <= at <= MAX_MS:

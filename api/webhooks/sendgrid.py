@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from api.webhooks.reading import (
     Rejected,
     address,
+    derived,
     document,
     epoch_ms,
     fresh,
@@ -46,6 +47,8 @@ _KINDS = {
 }
 #: Events that are about the account and not about a mail.
 _OTHER = frozenset({"account_status_change"})
+#: What SendGrid says itself, in small letters, when it finds no server or reaches none: no receiver said it.
+_OWN_WORDS = ("unable to get mx info", "error dialing remote address")
 #: In opens and clicks `ip` is the reader's address, elsewhere the one that sent.
 _IP_IS_READER = frozenset({"open", "click", "unsubscribe", "group_unsubscribe", "group_resubscribe"})
 
@@ -85,34 +88,34 @@ def verify(body: bytes, headers: Mapping[str, str], public_key: str, now: float)
 
 
 def events(body: bytes, now: float = 0.0) -> list[MailEvent]:
-    """Events of a verified body.
+    """Events of a verified body: SendGrid's list, or one of them by itself.
 
     Raises:
         Rejected: names the entry that cannot be read.
     """
     given = document(body)
-    if not isinstance(given, list):
+    if not isinstance(given, list | dict):
         raise unreadable("The body must be a list of events.")
-    raw = [mapping(one, f"[{place}]") for place, one in enumerate(given)]
+    raw = [mapping(one, f"[{place}]") for place, one in enumerate(given if isinstance(given, list) else [given])]
     return [_event(one, f"[{place}]", now) for place, one in enumerate(raw) if text(one.get("event")) not in _OTHER]
 
 
 def _event(raw: dict[str, Any], place: str, now: float) -> MailEvent:
-    event_id = text(raw.get("sg_event_id"))
-    if not event_id:
-        raise unreadable(f"{place}.sg_event_id is missing.", f"{place}.sg_event_id")
+    event_id = text(raw.get("sg_event_id")) or derived(raw)
     name, recipient = text(raw.get("event")), text(raw.get("email"))
+    stamp = raw.get("timestamp")
+    at_ms = int(now * 1000) if stamp is None else epoch_ms(stamp, f"{place}.timestamp")
     provider = mailbox.by_recipient(recipient)
     reply = " ".join(filter(None, (text(raw.get(key)) for key in ("status", "reason", "response"))))
+    local = any(words in reply.lower() for words in _OWN_WORDS)
     if name == "bounce":
-        judged = failure(reply, provider)
+        judged = failure(reply, provider, local=local)
     elif name == "deferred":
-        judged = deferral(reply, provider)
+        judged = deferral(reply, provider, local=local)
     elif name in _KINDS:
         judged = Judged(_KINDS[name])
     else:
-        told = epoch_ms(raw["timestamp"], f"{place}.timestamp") / 1000 if "timestamp" in raw else now
-        return not_known("sendgrid", raw, name, f"{place}.event", told, event_id)
+        return not_known("sendgrid", raw, name, f"{place}.event", at_ms / 1000, event_id)
     categories = raw.get("category")
     category = categories[0] if isinstance(categories, list) and categories else categories
     return MailEvent(
@@ -123,7 +126,7 @@ def _event(raw: dict[str, Any], place: str, now: float) -> MailEvent:
         provider=provider,
         sender=label(raw.get("warmpath_sender")),
         campaign=label(raw.get("warmpath_campaign")) or label(category),
-        at_ms=epoch_ms(raw.get("timestamp"), f"{place}.timestamp"),
+        at_ms=at_ms,
         recipient=recipient,
         message_id=text(raw.get("sg_message_id")) or text(raw.get("smtp-id")),
         detail=reply,

@@ -184,7 +184,7 @@ def _subscribes(url: str) -> dict[str, str]:
         ("sendgrid", lambda: {"content": b"[]"}, 401, "not signed"),
         ("sendgrid", lambda: {**_sendgrid(b"[]"), "content": b"[]\r\n"}, 401, "does not fit"),
         ("sendgrid", lambda: _sendgrid(b"[]", at=time.time() - 7200), 401, "replay"),
-        ("sendgrid", lambda: _sendgrid(b'[{"event":"delivered"}]'), 400, "sg_event_id"),
+        ("sendgrid", lambda: _sendgrid(b'[{"event":"open","timestamp":"never"}]'), 400, "timestamp"),
         ("ses", lambda: {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
         ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
         ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": f"{CERT_URL}\t"}}, 401, "Amazon SNS"),

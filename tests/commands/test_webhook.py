@@ -80,3 +80,10 @@ def test_a_log_of_postfix_is_read_as_a_body_is(tmp_path: Path) -> None:
     file.write_text("{}\n")
     done = CliRunner().invoke(app, ["postfix", str(file)])
     assert (done.exit_code, "No line is one of a mail system's log" in done.stderr) == (2, True)
+
+
+def test_a_body_can_come_by_standard_input() -> None:
+    body = b'{"RecordType": "Delivery", "Recipient": "a@gmail.com", "MessageID": "m"}'
+    done = CliRunner().invoke(app, ["postmark", "-"], input=body)
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == ["delivered"]
