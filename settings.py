@@ -51,6 +51,10 @@ class Processes(BaseModel):
     api_url: str = Field("http://127.0.0.1:8000", description="Where the console and senders find the API.")
     console_port: int = Field(8501, description="Port of the console.")
     codec_port: int = Field(8081, description="Port of the codec server that the Temporal UI asks.")
+    codec_sign_in: bool = Field(
+        True,
+        description="Whether the codec server opens payloads to holders of a token only; `make up` turns it off.",
+    )
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, HOST:PORT.")
     temporal_namespace: str = Field("default", description="Temporal namespace.")
     temporal_ui_url: str = Field("http://127.0.0.1:8233", description="Temporal UI, for links.")

@@ -104,6 +104,8 @@ def prepare(settings: Settings) -> dict[str, str]:
         "WARMPATH_API_URL": f"http://127.0.0.1:{ports.api}",
         "WARMPATH_TEMPORAL_ADDRESS": f"127.0.0.1:{ports.temporal}",
         "WARMPATH_TEMPORAL_UI_URL": f"http://127.0.0.1:{ports.temporal_ui}",
+        # The UI that comes with the development server sends no cookies, and this is a machine of one's own.
+        "WARMPATH_CODEC_SIGN_IN": "false",
         "WARMPATH_DAY_SECONDS": DAY_SECONDS,
         "WARMPATH_DNS_SERVERS": f"127.0.0.1@{dns_port},127.0.0.1@{dns_port + 1}",
         "WARMPATH_DNS_PORT": str(dns_port),
