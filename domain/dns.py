@@ -79,6 +79,7 @@ class RecordState(StrEnum):
 class SetupState(StrEnum):
     """Where the set-up as a whole stands."""
 
+    NONE = "none"
     WAITING = "waiting"
     PUBLISHED = "published"
     VERIFIED = "verified"

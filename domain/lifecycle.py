@@ -17,6 +17,9 @@ IMPORTABLE = (Stage.AWAITING_DNS, Stage.ACTIVE, Stage.WARMING, Stage.FULL_CAPACI
 #: From which stages a warm-up may be started. A warm IP may be warmed up again after a rest or a repair.
 WARMABLE = (Stage.ACTIVE, Stage.FULL_CAPACITY, Stage.AT_RISK, Stage.QUARANTINED)
 
+#: Stages whose IP gets no new domains. Source: operator's IP guide.
+TROUBLED = (Stage.AT_RISK, Stage.RECOVERING, Stage.QUARANTINED, Stage.FAILED_OVER)
+
 
 class LifecycleInput(BaseModel):
     """What the life of an IP starts from."""
@@ -66,6 +69,21 @@ class Reassign(BaseModel):
     pool: str | None = None
     sender: str | None = Field(None, description="Whose own IP it is from now on; an empty text: of all its pool.")
     reason: str = ""
+
+
+def check_assignable(stage: Stage, address: str, *, anyway: bool) -> None:
+    """Whether an IP may get other mail; one at risk gets no new domains unless somebody says so.
+
+    Raises:
+        Conflict: says what stands against it, and how to move it all the same.
+    """
+    if stage in TROUBLED and not anyway:
+        raise Conflict(
+            f"{address} is {stage.replace('_', ' ')}: no new domains go on it before that is over. "
+            "Say `anyway` to move it all the same.",
+            field="anyway",
+            code="at_risk",
+        )
 
 
 class ReputationChanged(BaseModel):

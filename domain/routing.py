@@ -21,6 +21,8 @@ _DASHES = str.maketrans(".:", "--")
 _TRANSPORT = re.compile(r"wp-([0-9a-f-]{2,39})")
 #: Reasons of single IPs in one answer, and its characters: an SMTP reply line has 512.
 REASONS, CHARACTERS = 3, 380
+#: How the reason of a campaign's pause begins when the campaign is over.
+FINISHED = "finished"
 
 
 def transport_name(address: str) -> str:
@@ -196,7 +198,10 @@ class Routes:
         if found is None:
             return ""
         scope, name = found
-        return _paused("all mail" if scope is Scope.ALL else f"{scope} {name}", self.pauses[found])
+        reason, what = self.pauses[found], "all mail" if scope is Scope.ALL else f"{scope} {name}"
+        if scope is Scope.CAMPAIGN and reason.partition(":")[0] == FINISHED:
+            return f"{what} is {reason}"
+        return _paused(what, reason)
 
     def closed(self, address: str) -> str:
         """Why nothing may leave by an IP; empty when it may."""

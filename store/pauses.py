@@ -8,7 +8,7 @@ from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import NotFound
-from domain.routing import Scope
+from domain.routing import FINISHED, Scope
 from store.database import upsert
 from store.instants import now
 from store.tables.ips import Ip
@@ -63,7 +63,7 @@ async def finish(session: AsyncSession, name: str, reason: str, who: str = "") -
     row = (await session.exec(query)).first()
     if row is not None and row.finished_at is not None and not reason:
         return row, False
-    await pause(session, Scope.CAMPAIGN, name, f"finished: {reason}" if reason else "finished", who)
+    await pause(session, Scope.CAMPAIGN, name, f"{FINISHED}: {reason}" if reason else FINISHED, who)
     row = (await session.exec(query)).one()
     new = row.finished_at is None
     row.finished_at = row.finished_at or now()

@@ -120,7 +120,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         shared = await setups.domain(session, domain)
         run = await runs.of(session, dns_id(address))
         others = await setups.siblings(session, domain, address)
-    row = row or DnsSetup(address=address, reason="The set-up has not begun yet.")
+    row = row or _none(address, Stage(ip.stage))
     views = {view["record"]["key"]: rules.RecordView.model_validate(view) for view in row.views}
     records = [rules.Record.model_validate(item) for item in row.records]
     options = DnsOptions.model_validate(shared.options if shared else {})
@@ -140,6 +140,14 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         mta_sts=_policy_out(domain, options, records),
         workflow=link(settings, dns_id(address), run),
     )
+
+
+def _none(address: str, stage: Stage) -> DnsSetup:
+    """What stands for a set-up that is not there: it is still to begin, or the IP came with its DNS in place."""
+    if stage in rules.BEFORE_ACTIVE:
+        return DnsSetup(address=address, reason="The set-up has not begun yet.")
+    why = "Imported with its DNS in place, so its records are not watched here; verify it to have them watched."
+    return DnsSetup(address=address, state=rules.SetupState.NONE, reason=why)
 
 
 def _policy_out(domain: str, options: DnsOptions, records: list[rules.Record]) -> PolicyOut | None:

@@ -14,7 +14,7 @@ from api.deps import After, AppSettings, Limit, Operator, Store, Temporal, Viewe
 from api.idempotency import Keyed
 from api.journeys import command, link, standstill
 from domain import addresses
-from domain.lifecycle import Reassign, Retire
+from domain.lifecycle import Reassign, Retire, check_assignable
 from domain.words import Actor, Band, Severity, Stage
 from settings import Profile, Settings
 from store import attention as waiting
@@ -135,6 +135,8 @@ class RetireIn(Retire, extra="forbid"):
 class ReassignIn(Reassign, extra="forbid"):
     """The message to the journey, where a misspelt field is refused."""
 
+    anyway: bool = Field(False, description="Also while the IP is at risk, when no new domains should go on it.")
+
 
 class StepOut(BaseModel):
     """When a stage was reached."""
@@ -186,16 +188,21 @@ async def assign(
     settings: AppSettings,
     key: Keyed,
 ) -> IpOut:
-    """Move an IP to another pool or sender, both of which are there; answers once it is done."""
+    """Move an IP to another pool or sender, both of which are there; answers once it is done.
+
+    One at risk is moved only where the request says `anyway`.
+    """
     address = _canonical(address, settings)
     async with db.read() as session:
         await senders.check_known(session, pool=body.pool, sender=body.sender or None)
         row = await ips.get(session, address)
         was = {"pool": row.pool, "sender": row.sender}
-    wanted = body.model_dump(include={"pool", "sender"})
+    wanted = body.model_dump(include={"pool", "sender"} | ({"anyway"} if body.anyway else set()))
     async with audit.asking(db, who, "ip.assign", address, body.reason, was, wanted, key) as asked:
         if not asked.done:
-            await command(temporal, ip_id(address), IpLifecycle.reassign, body, key)
+            check_assignable(Stage(row.stage), address, anyway=body.anyway)
+            move = Reassign(pool=body.pool, sender=body.sender, reason=body.reason)
+            await command(temporal, ip_id(address), IpLifecycle.reassign, move, key)
     return await get_ip(address, who, db, settings)
 
 

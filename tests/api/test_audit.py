@@ -36,6 +36,27 @@ async def known(db: Database) -> None:
         session.add(Ip(address=IP, stage="active"))
 
 
+async def test_an_ip_at_risk_is_moved_by_nobody_who_does_not_say_so(
+    api: httpx.AsyncClient, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    async def journey(*asked: Any) -> None:
+        given.append(asked[3])
+
+    monkeypatch.setattr(route, "command", journey)
+    async with db.write() as session:
+        session.add(Ip(address=IP, stage="at_risk"))
+    answer = await api.post(f"/v1/ips/{IP}/assign", json=MOVE)
+    assert (answer.status_code, given) == (409, [])
+    assert "no new domains" in answer.json()["detail"]
+    assert answer.json()["errors"][0]["field"] == "anyway"
+    assert (await api.post(f"/v1/ips/{IP}/assign", json={**MOVE, "anyway": True})).status_code == 200
+    assert [one.pool for one in given] == ["default"]
+    (done, refused) = [one for one in (await api.get("/v1/audit")).json()["items"] if one["what"] == "ip.assign"]
+    assert (refused["outcome"], done["outcome"], done["after"]["anyway"]) == ("refused", "done", True)
+
+
 @pytest.mark.usefixtures("known")
 async def test_a_kill_between_a_command_and_its_answer_loses_no_line(
     api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch

@@ -97,7 +97,7 @@ async def test_a_finished_campaign_sends_nothing_until_it_is_resumed(client: htt
     assert (answer.json()["status"], answer.json()["finished_at"] is not None) == ("finished", True)
     lease = {"campaign": "spring", "provider": "gmail", "count": 5}
     refused = (await client.post("/v1/gate/lease", json=lease)).json()
-    assert (refused["deferred"], refused["reason"]) == (5, "campaign spring is paused: finished: sold out")
+    assert (refused["deferred"], refused["reason"]) == (5, "campaign spring is finished: sold out")
     async with db.read() as session:
         page, _ = await accounts.audit_page(session, target="spring", before_id=None, limit=9)
     assert [row.what for row in page].count("campaign.finish") == 1

@@ -169,6 +169,8 @@ async def test_verify_on_an_ip_of_each_stage(stand: Stand) -> None:
         async with stand.db.write() as session:
             host = f"mta{number}.{DOMAIN}"
             await ips.insert(session, Ip(address=address, stage=stage, domain=DOMAIN, hostname=host, disposal=""))
+        before_look = (await stand.http.get(f"/v1/ips/{address}/dns")).json()["state"]
+        assert before_look == ("waiting" if stage in before else "none"), stage
         answer = await stand.http.post(f"/v1/ips/{address}/dns/verify")
         assert answer.status_code == (409 if stage in (*before, *after) else 200), (stage, answer.text)
         if answer.status_code == 409:

@@ -420,6 +420,10 @@ class Double(BaseHTTPRequestHandler):
                 )
             case ("POST", "ips", address, "reputation", "check"):
                 self._answer(202, {"workflow_id": f"sweep-reputation:{address}"})
+            case ("POST", "ips", address, "assign") if state.ips[address]["stage"] == "at_risk" and "anyway" not in body:
+                said = f"{address} is at risk: no new domains go on it before that is over."
+                errors = [{"field": "anyway", "message": said}]
+                self._answer(409, {"title": "Not now", "detail": said, "errors": errors}, "application/problem+json")
             case ("POST", "ips", address, "retire" | "assign" as command):
                 state.ips[address] |= {"stage": "retired"} if command == "retire" else {"pool": body["pool"]}
                 self._answer(200, state.ips[address])

@@ -161,6 +161,19 @@ def test_an_ip_moves_to_another_pool(page: Open, state: State) -> None:
     assert f"{ADDRESS} moves to pool bulk." in said(app)
 
 
+def test_who_moves_an_ip_at_risk_is_told_what_it_means(page: Open, state: State) -> None:
+    state.add_ip("at_risk")
+    app = button(page(ip=ADDRESS), "Move to another pool")
+    app.text_input(key="assign_reason").input("quarantine")
+    app.selectbox(key="assign_pool").select("bulk")
+    app = button(app, "Move now")
+    assert "no new domains go on it" in said(app)
+    app.checkbox(key="assign_anyway").check()
+    app = button(app, "Move now")
+    assert state.asked[-1][2] == {"pool": "bulk", "reason": "quarantine", "anyway": True}
+    assert f"{ADDRESS} moves to pool bulk." in said(app)
+
+
 def test_settings_are_found_by_a_part_of_their_name(page: Open, state: State) -> None:
     app = page(places.SETTINGS)
     next(one for one in app.text_input if one.label == "Search").input("smtp").run()

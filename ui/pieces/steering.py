@@ -64,11 +64,15 @@ def _assign(api: Api, ip: dict[str, Any]) -> None:
             help="New pools are made on the page Campaigns.",
         )
         form.fault("pool")
+        # Asked for by the journey alone: it knows what stands against the move.
+        objected = form.refused is not None and form.refused.at("anyway") is not None
+        anyway = objected and st.checkbox("Anyway: move it all the same", key=form.key("anyway"))
+        form.fault("anyway")
 
         def move(reason: str) -> None:
             if not pool:
                 raise Problem(422, "Incomplete", "A field is missing.", {"pool": "Name the pool."})
-            _tell(api, address, "assign", {"pool": pool, "reason": reason})
+            _tell(api, address, "assign", {"pool": pool, "reason": reason, **({"anyway": True} if anyway else {})})
 
         form.command("Move now", move, f"{address} moves to pool {pool}.")
 

@@ -80,6 +80,7 @@ def status(ip: dict[str, JsonValue]) -> str:
 
 #: State of a DNS set-up to (sign, words).
 DNS_STATES: dict[str, tuple[str, str]] = {
+    "none": ("–", "Not set up here"),
     "waiting": ("…", "Waiting"),
     "published": ("◔", "Published"),
     "verified": ("✓", "Verified"),
