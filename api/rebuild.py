@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
@@ -22,13 +23,13 @@ from domain import purchase as rules
 from domain.purchase import PurchaseState
 from domain.words import OrderStatus, Stage
 from store import dns as setups
-from store import incidents, ips, risk
+from store import incidents, ips, outbox, risk
 from store import purchase as orders
 from store.database import Database
 from store.tables.ips import Ip
 from store.tables.purchase import Order
 from workflows.dns import DnsPropagation
-from workflows.ids import dns_id, subject, warmup_id
+from workflows.ids import dns_id, ip_id, purchase_id, subject, warmup_id
 from workflows.lifecycle import IpLifecycle
 from workflows.purchase import Purchase
 from workflows.warmup import Warmup
@@ -66,22 +67,36 @@ async def rebuild(client: Client, db: Database) -> AsyncIterator[Change]:
                 if change is not None:
                     yield change
         if kind == "IpLifecycle":
-            async for change in _without_life(db, {subject(workflow_id) for workflow_id in batch}):
+            async for change in _without_life(client, db, {subject(workflow_id) for workflow_id in batch}):
                 yield change
 
 
-async def _without_life(db: Database, alive: set[str]) -> AsyncIterator[Change]:
+async def _without_life(client: Client, db: Database, alive: set[str]) -> AsyncIterator[Change]:
     after = ""
     stages = [stage for stage in Stage if stage is not Stage.RETIRED]
     while True:
         async with db.read() as session:
             page = await ips.addresses(session, after=after, limit=500, stages=stages)
         for address in page:
-            if address not in alive:
+            if address not in alive and await _has_no_life(client, db, address):
                 yield Change(address, "no life of it is running: retire it by hand, or import it again", fixed=False)
         if not page:
             return
         after = page[-1]
+
+
+async def _has_no_life(client: Client, db: Database, address: str) -> bool:
+    """Whether nothing lives for an IP and nobody is about to begin it: it may have come after the lives were listed."""
+    async with db.read() as session:
+        if await outbox.starts(session, ip_id(address)):
+            return False
+        row = await session.get(Ip, address)
+    if row is None or row.stage == Stage.RETIRED:
+        return False
+    # In this order: a purchase begins the life before it ends.
+    if row.order_id is not None and await _runs(client.get_workflow_handle(purchase_id(row.order_id))):
+        return False
+    return not await _runs(client.get_workflow_handle(ip_id(address)))
 
 
 @dataclass(frozen=True)
@@ -180,7 +195,7 @@ async def _standing(client: Client, life: lives.Life) -> lives.Standing:
     return lives.verified() if life.stage is Stage.ACTIVE else lives.Standing(stage=life.stage)
 
 
-async def _runs(handle: WorkflowHandle[Warmup, object] | WorkflowHandle[DnsPropagation, object]) -> bool:
+async def _runs(handle: WorkflowHandle[Any, Any]) -> bool:
     try:
         return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     except RPCError as error:

@@ -51,6 +51,14 @@ async def any_due(session: AsyncSession) -> bool:
     return (await session.exec(query)).first() is not None
 
 
+async def starts(session: AsyncSession, workflow_id: str) -> bool:
+    """Whether the start of a workflow is still on its way."""
+    query = select(OutboxRow.id).where(
+        col(OutboxRow.workflow_id) == workflow_id, col(OutboxRow.kind) == "start", col(OutboxRow.done_ms).is_(None)
+    )
+    return (await session.exec(query.limit(1))).first() is not None
+
+
 async def claim(session: AsyncSession, *, limit: int = 50, at_ms: int | None = None) -> Sequence[OutboxRow]:
     """Take due rows for ``CLAIM_MS``, oldest first; two relays never hold the same row.
 

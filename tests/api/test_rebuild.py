@@ -17,6 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.dns import DnsActivities
 from activities.dns_messages import Prepare, Prepared
+from api import rebuild as rebuilding
 from api.rebuild import Change, rebuild
 from domain.lifecycle import awaiting_dns
 from domain.purchase import trying_again
@@ -124,6 +125,32 @@ async def test_damaged_rows_are_put_right_and_the_second_time_there_are_none(
         await session.exec(sa.update(Order).where(Order.id == quoted).values(waiting_for=trying_again("no answer")))
         await session.exec(sa.update(Ip).where(Ip.address == address).values(waiting_for=left.waiting_for))
     assert set(await changes(temporal, db)) == {GONE}
+
+
+async def test_an_ip_that_is_imported_meanwhile_is_no_ip_without_life(
+    api: httpx.AsyncClient,
+    temporal: Client,
+    db: Database,
+    working: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The lives are listed first: what begins after that is asked for by its id."""
+    async with db.write() as session:
+        session.add(Ip(address=GONE, stage="active"))
+        # Handed over by a purchase that has not begun its life yet.
+        session.add(Ip(address=FULL, stage="awaiting_dns", order_id="ord_1"))
+    await temporal.start_workflow("Purchase", id="purchase:ord_1", task_queue="nobody")
+    without, listed = rebuilding._without_life, list[str]()
+
+    async def late(client: Client, store: Database, alive: set[str]) -> AsyncIterator[Change]:
+        listed.extend(alive)
+        assert (await api.post("/v1/ips/import", json=[{"address": ACTIVE, "stage": "active"}])).status_code == 201
+        async for one in without(client, store, alive):
+            yield one
+
+    monkeypatch.setattr(rebuilding, "_without_life", late)
+    said = [one.what async for one in rebuild(temporal, db) if "no life" in one.said]
+    assert (said, listed) == ([GONE], [])
 
 
 async def test_a_row_that_is_written_before_its_journey_hears_of_it_is_left_alone(
