@@ -74,6 +74,9 @@ class State:
             {"id": "t1", "name": "first", "role": "admin", "created_at": "2026-03-01T00:00:00Z", "revoked_at": None}
         ]
 
+    def at_risk(self, address: str) -> bool:
+        return str(self.ips[address]["stage"]) == "at_risk"
+
     def add_ip(self, stage: str, address: str = ADDRESS) -> dict[str, Any]:
         """An IP at a stage."""
         verified = stage not in ("selected", "purchasing", "awaiting_dns")
@@ -420,10 +423,10 @@ class Double(BaseHTTPRequestHandler):
                 )
             case ("POST", "ips", address, "reputation", "check"):
                 self._answer(202, {"workflow_id": f"sweep-reputation:{address}"})
-            case ("POST", "ips", address, "assign") if state.ips[address]["stage"] == "at_risk" and "anyway" not in body:
+            case ("POST", "ips", address, "assign") if state.at_risk(address) and "anyway" not in body:
                 said = f"{address} is at risk: no new domains go on it before that is over."
-                errors = [{"field": "anyway", "message": said}]
-                self._answer(409, {"title": "Not now", "detail": said, "errors": errors}, "application/problem+json")
+                told = {"detail": said, "errors": [{"field": "anyway", "message": said}]}
+                self._answer(409, told, "application/problem+json")
             case ("POST", "ips", address, "retire" | "assign" as command):
                 state.ips[address] |= {"stage": "retired"} if command == "retire" else {"pool": body["pool"]}
                 self._answer(200, state.ips[address])
