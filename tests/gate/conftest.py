@@ -123,6 +123,20 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
     return time.monotonic() - began
 
 
+async def takes_effect(ask: Callable[[], Awaitable[str]], says: Callable[[str], bool]) -> str:
+    """Ask until the answer says what a command wants, and answer that; whoever asks a second after it hears it.
+
+    What counts is when a question was asked: how long the neighbour takes to answer it is no part of the promise.
+    """
+    commanded = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        said = await ask()
+        if says(said):
+            return said
+        assert asked - commanded < 1, f"asked {asked - commanded:.2f} s after the command: {said}"
+
+
 async def inventory(
     db: Database,
     caps: dict[str, int],

@@ -18,7 +18,7 @@ from gate.service import Gate
 from settings import Settings
 from store import events, incidents, ips, overruns, pauses, senders
 from store.database import Database
-from tests.gate.conftest import DAY, Client, granted, inventory, until
+from tests.gate.conftest import DAY, Client, granted, inventory, takes_effect, until
 from tests.ports import free_port
 
 Start = Callable[..., Awaitable[tuple[Gate, Settings]]]
@@ -60,10 +60,14 @@ async def test_a_paused_campaign_a_paused_ip_and_a_switch_take_effect_within_a_s
     client = await Client.to(chosen.gate_policy_port)
     maps = await Client.to(chosen.gate_socketmap_port)
 
-    async def soon(says: str, **more: str) -> None:
-        began = time.monotonic()
-        while says not in (said := (await _sent(client, 1, **more))[0]):
-            assert time.monotonic() - began < 1, said
+    async def soon(says: str, sender: str) -> None:
+        async def ask() -> str:
+            return (await _sent(client, 1, sender=sender))[0]
+
+        await takes_effect(ask, lambda said: says in said)
+
+    async def mapped(says: str) -> None:
+        await takes_effect(lambda: maps.look_up("transport", spring), lambda said: said == says)
 
     spring, other = "news+spring@acme.example", "news+other@acme.example"
     async with db.write() as session:
@@ -74,17 +78,13 @@ async def test_a_paused_campaign_a_paused_ip_and_a_switch_take_effect_within_a_s
     async with db.write() as session:
         await pauses.resume(session, Scope.CAMPAIGN, "spring")
         await pauses.pause(session, Scope.IP, FIRST, "moved")
-    began = time.monotonic()
-    while await maps.look_up("transport", spring) != "OK wp-198-51-100-8:":
-        assert time.monotonic() - began < 1
+    await mapped("OK wp-198-51-100-8:")
     assert set(await _sent(client, 3, sender=spring)) == {"FILTER wp-198-51-100-8:"}
     # A switch: the other IP fails, a backup takes its place in the pool.
     async with db.write() as session:
         await ips.set_stage(session, SECOND, Stage.FAILED_OVER)
         (await ips.get(session, SPARE)).pool = "main"
-    began = time.monotonic()
-    while await maps.look_up("transport", spring) != "OK wp-203-0-113-5:":
-        assert time.monotonic() - began < 1
+    await mapped("OK wp-203-0-113-5:")
     await soon("FILTER wp-203-0-113-5:", sender=spring)
 
 
