@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping
@@ -167,6 +168,8 @@ class DnsActivities:
         verdict = await spf.evaluate(domain, NOBODY, self._fetch_around(zone), record=merged)
         spf.check_limits(verdict, domain)
         automatic, problems = await self._publish(ip, records)
+        if automatic and ip.vendor not in self._vendors:
+            problems += await self._left_to_the_holder(next(record for record in records if record.key == "ptr"))
         shared.options, shared.overrides = options.model_dump(mode="json"), ours
         row.overrides = mine
         return await self._handed_out(wanted, row, shared, records, automatic=automatic, problems=problems)
@@ -267,6 +270,14 @@ class DnsActivities:
             return []
         what = f"{record.type} {record.name}: the name is an alias of {alias}"
         return [f"{what}; publish the record there, or remove the alias."]
+
+    async def _left_to_the_holder(self, ptr: rules.Record) -> list[str]:
+        """What is left to a person where no vendor of ours can set the PTR, as of an imported IP."""
+        with contextlib.suppress(Refused, ZoneNotFound):
+            answers = await self._observer.authoritative(ptr, await self._observer.zone(ptr.zone_hint))
+            if dns_findings.published_state(ptr, answers) is rules.RecordState.PUBLISHED:
+                return []
+        return [f"PTR {ptr.name}: have it lead to {ptr.expected[0]}, {dns_findings.REVERSE}."]
 
     async def _handed_out(
         self,

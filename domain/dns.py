@@ -355,6 +355,8 @@ def check_overrides(known: Sequence[str], overrides: dict[str, list[str]]) -> No
                 problem = "it does not begin with v=spf1"
             if problem:
                 raise Refused(f"{value!r} is no {key.upper()} record: {problem}.", field=field)
+        if key == "spf" and any(spf.is_open(value) for value in values):
+            raise Refused("With +all everybody may send in the domain's name; end the record with ~all.", field=field)
         if key == "spf" and len(values) > 1:
             raise Refused("A domain has one SPF record; give one value.", field=field)
 

@@ -90,6 +90,16 @@ def findings(view: RecordView) -> list[Finding]:
     if not found and view.visible not in (None, RecordState.VISIBLE):
         found = [_not_visible(view)]
     if record.key == "spf":
+        if any(spf.is_open(value) for answer in view.servers for value in relevant(record, answer.values)):
+            found.append(
+                Finding(
+                    code="open_spf",
+                    record=record.key,
+                    detail=f"The SPF record of {record.name} holds +all: everybody may send in its name.",
+                    fix="End it with ~all or -all, once it names all who send for the domain.",
+                    blocking=False,
+                )
+            )
         others = sorted({v for a in view.servers for v in a.values if not spf.is_spf(v)})
         if others:
             found.append(

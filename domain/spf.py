@@ -51,6 +51,11 @@ def authorises_directly(record: str, address: str) -> bool:
     return False
 
 
+def is_open(record: str) -> bool:
+    """Whether the record lets everybody in the world send in the domain's name."""
+    return any(term.lower() in ("all", "+all") for term in record.split()[1:])
+
+
 def holds(expected: str, found: str, *, without: Sequence[str] = ()) -> bool:
     """Whether a record authorises at least what is expected; the ending (``all``) is the domain's own choice.
 

@@ -94,6 +94,17 @@ def test_somebody_elses_txt_is_noted_and_does_not_block() -> None:
     assert (finding.code, finding.blocking) == ("foreign_txt", False)
 
 
+def test_an_spf_record_that_lets_everybody_send_is_told_and_never_typed() -> None:
+    given = answer("v=spf1 ip4:203.0.113.9 +all")
+    view = dns.RecordView(record=record("spf"), servers=[given], published=dns_findings.judge(record("spf"), given))
+    (finding,) = dns_findings.findings(view)
+    assert (finding.code, finding.blocking) == ("open_spf", False)
+    assert finding.fix.startswith("End it with ~all or -all")
+    with pytest.raises(Refused, match="everybody may send") as refused:
+        dns.check_overrides(["spf"], {"spf": ["v=spf1 mx +all"]})
+    assert refused.value.field == "values.spf"
+
+
 def test_an_older_serial_is_not_published() -> None:
     wanted = record("a").model_copy(update={"serial": 7})
     answers = [answer("203.0.113.9", serial=7), answer("203.0.113.9", serial=6)]

@@ -25,6 +25,19 @@ def test_merge(existing: list[str], merged: str) -> None:
     assert spf.merge(existing, IP) == merged
 
 
+@pytest.mark.parametrize(
+    ("record", "is_open"),
+    [
+        ("v=spf1 +all", True),
+        ("v=spf1 mx ALL", True),
+        ("v=spf1 mx ~all", False),
+        ("v=spf1 include:all.test -all", False),
+    ],
+)
+def test_a_record_that_lets_everybody_send(record: str, is_open: bool) -> None:
+    assert spf.is_open(record) is is_open
+
+
 async def evaluate(zone: dict[tuple[str, str], list[str]], address: str = IP) -> spf.SpfResult:
     async def fetch(name: str, rdtype: str) -> list[str] | None:
         return zone.get((name, rdtype), [])

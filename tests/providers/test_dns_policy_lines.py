@@ -211,6 +211,7 @@ def test_the_guide_names_every_code_that_a_finding_can_have() -> None:
         "ns_missing_at_parent",
         "ns_missing_in_zone",
         "not_visible",
+        "open_spf",
         "foreign_txt",
     ]:
         assert f"`{code}`" in guide, code

@@ -19,7 +19,7 @@ from activities.dns import PUBLISH_ATTEMPTS, DnsActivities
 from activities.dns_checks import DnsChecks
 from activities.dns_messages import Outcome
 from domain.dns import ChangeRecords, ContactSupport, DnsInput, DnsResult, Record, Reverify, SetupState
-from domain.words import Stage
+from domain.words import Actor, Stage
 from providers.dns.manual import ManualPublisher
 from providers.dns.port import Publisher
 from providers.ip_vendors.port import VendorError, VendorFault
@@ -221,6 +221,23 @@ async def test_a_vendor_that_refuses_the_ptr_is_shown_and_asked_again_by_reverif
     await handle.execute_update(DnsPropagation.reverify, Reverify())
     assert (await handle.result()).verified
     assert (await stand.row()).reason == ""  # type: ignore[union-attr]
+
+
+async def test_a_ptr_that_no_vendor_of_ours_can_set_waits_for_a_person_not_for_time(stand: Stand) -> None:
+    async with stand.context.db.write() as session:
+        row = await ips.get(session, ADDRESS)
+        row.vendor = "inventory"
+        session.add(row)
+    stand.use(stand.neighbours.publisher())  # type: ignore[attr-defined]
+    handle = await stand.start()
+    setup = await stand.until(lambda row: bool(row.records))
+    ip = await stand.ip()
+    assert setup.reason.startswith(f"PTR 9.{REVERSE}: have it lead to mail.{DOMAIN}, by the IP's vendor, or in")
+    assert (ip.waiting_for, ip.waiting_on) == (f"a record to be entered by hand: {setup.reason}", Actor.REGISTRAR)
+
+    await stand.vendor.set_ptr(ADDRESS, f"mail.{DOMAIN}")
+    await handle.execute_update(DnsPropagation.reverify, Reverify())
+    assert (await handle.result()).verified
 
 
 async def test_past_the_deadline_it_escalates_and_one_correct_record_later_goes_on(stand: Stand) -> None:
