@@ -274,6 +274,12 @@ class Watching(BaseModel):
         ge=1,
         description="Days that single events are kept: to look them up, and to find whose mail it was.",
     )
+    event_waiting_most: int = Field(
+        500_000,
+        ge=0,
+        description="Events that may wait for their mail (about 1 kB each); beyond it a sweep gives up those that waited "
+        "longest.",
+    )
     reply_days: int = Field(
         30, ge=1, description="Days that counts of replies are kept, by IP, provider, sender and campaign."
     )

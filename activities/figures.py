@@ -26,6 +26,7 @@ class Kept(BaseModel):
 
     slices: int = Field(0, description="Slices of figures that became part of a day.")
     events: int = 0
+    waiting: int = Field(0, description="Events beyond `event_waiting_most` whose mail nobody told of.")
     keys: int = 0
     replies: int = Field(0, description="Counts of replies.")
     messages: int = Field(0, description="Messages of the outbox that arrived.")
@@ -46,6 +47,7 @@ class FiguresActivities:
         return Kept(
             slices=await self._roll_up(),
             events=await self._drop_events(),
+            waiting=await self._drop_waiting(),
             keys=await self._drop_keys(),
             replies=await self._drop_replies(),
             messages=await self._drop(events_retention.drop_messages, DAY_SECONDS * self._settings.event_days),
@@ -65,6 +67,13 @@ class FiguresActivities:
     async def _drop_events(self) -> int:
         day, gone = int(time.time()) // DAY_SECONDS - self._settings.event_days, 0
         while part := await events_retention.drop_events(self._db, before_day=day):
+            gone += part
+            activity.heartbeat(gone)
+        return gone
+
+    async def _drop_waiting(self) -> int:
+        edge, gone = await events_retention.waiting_edge(self._db, most=self._settings.event_waiting_most), 0
+        while edge is not None and (part := await events_retention.drop_waiting(self._db, before_ms=edge)):
             gone += part
             activity.heartbeat(gone)
         return gone

@@ -14,14 +14,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.words import Band, Stage
 from store.database import Database
+from store.tables.events import UnplacedEvent
 from store.tables.ips import Ip
 
 REQUESTS = Counter("warmpath_http_requests", "Requests answered.", ["method", "status"])
 SECONDS = Histogram("warmpath_http_request_seconds", "Seconds until a request was answered.", ["method"])
 UNKNOWN_EVENTS = Counter("warmpath_unknown_events", "Events of a type that is not known, counted nowhere.", ["source"])
+WAITING = Gauge("warmpath_waiting_events", "Events that name no IP and whose mail is looked for.", ["source"])
+WAITING_SECONDS = Gauge("warmpath_waiting_events_oldest_seconds", "Age of the one that waits longest.")
 IPS = Gauge("warmpath_ips", "IPs by stage.", ["stage"])
 BANDS = Gauge("warmpath_ip_bands", "IPs in service by reputation band; unknown is not good.", ["band"])
 LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in service, 0-100.")
+
+
+_WAITING = sa.select(
+    col(UnplacedEvent.source), sa.func.count(), sa.func.min(col(UnplacedEvent.since_ms))
+).group_by(col(UnplacedEvent.source))
 
 
 class CountRequests:
@@ -59,11 +67,17 @@ async def read_fleet(db: Database) -> None:
         bands = (
             await connection.execute(sa.select(col(Ip.band), sa.func.count()).where(kept).group_by(col(Ip.band)))
         ).all()
+        waiting = (await connection.execute(_WAITING)).all()
         lowest = (await connection.execute(sa.select(sa.func.min(col(Ip.score))).where(kept))).scalar()
     for stage in Stage:
         IPS.labels(stage.value).set(0)
     for band in Band:
         BANDS.labels(band.value).set(0)
+    WAITING.clear()
+    for source, count, _ in waiting:
+        WAITING.labels(source).set(count)
+    oldest = min((since for _, _, since in waiting), default=None)
+    WAITING_SECONDS.set(0 if oldest is None else max(0.0, time.time() - oldest / 1000))
     for name, count in stages:
         IPS.labels(str(name)).set(count)
     for name, count in bands:

@@ -100,7 +100,8 @@ class MailEvent:
         bound_address: address that the mail system bound to, where that is all it knows; behind NAT it is
             not the public one.
         once: key that replaces ``event_id`` where the source's id changes between two tries.
-        one_of_several: a complaint of one of several recipients, nobody knows of whom: it counts once a report.
+        candidates: how many recipients a complaint may be of, where nobody knows of whom: it counts once a report, and
+            all reports together no more often than there are candidates.
         sought: the mail it is about, where that is sought among those of all sources and not found yet.
     """
 
@@ -122,13 +123,13 @@ class MailEvent:
     severity: Severity = Severity.INFO
     once: str = ""
     hearsay: bool = False
-    one_of_several: bool = False
+    candidates: int = 0
     sought: Sought | None = None
 
     def once_key(self) -> str:
         """The key that duplicates share: deferrals, complaints, opens count once a recipient of a message."""
         kind = self.kind
-        if kind in _ONCE_A_MAIL and self.message_id and self.recipient and not self.one_of_several:
+        if kind in _ONCE_A_MAIL and self.message_id and self.recipient and not self.candidates:
             # A wait that the mail system made up must not hide the receiver's own later one.
             told = f"local {kind}" if self.local else kind
             return f"{told}:{self.message_id}:{self.recipient}"

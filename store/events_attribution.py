@@ -10,6 +10,8 @@ from domain.events import Kind, MailEvent, storable
 from store.rows import ROWS, TEXT_LENGTH, Cursor, Row
 
 _MAILED = frozenset({Kind.SENT, Kind.DELIVERED})
+#: Sources whose events of one mail all name its IP or all do not: there is nothing to wait for.
+_ALIKE = frozenset({"postmark"})
 
 
 class _Mail(NamedTuple):
@@ -64,6 +66,8 @@ def attribute(cursor: Cursor, dialect: str, given: Collection[MailEvent]) -> dic
 
 
 def _asks(one: MailEvent) -> bool:
+    if not one.address and one.source in _ALIKE:
+        return False
     lacks = not one.address or (one.kind is Kind.COMPLAINED and one.sent_ms is None)
     return lacks and bool(one.message_id) and one.counted is not None and one.kind is not Kind.SENT
 

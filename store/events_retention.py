@@ -93,6 +93,23 @@ async def drop_events(db: Database, *, before_day: int) -> int:
         return done.rowcount
 
 
+async def waiting_edge(db: Database, *, most: int) -> int | None:
+    """The instant (epoch milliseconds) up to which events that wait are beyond ``most``; None while they are not."""
+    newest = "SELECT since_ms FROM unplaced_event ORDER BY since_ms DESC LIMIT 1 OFFSET :most"
+    async with db.read() as session:
+        edge: int | None = (await (await session.connection()).execute(sa.text(newest), {"most": most})).scalar()
+        return edge
+
+
+async def drop_waiting(db: Database, *, before_ms: int) -> int:
+    """Give up one chunk of the events that wait for their mail since an instant or longer; answers how many.
+
+    They stay stored and counted as far as they were.
+    """
+    old = "SELECT source, event_id FROM unplaced_event WHERE since_ms <= :before LIMIT :chunk"
+    return await _drop(db, f"DELETE FROM unplaced_event WHERE (source, event_id) IN ({old})", before_ms)
+
+
 async def drop_messages(db: Database, *, before_ms: int) -> int:
     """Take away one chunk of the outbox's messages that were done before an instant; answers how many."""
     old = "SELECT id FROM outbox WHERE done_ms < :before ORDER BY done_ms LIMIT :chunk"

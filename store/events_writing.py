@@ -60,6 +60,7 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
     keys = [(source, key, received_us) for source, key in first]
     new = (_new_on_sqlite if dialect == "sqlite" else _new_on_postgresql)(cursor, keys, given)
     if new:
+        _cap(cursor, dialect, new, unsettled)
         rows = event_rows(new, received_us // 86_400_000_000)
         put(cursor, dialect, "mail_event", _EVENT, rows)
         add(cursor, dialect, summed(rows, [event for _, event in new], slice_ms, received_us // 1000))
@@ -68,6 +69,16 @@ def write(cursor: Cursor, dialect: str, batch: Sequence[MailEvent], slice_ms: in
         if unsettled:
             _keep(cursor, dialect, new, unsettled, received_us // 1000)
     return [event for _, event in new]
+
+
+def _cap(cursor: Cursor, dialect: str, new: Iterable[Keyed], unsettled: dict[int, MailEvent]) -> None:
+    """Let complaints whose reporter knows only candidates count no more often than there are candidates of a mail."""
+    for (source, _), one in new:
+        if one.candidates and one.kind is Kind.COMPLAINED and one.message_id:
+            places = (short(f"one of {one.message_id}:{one.recipient}:{place}") for place in range(one.candidates))
+            if not any(claim(cursor, dialect, source, place) for place in places):
+                one.kind = Kind.FEEDBACK
+                unsettled.pop(id(one), None)
 
 
 def claim(cursor: Cursor, dialect: str, source: str, key: str) -> bool:

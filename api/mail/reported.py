@@ -39,7 +39,7 @@ class Told:
     reply_class: str = ""
     local: bool = False
     final: bool = True
-    one_of_several: bool = False
+    candidates: int = 0
 
 
 def verp(address: str) -> str:
@@ -61,12 +61,12 @@ def told(report: Report, raw: bytes, sent_to: str) -> list[Told]:
     if report.feedback is not None and feedback_kind(report.feedback) in tuple(Kind):
         kind, whom = Kind(feedback_kind(report.feedback)), report.recipients
         # One report is one complaint: of several who are listed nobody knows who, but by the address it came to.
-        several = len(whom) > 1 and carried not in whom
+        candidates = len(whom) if len(whom) > 1 and carried not in whom else 0
         whom = (carried, *whom) if len(whom) > 1 else (*whom, carried)
         known = tuple(dict.fromkeys(one for one in whom if one))
         detail = f"feedback report: {report.feedback.type}"
         event_id = _event_id(own_id, next(iter(report.recipients), carried))
-        found.append(Told(kind, known, detail, "", report.date, event_id, one_of_several=several))
+        found.append(Told(kind, known, detail, "", report.date, event_id, candidates=candidates))
     return [one for one in found if one is not None]
 
 
@@ -161,7 +161,7 @@ def _event(one: Told, report: Report, mail: mailed.Mailed | None, *, now_ms: int
         detail=one.detail,
         reply_class=one.reply_class,
         local=one.local,
-        one_of_several=one.one_of_several,
+        candidates=one.candidates,
     )
 
 

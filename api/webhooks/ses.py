@@ -231,7 +231,7 @@ def events(notification: dict[str, Any], envelope: Envelope) -> list[MailEvent]:
                 reply_class=judged.reply_class,
                 local=judged.local,
                 # Another complaint with the same candidates has an id of its own, and is another one's.
-                one_of_several=kind is Kind.COMPLAINED and len(recipients) > 1,
+                candidates=len(recipients) if kind is Kind.COMPLAINED and len(recipients) > 1 else 0,
             )
         )
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 import sqlalchemy as sa
 
-from api import placing
+from api import metrics, placing
 from api.app import create
 from domain.events import Kind, MailEvent
 from settings import Settings
@@ -43,3 +44,23 @@ async def test_an_event_that_came_first_is_placed_after_trouble_of_the_store_and
                 break
             await asyncio.sleep(0.01)
     assert failures == []
+
+
+async def test_how_many_events_wait_for_their_mail_and_how_long_is_measured(db: Database) -> None:
+    at = int(time.time() * 1000)
+    for source, name in (("sendgrid", "b1"), ("sendgrid", "b2"), ("mailgun", "b3")):
+        one = MailEvent(source, name, Kind.BOUNCED, at, message_id=name, recipient="a@gmail.com")
+        async with db.write() as session:
+            await events.record(session, [one])
+    async with db.write() as session:
+        await (await session.connection()).execute(
+            sa.text("UPDATE unplaced_event SET since_ms = since_ms - 90000 WHERE event_id = 'b2'")
+        )
+    await metrics.read_fleet(db)
+    assert [metrics.WAITING.labels(name)._value.get() for name in ("sendgrid", "mailgun")] == [2, 1]
+    assert 90 <= metrics.WAITING_SECONDS._value.get() < 150
+    async with db.write() as session:
+        await (await session.connection()).execute(sa.text("DELETE FROM unplaced_event"))
+    await metrics.read_fleet(db)
+    assert metrics.WAITING.collect()[0].samples == []
+    assert metrics.WAITING_SECONDS._value.get() == 0

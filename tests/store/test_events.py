@@ -96,3 +96,13 @@ async def test_texts_longer_than_an_index_takes_are_stored_and_known_again(db: D
     ]
     assert await _record(db, *batch) == 2
     assert await _record(db, *batch) == 0
+
+
+async def test_complaints_of_a_mail_are_never_more_than_its_candidates(db: Database) -> None:
+    def told(number: int, **more: Any) -> MailEvent:
+        one = {"source": "ses", "message_id": "m1", "recipient": "a@gmail.com", "candidates": 2, **more}
+        return _event(f"f{number}", Kind.COMPLAINED, **one)
+
+    for batch in ([told(1)], [told(1)], [told(2), told(3), told(4, message_id="m2")], [told(5)]):
+        await _record(db, *batch)
+    assert (await _sums(db))[GMAIL].complained == 3, "two of m1, whoever tells them, and one of m2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from domain.warmup import slice_ms
 from domain.words import MailboxProvider
 from store import events, events_placing
 from store.database import Database
+from store.tables.events import UnplacedEvent
 
 DAY = 86_400_000
 START = 20_000 * DAY
@@ -184,3 +186,14 @@ async def test_words_that_no_database_stores_wait_like_others(db: Database) -> N
     await _place(db)
     assert await _sums(db) == [(IP, START, "", 1, 1, 0)]
     assert await _rows(db, "SELECT address, count FROM reply_count") == [(IP, 1)]
+
+
+@pytest.mark.parametrize(("source", "waiting"), [("postmark", 0), ("sendgrid", 2)])
+async def test_where_all_events_of_a_mail_name_its_ip_or_none_does_nothing_waits(
+    db: Database, source: str, waiting: int
+) -> None:
+    batch = [_event(kind, kind, message_id="m") for kind in (Kind.DELIVERED, Kind.BOUNCED)]
+    await _record(db, *(dataclasses.replace(one, source=source) for one in batch))
+    async with db.read() as session:
+        count = sa.select(sa.func.count()).select_from(UnplacedEvent)
+        assert (await session.exec(count)).scalar_one() == waiting

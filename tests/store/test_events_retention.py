@@ -14,7 +14,7 @@ from domain.warmup import Progress, WarmupPlan, WarmupState
 from domain.words import MailboxProvider
 from store import events, events_retention, warmup
 from store.database import Database
-from store.tables.events import EventKey, Figure
+from store.tables.events import EventKey, Figure, UnplacedEvent
 from store.tables.events import MailEvent as Row
 from store.tables.warmup import WarmupDay
 
@@ -121,3 +121,17 @@ async def test_keys_are_walked_in_chunks(db: Database, monkeypatch: Any) -> None
             break
         after = following
     assert (gone, walked) == (20, 3)
+
+
+async def test_events_that_wait_for_their_mail_are_bounded_in_number(db: Database) -> None:
+    for n in range(6):
+        lost = MailEvent("sendgrid", f"b{n}", Kind.BOUNCED, START, message_id=f"m{n}", recipient="a@gmail.com")
+        await _record(db, lost)
+    async with db.write() as session:
+        await session.exec(sa.text("UPDATE unplaced_event SET since_ms = CAST(substr(event_id, 2) AS INTEGER)"))
+    assert await events_retention.waiting_edge(db, most=6) is None
+    edge = await events_retention.waiting_edge(db, most=4)
+    assert edge == 1
+    assert await events_retention.drop_waiting(db, before_ms=edge) == 2
+    assert await events_retention.waiting_edge(db, most=4) is None
+    assert (await _count(db, UnplacedEvent), await _count(db, Row)) == (4, 6), "the longest waiting go, none is lost"
