@@ -1,4 +1,5 @@
-"""Reports that come by mail: delivery status (RFC 3464, 6533), abuse (RFC 5965), and what old servers write.
+"""Reports that come by mail: delivery status (RFC 3464, 6533), abuse (RFC 5965), notifications of
+Amazon SES, and what old servers write.
 
 ``read`` takes the bytes of a mail and never raises on its content. An auto-reply is no bounce, a receipt is
 none, and within a report only a recipient whose action is ``failed`` has failed (RFC 3464).
@@ -9,13 +10,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from domain.reports import arf, dsn, mime, plain, returned
+from domain.reports import arf, dsn, mime, plain, returned, sns
 from domain.reports.model import Action, Feedback, Format, Original, Outcome, Report
 
 __all__ = ["Action", "Feedback", "Format", "Original", "Outcome", "Report", "read"]
 
 #: Reports of one mail; others sum up what was seen in a day (RFC 8460).
 _ABOUT_MAIL = re.compile(r"^$|delivery-status|feedback", re.IGNORECASE)
+#: Parts in which a notification may be.
+_WITH_JSON = ("text/plain", "application/json")
 _ANGLE = re.compile(r"<([^<>\s]{1,320})>")
 _USUAL = frozenset(
     {"from", "to", "date", "subject", "message-id", "received", "return-path", "content-type", "mime-version"}
@@ -76,6 +79,13 @@ def _read(mail: mime.Entity) -> Report:
     complained = arf.junk_mail_report(mail, parts)
     if complained is not None:
         return Report(format=Format.ARF, feedback=complained[0], recipients=complained[1], **common)
+    notified = next(filter(None, (sns.read(part.text()) for part in parts if part.type in _WITH_JSON)), None)
+    if notified is not None:
+        about, outcomes, opinion_, whom = notified
+        common["original"] = about
+        if opinion_ is not None:
+            return Report(format=Format.ARF, feedback=opinion_, recipients=whom, **common)
+        return Report(format=Format.DSN, outcomes=outcomes, **common)
     if any("disposition-notification" in kind for kind in kinds):
         return Report(format=Format.RECEIPT, **common)
     bounce = bool(statuses) or plain.is_bounce(mail, _automatic(mail))

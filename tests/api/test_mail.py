@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import smtplib
 import time
@@ -493,3 +494,16 @@ async def test_a_file_that_cannot_be_read_keeps_no_other_from_being_taken(
         await folder.look(taker, tmp_path)
     assert [row[4] for row in await rows(db)] == ["ada2@gmail.com"]
     assert (tmp_path / "1").exists()
+
+
+async def test_what_amazon_tells_by_mail_counts_on_the_day_of_its_mail(taker: Taker, db: Database) -> None:
+    gone = {"emailAddress": "ada@gmail.com", "action": "failed", "diagnosticCode": "smtp; 550 5.1.1 no such user"}
+    told = {
+        "notificationType": "Bounce",
+        "mail": {"messageId": "m1@ours.example"},
+        "bounce": {"bouncedRecipients": [gone]},
+    }
+    raw = f"From: no-reply@sns.amazonaws.com\nMessage-ID: <n1@amazonses.example>\n\n{json.dumps(told)}\n\n--\nfooter\n"
+    for _ in range(2):
+        await taker.take(raw.encode(), sent_to="", now=NOW)
+    assert await figure(db, "bounced", SENT) == 1

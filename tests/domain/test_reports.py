@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -583,3 +584,68 @@ def test_complaints_as_they_come(name: str) -> None:
     report = read(COMPLAINTS[name])
     assert report.feedback is not None
     assert feedback_kind(report.feedback) == "complained"
+
+
+SES_MAIL = {
+    "messageId": "0100-ses", "timestamp": "2026-01-01T10:00:00.000Z", "source": "news@acme.example",
+    "destination": ["ada@gmail.com"], "tags": {"ses:outgoing-ip": ["198.51.100.7"]},
+}  # fmt: skip
+GONE = {
+    "emailAddress": "Ada@gmail.com",
+    "action": "failed",
+    "status": "5.1.1",
+    "diagnosticCode": "smtp; 550 5.1.1 gone",
+}
+FOOTER = "\n\n--\nIf you wish to stop receiving notifications from this topic, please visit the link below"
+
+
+def notified(kind: str, part: dict[str, object], *, wrapped: bool = False) -> bytes:
+    """A mail of SNS: of the protocol `email` with its footer, or of `email-json` with its envelope."""
+    name = kind[0].lower() + kind[1:]
+    told = json.dumps({"notificationType": kind, "mail": SES_MAIL, name: part})
+    text = json.dumps({"Type": "Notification", "MessageId": "n1", "Message": told}) if wrapped else told + FOOTER
+    return (
+        "From: AWS Notifications <no-reply@sns.amazonaws.com>\nMessage-ID: <n1@amazonses.example>\n"
+        f"Subject: AWS Notification Message\nContent-Type: text/plain; charset=UTF-8\n\n{text}\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_bounce_that_amazon_tells_by_mail_is_a_report(wrapped: bool) -> None:
+    part = {"bounceType": "Permanent", "bouncedRecipients": [GONE, {**GONE, "action": "delayed", "status": "4.2.0"}]}
+    report = read(notified("Bounce", part, wrapped=wrapped))
+    first, second = report.outcomes
+    assert (report.format, first.recipient, first.text) == (Format.DSN, "ada@gmail.com", "550 5.1.1 gone")
+    assert (outcome_kind(first), outcome_kind(second)) == ("bounced", "deferred")
+    assert (report.message_id, report.original.message_id) == ("n1@amazonses.example", "0100-ses")
+    assert (report.original.source, report.original.recipient) == ("198.51.100.7", "ada@gmail.com")
+    assert report.original.date == "Thu, 01 Jan 2026 10:00:00 +0000"
+
+
+def test_a_bounce_that_may_pass_is_no_dead_address() -> None:
+    (outcome,) = read(notified("Bounce", {"bounceType": "Transient", "bouncedRecipients": [GONE]})).outcomes
+    assert outcome_kind(outcome) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({}, "complained"),
+        ({"complaintFeedbackType": "abuse"}, "complained"),
+        ({"complaintFeedbackType": "not-spam"}, "feedback"),
+        ({"complaintSubType": "OnAccountSuppressionList"}, "feedback"),
+    ],
+)
+def test_a_complaint_that_amazon_tells_by_mail_is_one(part: dict[str, object], kind: str) -> None:
+    report = read(notified("Complaint", {"complainedRecipients": [{"emailAddress": "a@gmail.com"}], **part}))
+    assert report.feedback is not None
+    assert (feedback_kind(report.feedback), report.recipients) == (kind, ("a@gmail.com",))
+
+
+def test_other_json_by_mail_is_no_report() -> None:
+    suppressed = {"bounceSubType": "Suppressed", "bouncedRecipients": [GONE]}
+    assert read(notified("Bounce", suppressed)).format is Format.OTHER
+    assert read(notified("Bounce", {})).format is Format.OTHER
+    assert read(notified("Received", {"recipients": ["a@b.de"]})).format is Format.OTHER
+    for text in ('{"alarm": "CPU"}', "{", '{"Message": "{"}', "[1]", '{"a":' * 5_000):
+        assert read(f"From: a@b.de\n\n{text}\n".encode()).format is Format.OTHER
