@@ -7,7 +7,7 @@ from typing import Any
 from activities.dns_messages import Outcome
 from domain import dns as rules
 from domain import dns_checks as receivers
-from domain import dns_findings, fcrdns, mta_sts, propagation, spf
+from domain import dns_findings, fcrdns, mta_sts, spf
 from domain.dns_options import DnsOptions, sts_policy
 from domain.lifecycle import verified as active
 from domain.refusals import Conflict, NotFound, Refused
@@ -208,19 +208,7 @@ class DnsChecks:
                 row.state = rules.SetupState.ESCALATED if escalated else rules.SetupState.PUBLISHED
             await setups.save(session, row)
             await setups.add_evidence(session, row)
-        pending = [v for v in views if v.record.required and v.state is not rules.RecordState.VISIBLE]
-        published = all(v.published is rules.RecordState.PUBLISHED for v in pending)
-        left = [
-            a.ttl or 0
-            for v in pending
-            for a in v.resolvers
-            if dns_findings.judge(v.record, a) is not rules.RecordState.PUBLISHED
-        ]
-        wait = propagation.next_ask(
-            published=published and bool(pending),
-            remaining_ttls=left,
-            waited=(moment - row.rendered_at).total_seconds(),
-        )
+        wait = dns_findings.until_next_look(views, (moment - row.rendered_at).total_seconds())
         return Outcome(verified=verified, drifted=before and not verified, findings=found.lines, next_seconds=wait)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from domain import dkim, spf
 from domain.dns import Answer, Finding, Outcome, Record, RecordState, RecordView
-from domain.propagation import serial_reached
+from domain.propagation import next_ask, serial_reached
 
 WORST_FIRST = list(RecordState)
 #: Who sets a PTR: whoever holds the address. An imported one may be either's.
@@ -250,3 +250,22 @@ def _not_visible(view: RecordView) -> Finding:
 def ready(views: Sequence[RecordView]) -> bool:
     """Whether every required record is published and visible."""
     return all(v.state is RecordState.VISIBLE for v in views if v.record.required)
+
+
+def until_next_look(views: Sequence[RecordView], waited: float) -> float:
+    """Seconds from a look to the next one.
+
+    Args:
+        waited: seconds between the handing out of the records and the look.
+    """
+    pending = [view for view in views if view.record.required and view.state is not RecordState.VISIBLE]
+    return next_ask(
+        published=bool(pending) and all(view.published is RecordState.PUBLISHED for view in pending),
+        remaining_ttls=[
+            answer.ttl or 0
+            for view in pending
+            for answer in view.resolvers
+            if judge(view.record, answer) is not RecordState.PUBLISHED
+        ],
+        waited=waited,
+    )

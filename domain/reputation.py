@@ -94,7 +94,7 @@ def _lists(answers: list[ZoneAnswer], confirmed: list[ZoneAnswer], age: float | 
     component = Component(name="blocklists", weight=40, sample=len(answered), age=age)
     if acting:
         component.value = min(CEILING.get(one.weight, 100) for one in acting)
-        component.note = ", ".join(one.reason for one in acting)
+        component.note = " ".join(one.reason for one in acting)
     elif any(one.state is State.UNKNOWN and one.weight is Weight.CRITICAL for one in answers) or (
         2 * len(answered) < len(answers) or not answers
     ):

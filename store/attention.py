@@ -40,6 +40,8 @@ class Item:
     who: Actor
     since: dt.datetime | None
     order: str | None = None
+    part: str = ""
+    """Part of the page where it is, by the words on its tab; empty for the whole page."""
 
 
 class _Kind(IntEnum):
@@ -235,11 +237,12 @@ def _stray(source: str, why: str, name: str, kinds: int, count: int, first_ms: i
     named = name if kinds == 1 else f"{name} and {kinds - 1} more"
     return Item(
         Severity.INFO if why == "type" else Severity.WARNING,
-        _STRAY[why].format(source=source_named(source), name=named, count=count) + _LISTED,
+        _STRAY[why].format(source=source_named(source), name=named, count=count),
         "Reply Explorer",
         None,
         Actor.OPERATOR,
         dt.datetime.fromtimestamp(first_ms / 1000, dt.UTC),
+        part="Dead letters",
     )
 
 
@@ -247,8 +250,6 @@ def _since_ms() -> int:
     return int((now() - STRAY_LATELY).timestamp() * 1000)
 
 
-#: The page that each links to has them in a part of its own.
-_LISTED = " (all under Dead letters)"
 _STRAY = {
     "type": "{source}: events of a type that is not known ({name}), {count} in all; they are counted nowhere",
     "ip": "{source}: events about an IP that is not here ({name}), {count} in all; import it, or correct the source",

@@ -79,6 +79,9 @@ class DnsOut(BaseModel):
     deadline: dt.datetime | None
     checked_at: dt.datetime | None
     verified_at: dt.datetime | None
+    next_look_at: dt.datetime | None = Field(
+        description="When the servers are asked next, about; by the sweep once it was verified. Null while nobody asks."
+    )
     records: list[RecordOut]
     checks: list[rules.Check]
     publisher: str = Field(description="Who enters the records: `manual`, `rfc2136` or `route53`.")
@@ -131,6 +134,7 @@ async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
         deadline=row.deadline,
         checked_at=row.checked_at,
         verified_at=row.verified_at,
+        next_look_at=None if ip.stage == Stage.RETIRED else _next_look(row, list(views.values()), settings),
         records=[_record_out(record, views.get(record.key), settings.dns_quorum) for record in records],
         checks=[rules.Check.model_validate(item) for item in row.checks],
         publisher=publisher_name(settings, domain),
@@ -148,6 +152,15 @@ def _none(address: str, stage: Stage) -> DnsSetup:
         return DnsSetup(address=address, reason="The set-up has not begun yet.")
     why = "Imported with its DNS in place, so its records are not watched here; verify it to have them watched."
     return DnsSetup(address=address, state=rules.SetupState.NONE, reason=why)
+
+
+def _next_look(row: DnsSetup, views: list[rules.RecordView], settings: AppSettings) -> dt.datetime | None:
+    if row.checked_at is None or row.state == rules.SetupState.REFUSED:
+        return None
+    if row.verified_at:
+        return row.checked_at + dt.timedelta(minutes=settings.dns_sweep_minutes)
+    waited = (row.checked_at - row.rendered_at).total_seconds()
+    return row.checked_at + dt.timedelta(seconds=dns_findings.until_next_look(views, waited))
 
 
 def _policy_out(domain: str, options: DnsOptions, records: list[rules.Record]) -> PolicyOut | None:

@@ -231,11 +231,12 @@ class AttentionOut(BaseModel):
 
     severity: Severity
     text: str
-    page: str
+    page: str = Field(description="Page of the console where it is done; empty where none is.")
     ip: str | None
     who: Actor
     since: dt.datetime | None
     order: str | None
+    part: str = Field(description="Part of that page, by the words on its tab; empty for the whole page.")
 
 
 class AttentionList(BaseModel):
@@ -263,5 +264,5 @@ async def attention(
         if said:
             total += 1
             if not after:
-                items.insert(0, waiting.Item(Severity.CRITICAL, said, "Settings", None, Actor.OPERATOR, None))
+                items.insert(0, waiting.Item(Severity.CRITICAL, said, "", None, Actor.OPERATOR, None))
     return AttentionList(items=[AttentionOut(**vars(item)) for item in items], total=total, next=following)

@@ -12,7 +12,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from api import audit
 from api.deps import AppSettings, Operator, Store, Temporal, Viewer
 from domain.blocklists import delisting
-from domain.words import Band
+from domain.words import Band, Stage
 from store import ips
 from store import reputation as scores
 from store.ordering import Order
@@ -69,6 +69,7 @@ class Scored(BaseModel):
 class ReputationRow(Scored):
     """A score of the list; ``listings`` names the lists that the IP stands on now, confirmed or seen once."""
 
+    stage: Stage
     listings: list[str]
 
 
@@ -135,6 +136,7 @@ async def overview(
             score=row.score,
             band=Band(row.band),
             measured_at=row.scored_at,
+            stage=Stage(row.stage),
             listings=listed.get(row.address, []),
         )
         for row in rows

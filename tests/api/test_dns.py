@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -129,6 +130,7 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
         await asyncio.sleep(0.05)
     ptr = next(r for r in shown["records"] if r["key"] == "ptr")
     assert ptr["published"]["state"] == "missing"
+    assert shown["next_look_at"] > shown["checked_at"]
     assert ptr["visible"] == {"state": None, "resolvers": []}
     assert "in the reverse zone where that is your own" in ptr["fix"]
     zone = await stand.http.get(f"{BASE}/zonefile")
@@ -152,6 +154,8 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
     again = await stand.http.post(f"{BASE}/verify")
     assert again.status_code == 200, again.text
     assert again.json()["state"] == "verified"
+    swept, looked = (dt.datetime.fromisoformat(again.json()[name]) for name in ("next_look_at", "checked_at"))
+    assert swept - looked == dt.timedelta(hours=1), "the interval of the sweep"
 
 
 async def test_a_viewer_may_look_and_not_ask(stand: Stand) -> None:

@@ -64,10 +64,10 @@ async def test_what_is_known_beside_it_counts_and_a_person_is_told(client: httpx
         assert (answer.status_code, answer.json()) == (200, {"received": 2, "new": new, "unknown": ["type Novelty"]})
     async with db.read() as session:
         assert await attention.total(session) == 1
-        (told,) = [item.text for item in (await attention.page(session))[0]]
-    assert "KumoMTA" in told
-    assert "type Novelty), 1 in all" in told
-    assert "Dead letters" in told, "where all of them can be seen"
+        (told,) = (await attention.page(session))[0]
+    assert "KumoMTA" in told.text
+    assert "type Novelty), 1 in all" in told.text
+    assert (told.page, told.part) == ("Reply Explorer", "Dead letters"), "where all of them can be seen"
     async with db.read() as session:
         (stray,) = await strays.latest(session, 10)
     assert (stray.source, stray.why, stray.name, stray.count) == ("kumomta", "type", "type Novelty", 1)

@@ -138,6 +138,15 @@ def test_waiting_follows_the_negative_ttl() -> None:
     assert propagation.serial_reached(1, 2**32 - 1)
 
 
+def test_the_next_look_follows_what_the_last_one_found() -> None:
+    wanted = record("a")
+    held = answer(outcome="nxdomain").model_copy(update={"ttl": 40})
+    unpublished = dns.RecordView(record=wanted, published=dns.RecordState.MISSING)
+    spreading = dns.RecordView(record=wanted, published=dns.RecordState.PUBLISHED, resolvers=[held])
+    assert dns_findings.until_next_look([unpublished, spreading], 600) == 60, "one is not published yet"
+    assert dns_findings.until_next_look([spreading], 600) == 40.5, "a resolver keeps what it holds for 40 s"
+
+
 def test_another_ip_of_the_domain_takes_over_what_is_shared_and_keeps_its_own() -> None:
     held = dns.render(WISH, dns.Existing())
     second = WISH.model_copy(

@@ -62,6 +62,7 @@ class State:
         self.incidents: list[dict[str, Any]] = []
         self.listings: list[dict[str, Any]] = []
         self.down = False
+        self.next_look_at: str | None = None
         self.campaigns: list[dict[str, Any]] = []
         self.pauses: list[dict[str, Any]] = []
         self.audit: list[dict[str, Any]] = [
@@ -362,6 +363,8 @@ class Double(BaseHTTPRequestHandler):
                     {
                         "state": "verified" if verified else "waiting",
                         "deadline": "2126-01-01T00:00:00Z",
+                        "verified_at": "2026-03-01T00:00:00Z" if verified else None,
+                        "next_look_at": state.next_look_at,
                         "records": [_RECORD, _SPF],
                         "checks": [{"name": "FCrDNS", "ok": verified, "detail": "no PTR yet"}],
                     },
@@ -401,7 +404,13 @@ class Double(BaseHTTPRequestHandler):
             case ("GET", "reputation"):
                 self._answer(
                     200,
-                    {"items": [{"address": ip["address"], "score": 92, "band": "green"} for ip in state.ips.values()]},
+                    {
+                        "items": [
+                            {name: ip.get(name) for name in ("address", "score", "band", "stage")}
+                            | {"measured_at": "2026-03-01T00:00:00Z"}
+                            for ip in state.ips.values()
+                        ]
+                    },
                 )
             case ("GET", "ips", address, "reputation"):
                 self._answer(

@@ -29,6 +29,7 @@ from store.database import Database
 from store.keys import new_key
 
 SECRET = "whsec_" + base64.b64encode(b"explorer").decode()
+SHARED = "a-secret-that-comes-with-each-request"
 IP, OTHER_IP = "198.51.100.7", "198.51.100.8"
 BLOCKED = "550 5.7.1 [{}] Our system has detected an unusual rate of unsolicited mail originating from your IP"
 FULL = "452 4.2.2 The email account that you tried to reach is over quota"
@@ -53,6 +54,15 @@ class Running:
         }
         answer = httpx.post(f"{self.url}/v1/webhooks/generic", content=body, headers=signed)
         assert answer.json()["new"] == len(events), answer.text
+
+    def tell_unknown(self) -> None:
+        """An event of KumoMTA of a type that nobody knows."""
+        answer = httpx.post(
+            f"{self.url}/v1/webhooks/kumomta",
+            json=[{"type": "Vogon", "id": "v", "recipient": "ada@example.org", "timestamp": int(time.time())}],
+            headers={"authorization": f"Bearer {SHARED}"},
+        )
+        assert answer.json()["new"] == 1, answer.text
 
     def tell_replies(self) -> None:
         """Three blocks on two IPs, two full mailboxes, one dead address; and two days ago a deferral."""
@@ -83,6 +93,7 @@ def running(folder: Path) -> Iterator[Running]:
         database_url=f"sqlite:///{folder / 'warmpath.sqlite'}",
         secret_keys=(SecretStr(new_key("test")),),
         webhook_generic_secret=SecretStr(SECRET),
+        webhook_kumomta_secret=SecretStr(SHARED),
         rate_limit_per_minute=1_000_000,
     )
     with socket.socket() as listener:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.double import ADDRESS, State, quoted
-from tests.ui.test_pages import button, said
+from tests.ui.seeing import button, said
 from ui.pieces import places
 
 Open = Callable[..., AppTest]

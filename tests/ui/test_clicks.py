@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.double import ADDRESS, State
-from tests.ui.test_pages import button, labelled, said
+from tests.ui.seeing import button, labelled, said
 from ui.pieces import places
 
 Open = Callable[..., AppTest]

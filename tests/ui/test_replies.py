@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from streamlit.testing.v1 import AppTest
 from domain.replies import Class, Object, Retry
 from tests.ui import serving
 from tests.ui.conftest import APP
+from tests.ui.seeing import button, said
 from tests.ui.serving import BLOCKED, FULL, IP, OTHER_IP, Running
-from tests.ui.test_pages import button, said
 from ui.client import Api
-from ui.pieces import paging, places, reading
+from ui.pieces import paging, places, reading, words
 
 Open = Callable[..., AppTest]
 
@@ -79,11 +80,30 @@ def test_replies_are_listed_with_what_is_made_of_them(explorer: Open, told: Runn
 
 
 def test_what_nobody_could_act_on_stands_beside_them(explorer: Open, told: Running) -> None:
+    told.tell_unknown()
     app = explorer()
+    assert not app.exception
     letters = next(one.value for one in app.dataframe if "Why" in one.value)
-    assert set(letters["What"]) == {IP, OTHER_IP}, "neither is an IP of this installation"
-    assert all(why.startswith("IP that is not here") for why in letters["Why"])
-    assert dict(zip(letters["What"], letters["Events"], strict=True)) == {IP: 2, OTHER_IP: 1}
+    seen = {
+        what: (why, count) for what, why, count in zip(*(letters[n] for n in ("What", "Why", "Events")), strict=True)
+    }
+    assert seen == {"type Vogon": ("Type not known", 1), IP: ("IP not here", 2), OTHER_IP: ("IP not here", 1)}
+    assert "they are counted nowhere" in said(app)
+    assert "Import the IP, or correct the source" in said(app)
+    links = [one.proto for one in app.get("page_link") if one.proto.label == "Reply Explorer: Dead letters"]
+    assert [one.query_string for one in links] == ["part=Dead+letters"] * 2
+    assert "(type Vogon), 1 in all; they are counted nowhere" in said(app)
+
+
+def test_times_sort_as_times_and_are_exact_in_the_export(explorer: Open, told: Running) -> None:
+    app = explorer()
+    for frame in (one.value for one in app.dataframe):
+        for name in ("First seen", "Last seen"):
+            assert str(frame[name].dtype).startswith("datetime64"), name
+    last = words.second(datetime.now(UTC).isoformat())
+    assert last is not None
+    assert abs(app.dataframe[0].value["Last seen"][0] - last) < timedelta(minutes=2)
+    assert f"{last:%Y-%m-%d %H:%M:%S}+00:00" in paging.as_csv([{"Last seen": last}])
 
 
 FILTERS = (

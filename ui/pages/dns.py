@@ -138,9 +138,8 @@ def state(api: Api, address: str) -> None:
         three.metric("Deadline", words.ago(dns.get("deadline")), border=True, help=words.exact(dns.get("deadline")))
     if dns.get("reason") and not verified:
         st.markdown(words.literal(dns["reason"]))
-    following = dns.get("next_look") or dns.get("next_check_at")
-    if following:
-        st.caption(f"Next look {words.ago(following)}, when caches have run out (TTL).")
+    if following := journey.next_look(dns):
+        st.caption(following)
     records: list[dict[str, Any]] = dns.get("records") or []
     rows, servers = cells(records)
     if rows:
@@ -258,12 +257,12 @@ def support(api: Api, address: str) -> None:
             return
         try:
             with st.spinner("Collecting the evidence ..."):
-                api.post(path_of("/v1/ips/{ip}/dns/support", ip=address), {"message": note.strip()})
+                asked = api.post(path_of("/v1/ips/{ip}/dns/support", ip=address), {"message": note.strip()})
         except Problem as problem:
             trouble(problem)
             return
         asking.close()
-        session.say("Support has the evidence. One correct record later the journey goes on by itself.")
+        session.say("Support has the evidence. One correct record later the journey goes on by itself.", about=asked)
         st.rerun()
 
 
@@ -285,7 +284,7 @@ def main() -> None:
         except Problem as problem:
             trouble(problem)
         else:
-            st.success(f"Asked again. DNS is now: {words.dns_state(dns.get('state'))}.")
+            st.success(f"Asked again. DNS is now: {words.dns_state(dns.get('state'))}.{journey.linked(dns)}")
     if asking.is_open("support", address):
         support(api, address)
     state(api, address)

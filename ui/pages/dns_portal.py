@@ -56,6 +56,8 @@ def main() -> None:
         if by_hand
         else "These are published for you; they are listed here to compare."
     )
+    if following := journey.next_look(dns):
+        st.caption(following)
     for record in dns["records"]:
         with st.container(border=True, gap="small"):
             head, value = st.columns([2, 3])

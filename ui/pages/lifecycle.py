@@ -14,6 +14,8 @@ from ui.pieces.guard import guarded, live
 PAGE_SIZE = 50
 #: Days of the sparkline.
 SPARK_DAYS = 14
+#: What an IP waits for is in sight as a whole.
+NOW_PIXELS = 330
 ORDERS = {
     "address": "Address",
     "waiting": "Waits longest",
@@ -111,7 +113,7 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
             "Last days": st.column_config.BarChartColumn(
                 f"Sent, {SPARK_DAYS} days", help="Mails granted a day, oldest first.", width=110
             ),
-            "Now": st.column_config.TextColumn(width=270),
+            "Now": st.column_config.TextColumn(width=NOW_PIXELS),
             "Sent today": st.column_config.NumberColumn(format="localized"),
             "Daily cap": st.column_config.NumberColumn(format="localized"),
         },
@@ -173,7 +175,7 @@ def _row(ip: dict[str, Any]) -> dict[str, Any]:
         "Load": words.load(ip.get("sent_today"), ip.get("daily_cap")),
         "Sent today": ip.get("sent_today"),
         "Daily cap": ip.get("daily_cap"),
-        "Reputation": words.band(ip.get("band")),
+        "Reputation": words.reputation(ip),
         "Score": ip.get("score"),
         "Now": words.now(ip),
         "Pool": ip.get("pool") or "–",

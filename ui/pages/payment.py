@@ -169,11 +169,11 @@ def cancel(api: Api, order: dict[str, Any]) -> None:
     if not st.button("Cancel order", disabled=why is not None, help=why, width="stretch"):
         return
     try:
-        api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
+        ended = api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
     except Problem as problem:
         trouble(problem)
         return
-    session.say("The order is cancelled; nothing was charged.", "info")
+    session.say("The order is cancelled; nothing was charged.", "info", about=ended)
     st.rerun()
 
 
@@ -247,13 +247,14 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
         purpose = f"pay:{order['id']}"
         try:
             with st.spinner("The purchase is on its way ..."):
-                api.post(path_of("/v1/orders/{id}/purchase", id=str(order["id"])), body, key=session.key(purpose))
+                path = path_of("/v1/orders/{id}/purchase", id=str(order["id"]))
+                begun = api.post(path, body, key=session.key(purpose))
         except Problem as problem:
             session.spent(purpose)
             trouble(problem)
             return
         asking.close()
-        session.say("The purchase started. It goes on even if this page is closed.")
+        session.say("The purchase started. It goes on even if this page is closed.", about=begun)
         st.rerun()
 
 

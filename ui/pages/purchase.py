@@ -149,7 +149,7 @@ def save(api: Api, typing: Form, body: dict[str, Any]) -> None:
         typing.refuse(problem)
     st.session_state.pop("purchase_sent", None)
     session.spent("order")
-    session.say("The IP configuration is saved. Look at the candidates and complete the purchase.")
+    session.say("The IP configuration is saved. Look at the candidates and complete the purchase.", about=order)
     places.go(places.PAYMENT, order=str(order["id"]))
 
 

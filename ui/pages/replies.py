@@ -17,7 +17,7 @@ PAGE_SIZE = 50
 ROWS, FEW_ROWS = 10, 4
 #: Pixels of each column: all of them are in sight on a small screen.
 WIDTHS = {
-    "What we make of it": 128, "Code": 82, "Reply": 264, "Provider": 84, "IPs": 110, "First seen": 88, "Last seen": 88,
+    "What we make of it": 128, "Code": 82, "Reply": 264, "Provider": 84, "IPs": 110,
 }  # fmt: skip
 #: Width of a filter: its longest choice is in sight.
 FILTER_PIXELS = 172
@@ -31,7 +31,9 @@ Question = dict[str, str | int | None]
 def main() -> None:
     """The replies that came, and beside them the box to ask about others."""
     api = session.api()
-    seen, dead, ask = st.tabs(["Replies seen", "Dead letters", "What would you make of this?"])
+    # A link may name a part (``?part=Dead letters``).
+    parts = ["Replies seen", dead_letters.PART, "What would you make of this?"]
+    seen, dead, ask = st.tabs(parts, key="part", bind="query-params")
     with seen:
         _seen(api, _question())
     with dead, guarded():
@@ -126,6 +128,7 @@ def _table(items: list[dict[str, Any]], key: str) -> None:
         column_config={
             "Mails": st.column_config.NumberColumn(format="localized", width=60),
             **{name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
+            **paging.times("First seen", "Last seen"),
         },
     )
     cells = picked.get("selection", {}).get("cells", [])
@@ -150,8 +153,8 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "Reply": str(one.get("template")).removeprefix(code).strip(),
         "Provider": _only(one.get("providers"), "providers", spoken=True),
         "IPs": _only(one.get("ips"), "IPs"),
-        "First seen": words.ago(one.get("first_seen")),
-        "Last seen": words.ago(one.get("last_seen")),
+        "First seen": words.second(one.get("first_seen")),
+        "Last seen": words.second(one.get("last_seen")),
     }
 
 
@@ -202,7 +205,10 @@ def _one(api: Api, name: str, question: Question) -> None:
         with right:
             st.markdown("**By IP**")
             rows = [_about(one) for one in found["by_ip"]]
-            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 190))
+            st.dataframe(
+                pd.DataFrame(rows), hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 190),
+                column_config=paging.times("First seen", "Last seen"),
+            )  # fmt: skip
             paging.export(rows, "reply-by-ip.csv")
 
 
@@ -228,8 +234,8 @@ def _about(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "IP": one.get("address") or "not named",
         "Mails": one.get("count"),
-        "First seen": words.ago(one.get("first_seen")),
-        "Last seen": words.ago(one.get("last_seen")),
+        "First seen": words.second(one.get("first_seen")),
+        "Last seen": words.second(one.get("last_seen")),
     }
 
 

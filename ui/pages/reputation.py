@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
-from ui.client import Api, path_of
-from ui.pieces import charts, listings, paging, picking, places, session, words
+from ui.client import Api, JsonValue, path_of
+from ui.pieces import charts, journey, listings, paging, picking, places, session, words
 from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
+#: Two lists' names are in sight.
+LISTED_PIXELS = 260
 
 #: What others act on, shown beside ours: Amazon SES and Gmail, from their documentation.
 OUTSIDE = (
@@ -63,6 +67,7 @@ def _scores(api: Api, question: dict[str, str | None]) -> None:
         on_select="rerun",
         selection_mode="single-cell",
         placeholder="–",
+        column_config={**paging.times("Measured"), "Listed on": st.column_config.TextColumn(width=LISTED_PIXELS)},
     )
     cells = picked.get("selection", {}).get("cells", [])
     if cells and (address := str(items[cells[0][0]]["address"])) != st.query_params.get("ip"):
@@ -76,16 +81,22 @@ def _scores(api: Api, question: dict[str, str | None]) -> None:
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "IP": one.get("address"),
-        "Reputation": words.band(one.get("band")),
+        "Reputation": words.reputation(one),
         "Score": one.get("score"),
         "Listed on": ", ".join(one.get("listings") or []) or "–",
-        "Measured": words.ago(one.get("measured_at")),
+        "Measured": words.second(one.get("measured_at")),
     }
+
+
+def _taken(age: JsonValue) -> datetime | None:
+    """When a value was taken, from its age in seconds."""
+    return words.second(time.time() - age) if isinstance(age, (int, float)) else None
 
 
 @live
 def detail(api: Api, address: str) -> None:
-    """One IP's score over time, its parts, its listings."""
+    """One IP's score over time, its parts, its listings; above them what stopped the IP, where something did."""
+    journey.waits(api.get(path_of("/v1/ips/{ip}", ip=address)), *words.TROUBLED)
     found = api.find(path_of("/v1/ips/{ip}/reputation", ip=address))
     if not found:
         st.info("Not measured yet. The sweep will do it by itself; until then the reputation is unknown.")
@@ -124,7 +135,7 @@ def detail(api: Api, address: str) -> None:
                         "Value": part.get("value"),
                         "Weight": part.get("weight"),
                         "Sample": part.get("sample"),
-                        "Age": words.age(part.get("age")),
+                        "Age": _taken(part.get("age")),
                         "Says": part.get("detail") or "–",
                     }
                     for part in parts
@@ -135,6 +146,7 @@ def detail(api: Api, address: str) -> None:
             width="stretch",
             placeholder="unknown",
             column_config={
+                **paging.times("Age"),
                 "Value": st.column_config.NumberColumn("Value, 0 to 100", format="%.0f"),
                 "Weight": st.column_config.NumberColumn(help="How much it counts in the score, of 100."),
                 "Sample": paging.grouped("Mails, or blocklists asked, that the value is taken from."),

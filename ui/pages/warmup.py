@@ -177,13 +177,14 @@ def start(api: Api, ip: dict[str, Any]) -> None:
     if st.button("Start Warmup", type="primary", disabled=why is not None, help=why):
         try:
             with st.spinner("Starting the warm-up ..."):
-                api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=session.key(f"warmup:{address}"))
+                key = session.key(f"warmup:{address}")
+                begun = api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=key)
         except Problem as problem:
             session.spent(f"warmup:{address}")
             trouble(problem)
             return
         session.spent(f"warmup:{address}")
-        session.say(f"The warm-up of {address} started. Each day closes by itself; you need not stay.")
+        session.say(f"The warm-up of {address} started. Each day closes by itself; you need not stay.", about=begun)
         st.rerun()
 
 
@@ -321,12 +322,12 @@ def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:
             return
         try:
             with st.spinner("Telling the journey ..."):
-                api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new)
+                changed = api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new)
         except Problem as problem:
             trouble(problem)
             return
         asking.close()
-        session.say(f"The plan of {address} is changed from today on.")
+        session.say(f"The plan of {address} is changed from today on.", about=changed)
         st.rerun()
 
 

@@ -80,11 +80,15 @@ def _line(item: dict[str, Any], number: int) -> None:
     """One thing; what happened is told in words of others, too, so it is shown as it stands."""
     sign, colour = _SIGNS.get(str(item.get("severity")), ("i", "blue"))
     since = f" · since {words.lasting(item['since'])}" if item.get("since") else ""
-    text = words.literal(str(item.get("text") or "").rstrip("."))
+    text = words.literal(words.sentence(str(item.get("text") or "").rstrip(".")))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_attention_{number}"):
         st.markdown(
             f":{colour}[**{sign} {words.spoken(item.get('severity'))}**]  {text}{since}",
             unsafe_allow_html=True,
             width="stretch",
         )
-        places.link(places.place_of(item.get("page")), ip=item.get("ip"), order=item.get("order"))
+        # What only whoever runs the installation can do has no page.
+        if page := item.get("page"):
+            place, part = places.place_of(page), item.get("part")
+            label = f"{places.NAMES[place]}: {part}" if part else None
+            places.link(place, label, ip=item.get("ip"), order=item.get("order"), part=part)

@@ -87,19 +87,19 @@ class Form:
         st.session_state.get(asking.REFUSALS, {}).pop(self.name, None)
 
     def send(self, command: Callable[[], object], done: str, *, answers: bool = False) -> NoReturn:
-        """Gives the command, and draws the page anew with what happened.
+        """Gives the command, and draws the page anew with what happened and a link to the journey that it answers.
 
         Args:
             answers: the form stands in the open question, which is answered then.
         """
         try:
-            command()
+            answer = command()
         except Problem as problem:
             self.refuse(problem)
         self.forget()
         if answers:
             asking.close()
-        session.say(done)
+        session.say(done, about=answer)
         st.rerun()
 
     def command(self, press: str, give: Callable[[str], object], done: str, usual: str = "") -> None:

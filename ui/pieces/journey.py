@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -85,7 +86,7 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
     since = f" Since {words.duration_since(ip['waiting_since'])}." if ip.get("waiting_since") else ""
     if actor in ("operator", "registrar", "vendor"):
         # Where mail is stopped it is no news but a trouble.
-        troubled = ip.get("stage") in ("at_risk", "quarantined", "failed_over")
+        troubled = ip.get("stage") in words.TROUBLED
         (st.error if troubled else st.info)(
             f"{'! ' if troubled else ''}**{text}.** Who must act: **{words.who(actor)}**.{since}"
         )
@@ -93,8 +94,27 @@ def waits(ip: dict[str, Any], *stages: str) -> None:
         st.info(f"**{text}.** Nobody must act.")
 
 
+def next_look(dns: dict[str, Any]) -> str:
+    """When the servers of an IP's records are asked next, as a sentence; empty while nobody asks."""
+    at = words.moment(dns.get("next_look_at"))
+    if at is None:
+        return ""
+    due = f"in {words.duration((at - datetime.now(UTC)).total_seconds())}" if at > datetime.now(UTC) else "now"
+    by = "by the sweep" if dns.get("verified_at") else "when caches may have run out (TTL)"
+    return f"Next look {due}, at {at:%H:%M:%S} UTC, {by}."
+
+
 def workflow_link(resource: dict[str, Any]) -> None:
     """The link to the journey in the Temporal UI, if the API names one."""
-    url = (resource.get("workflow") or {}).get("url")
-    if url:
+    if url := _url(resource):
         st.link_button("Open this journey in Temporal", url)
+
+
+def linked(answer: object) -> str:
+    """The same link at the end of a sentence, in markdown; empty where what was answered has no journey."""
+    url = _url(answer) if isinstance(answer, dict) else None
+    return f" [Open this journey in Temporal]({url})" if url else ""
+
+
+def _url(resource: dict[str, Any]) -> str | None:
+    return (resource.get("workflow") or {}).get("url")

@@ -114,6 +114,14 @@ def per_cent(text: str | None = None) -> ColumnConfig:
     return st.column_config.NumberColumn(format="%.2f %%", help=text)
 
 
+def times(*names: str) -> dict[str, ColumnConfig]:
+    """Columns of times, by name: read as time that has passed, sorted as times, exact in the export."""
+    shown = st.column_config.DatetimeColumn(
+        format="distance", timezone="UTC", help="Sorts by time. The export has the exact time, in UTC."
+    )
+    return dict.fromkeys(names, shown)
+
+
 def table(rows: list[dict[str, Any]]) -> None:
     """A short table whose rows wrap, so that no sentence is cut; shown as it stands, without markup."""
     st.table(

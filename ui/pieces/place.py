@@ -45,7 +45,8 @@ def _head(api: Api, address: str) -> None:
         st.badge(words.status(ip), color="green" if ip.get("status") == "Active" else colour)
         if words.status(ip) not in words.stage(ip.get("stage")):
             st.badge(words.stage(ip.get("stage")), color=colour)
-        st.badge(f"Reputation: {words.band(ip.get('band'))}", color=words.band_colour(ip.get("band")))
+        if (said := words.reputation(ip)) != words.stage(ip.get("stage")):
+            st.badge(f"Reputation: {said}", color=words.band_colour(ip.get("band")))
     with guarded():
         told = (api.find(path_of("/v1/ips/{ip}/journey", ip=address)) or {}).get("steps") or []
         journey.line(journey.steps(str(ip.get("stage")), told))
@@ -66,7 +67,7 @@ def _figures(api: Api, address: str) -> None:
     with left, guarded():
         _sending(api, address)
     with right, guarded():
-        _reputation(api, address)
+        _reputation(api, ip)
     left, right = st.columns([3, 2], gap="large")
     with left, guarded():
         _dns(api, address)
@@ -95,10 +96,14 @@ def _sending(api: Api, address: str) -> None:
         )
 
 
-def _reputation(api: Api, address: str) -> None:
+def _reputation(api: Api, ip: dict[str, Any]) -> None:
+    address = str(ip["address"])
     found = api.find(path_of("/v1/ips/{ip}/reputation", ip=address)) or {}
+    stopped = ip.get("stage") in words.TROUBLED and found.get("band") != "red"
     score = "" if found.get("score") is None else f"{words.number(found['score'])} · "
     st.markdown(f"**Score**: {score}{words.band(found.get('band'))}")
+    if stopped:
+        st.caption("It counts figures and listings alone. What stopped the IP is said above, and counts more.")
     if found.get("reason"):
         st.caption(words.literal(found["reason"]))
     if not found.get("components"):
@@ -116,6 +121,8 @@ def _dns(api: Api, address: str) -> None:
         return
     checked = f" · looked {words.when(dns['checked_at'])}" if dns.get("checked_at") else ""
     st.markdown(f"{words.dns_state(dns.get('state'))}{checked}", unsafe_allow_html=True)
+    if following := journey.next_look(dns):
+        st.caption(following)
     paging.table(
         [
             {

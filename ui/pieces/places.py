@@ -64,9 +64,11 @@ def place_of(page: object) -> str:
     return FLEET
 
 
-def link(page: str, label: str | None = None, *, ip: str | None = None, order: str | None = None) -> None:
-    """A link to a page, about an IP or an order."""
-    about = {name: value for name, value in (("ip", ip), ("order", order)) if value}
+def link(
+    page: str, label: str | None = None, *, ip: str | None = None, order: str | None = None, part: str | None = None
+) -> None:
+    """A link to a page, about an IP or an order, or to a part of it by the words on its tab."""
+    about = {name: value for name, value in (("ip", ip), ("order", order), ("part", part)) if value}
     st.page_link(file_of(page), label=label or NAMES[page], query_params=about or None)
 
 

@@ -8,6 +8,7 @@ import uuid
 import streamlit as st
 
 from ui.client import Api, Problem, api_url, configured_token
+from ui.pieces import journey
 
 ROLES = ("viewer", "operator", "admin")
 #: Seconds until a token's role is asked again.
@@ -73,9 +74,13 @@ def spent(purpose: str) -> None:
     st.session_state.pop(f"key:{purpose}", None)
 
 
-def say(sentence: str, kind: str = "success") -> None:
-    """A sentence to show after the next rerun: what a command did."""
-    st.session_state["said"] = (kind, sentence)
+def say(sentence: str, kind: str = "success", about: object = None) -> None:
+    """A sentence to show after the next rerun: what a command did.
+
+    Args:
+        about: what the API answered; when it has a journey, a link to that follows the sentence.
+    """
+    st.session_state["said"] = (kind, sentence + journey.linked(about))
 
 
 def show_said() -> None:

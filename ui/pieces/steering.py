@@ -69,10 +69,11 @@ def _assign(api: Api, ip: dict[str, Any]) -> None:
         anyway = objected and st.checkbox("Anyway: move it all the same", key=form.key("anyway"))
         form.fault("anyway")
 
-        def move(reason: str) -> None:
+        def move(reason: str) -> object:
             if not pool:
                 raise Problem(422, "Incomplete", "A field is missing.", {"pool": "Name the pool."})
-            _tell(api, address, "assign", {"pool": pool, "reason": reason, **({"anyway": True} if anyway else {})})
+            body = {"pool": pool, "reason": reason, **({"anyway": True} if anyway else {})}
+            return _tell(api, address, "assign", body)
 
         form.command("Move now", move, f"{address} moves to pool {pool}.")
 
@@ -93,9 +94,9 @@ def _retire(api: Api, address: str) -> None:
         )
 
 
-def _tell(api: Api, address: str, name: str, body: dict[str, Any]) -> None:
+def _tell(api: Api, address: str, name: str, body: dict[str, Any]) -> object:
     purpose = f"{name}:{address}"
     try:
-        api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(purpose))
+        return api.post(path_of("/v1/ips/{ip}/{name}", ip=address, name=name), body, key=session.key(purpose))
     finally:
         session.spent(purpose)

@@ -63,6 +63,16 @@ def band(name: str | None) -> str:
     return f"{sign} {word}"
 
 
+#: Stages at which mail of an IP is stopped, whatever its figures say.
+TROUBLED = ("at_risk", "quarantined", "failed_over")
+
+
+def reputation(ip: dict[str, JsonValue]) -> str:
+    """The band of an IP's score, or its stage where that stops its mail: no such IP is called healthy."""
+    troubled = ip.get("stage") in TROUBLED and ip.get("band") != "red"
+    return stage(ip.get("stage")) if troubled else band(ip.get("band"))
+
+
 def band_colour(name: str | None) -> JsonValue:
     """Badge colour of a band."""
     return BANDS.get(name or "unknown", BANDS["unknown"])[2]
@@ -189,6 +199,12 @@ def moment(value: JsonValue) -> datetime | None:
     except ValueError:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def second(value: JsonValue) -> datetime | None:
+    """A time to the second, for a table that sorts by it; None when it is not known."""
+    read = moment(value)
+    return read.astimezone(UTC).replace(microsecond=0) if read else None
 
 
 def duration(seconds: float) -> str:
