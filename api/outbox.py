@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -11,9 +12,12 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.lifecycle import LifecycleInput
+from domain.purchase import PurchaseInput
 from store import outbox, runs
 from store.database import Database
 from store.tables.outbox import OutboxRow
+from workflows import starts
 
 log = structlog.get_logger()
 
@@ -78,6 +82,7 @@ class Relay:
                     row.payload,
                     id=row.workflow_id,
                     task_queue=self.task_queue,
+                    **_told(row),
                 )
                 run = handle.first_execution_run_id
             except WorkflowAlreadyStartedError as error:
@@ -92,6 +97,12 @@ class Relay:
                 return f"no workflow {row.workflow_id} is running"
             raise
         return ""
+
+
+def _told(row: OutboxRow) -> starts.Told | dict[str, Any]:
+    if row.name == "IpLifecycle":
+        return starts.of_life(LifecycleInput.model_validate(row.payload))
+    return starts.of_order(PurchaseInput.model_validate(row.payload)) if row.name == "Purchase" else {}
 
 
 async def relay(app: FastAPI) -> None:

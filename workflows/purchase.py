@@ -29,8 +29,8 @@ with workflow.unsafe.imports_passed_through():
         PurchaseState,
         payment_reason,
     )
-    from domain.words import OrderStatus, Stage
-    from workflows import ids, options, search_attributes
+    from domain.words import OrderStatus
+    from workflows import ids, options, starts
 
 
 #: What an order's row says when its workflow was cancelled at the Temporal server.
@@ -321,21 +321,19 @@ class Purchase:
     async def _start_lives(self, start: PurchaseInput, addresses: list[str]) -> None:
         for address in addresses:
             try:
+                life = LifecycleInput(
+                    address=address,
+                    type=start.type,
+                    pool=start.pool,
+                    sender=start.sender,
+                    vendor_queue=start.vendor_queue,
+                )
                 await workflow.start_child_workflow(
                     "IpLifecycle",
-                    LifecycleInput(
-                        address=address,
-                        type=start.type,
-                        pool=start.pool,
-                        sender=start.sender,
-                        vendor_queue=start.vendor_queue,
-                    ),
+                    life,
                     id=ids.ip_id(address),
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                    search_attributes=search_attributes.of(
-                        address=address, stage=Stage.AWAITING_DNS, pool=start.pool, sender=start.sender
-                    ),
-                    static_summary=f"Life of {address}",
+                    **starts.of_life(life),
                 )
             except WorkflowAlreadyStartedError:
                 workflow.logger.info("the life of an IP runs already", extra={"address": address})

@@ -24,7 +24,7 @@ from api.journeys import command, link
 from domain import purchase as rules
 from domain.addresses import parse
 from domain.refusals import Conflict, NotFound, Refused
-from domain.words import IpType, OrderStatus, Stage
+from domain.words import IpType, OrderStatus
 from providers.ip_vendors.port import IpVendor, VendorError
 from providers.ip_vendors.registry import vendors
 from providers.senders import smtp
@@ -35,7 +35,7 @@ from store.database import Database
 from store.secrets import Secrets as SecretStore
 from store.secrets import forget_login
 from store.tables.purchase import Order
-from workflows import search_attributes
+from workflows import starts
 from workflows.ids import purchase_id
 from workflows.purchase import Purchase
 
@@ -141,16 +141,16 @@ def _out(row: Order, settings: Settings, run: str | None) -> OrderOut:
 
 async def _start(client: Client, settings: Settings, row: Order) -> str | None:
     """Start the purchase and answer its run; None when Temporal does not answer and the outbox must do it."""
+    start = _input(row, settings)
     try:
         handle = await client.start_workflow(
             Purchase.run,
-            _input(row, settings),
+            start,
             id=purchase_id(row.id),
             task_queue=settings.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=search_attributes.of(pool=row.pool, sender=row.sender, stage=Stage.PURCHASING),
-            static_summary=f"Order of {row.count} {row.type} IP from {row.vendor} for {row.hostname}",
+            **starts.of_order(start, f"from {row.vendor} for {row.hostname}"),
         )
     except WorkflowAlreadyStartedError as error:
         return error.run_id

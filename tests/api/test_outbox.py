@@ -11,9 +11,14 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.outbox import Relay
+from domain.lifecycle import LifecycleInput
+from domain.purchase import PurchaseInput
+from domain.words import Stage
 from store import outbox
 from store.database import Database
 from store.tables.outbox import OutboxRow
+from workflows import search_attributes
+from workflows.ids import ip_id, purchase_id
 
 
 @workflow.defn(name="OutboxListener")
@@ -58,6 +63,27 @@ async def test_a_start_and_a_signal_arrive_once_with_two_relays(db: Database, te
         await asyncio.gather(*(relay.once() for relay in relays))
         reasons = await asyncio.wait_for(temporal.get_workflow_handle(name).result(), 20)
     assert sorted(reasons) == ["r0", "r1", "r2"]
+
+
+async def test_a_life_and_an_order_are_found_in_the_temporal_ui_from_their_start_on(
+    db: Database, temporal: Client
+) -> None:
+    """No worker runs here: what is shown was set with the start, which costs no action."""
+    address, order = f"2001:db8::{uuid.uuid4().int % 0xFFFF + 1:x}", f"ord_{uuid.uuid4().hex}"
+    life = LifecycleInput(address=address, stage=Stage.ACTIVE, pool="bulk", sender="acme")
+    await _put(db, "start", ip_id(address), "IpLifecycle", life.model_dump(mode="json"))
+    bought = PurchaseInput(order_id=order, count=2, pool="bulk")
+    await _put(db, "start", purchase_id(order), "Purchase", bought.model_dump(mode="json"))
+    await Relay(db, temporal, "nobody").once()
+    shown = []
+    for name in (ip_id(address), purchase_id(order)):
+        found = await temporal.get_workflow_handle(name).describe()
+        told = [found.typed_search_attributes.get(key) for key in search_attributes.ALL]
+        shown.append((await found.static_summary(), told))
+    assert shown == [
+        (f"Life of {address}", [address, "active", "bulk", "acme"]),
+        ("Order of 2 dedicated IP", [None, "purchasing", "bulk", None]),
+    ]
 
 
 async def test_what_one_relay_holds_no_other_takes_before_its_time(db: Database) -> None:
