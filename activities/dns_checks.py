@@ -179,6 +179,7 @@ class DnsChecks:
         async with self._db.write() as session:
             row, ip = await setups.get(session, address), await ips.get(session, address)
             before = row.verified_at is not None
+            drifted, known = before and not verified, row.state == rules.SetupState.DRIFTED
             moment = now()
             row.views = [_view_row(view) for view in views]
             row.checks = [check.model_dump(mode="json") for check in checks]
@@ -200,7 +201,7 @@ class DnsChecks:
                         waiting_on=stands.waiting_on,
                     )
                 await dns_troubles.over(session, ip, "every record is verified")
-            elif before:
+            elif drifted:
                 row.state, row.reason = rules.SetupState.DRIFTED, "; ".join(found.lines)
                 await dns_troubles.drifted(session, ip, found)
             elif views and all(v.published is rules.RecordState.PUBLISHED for v in views if v.record.required):
@@ -209,7 +210,9 @@ class DnsChecks:
             await setups.save(session, row)
             await setups.add_evidence(session, row)
         wait = dns_findings.until_next_look(views, (moment - row.rendered_at).total_seconds())
-        return Outcome(verified=verified, drifted=before and not verified, findings=found.lines, next_seconds=wait)
+        return Outcome(
+            verified=verified, drifted=drifted, changed=drifted != known, findings=found.lines, next_seconds=wait
+        )
 
 
 def _view_row(view: rules.RecordView) -> dict[str, Any]:

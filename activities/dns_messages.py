@@ -49,10 +49,14 @@ class Escalate(BaseModel):
 
 
 class Outcome(BaseModel):
-    """One look: whether all is verified, whether what was verified no longer is, and why."""
+    """One look: whether all is verified, whether what was verified no longer is, and why.
+
+    ``changed`` tells a drift, or the end of one, from a look that finds what the look before it found.
+    """
 
     verified: bool
     retired: bool = False
     drifted: bool = False
+    changed: bool = False
     findings: list[str] = []
     next_seconds: float = 0.0

@@ -81,7 +81,10 @@ class ReputationActivities:
 
     @activity.defn(name="sweep_dns")
     async def dns(self, chunk: Chunk) -> Swept:
-        """Re-verify the DNS of each IP; those that drifted come back with their findings."""
+        """Re-verify the DNS of each IP; those that drifted since the last look come back with their findings.
+
+        Those that are right again come back without. A drift that lasts is told once: its incident stands.
+        """
         swept = Swept()
         for address in chunk.addresses:
             activity.heartbeat(address)
@@ -89,8 +92,9 @@ class ReputationActivities:
                 outcome = await check_now(self._context.settings, self._db, address)
             except NotFound:
                 continue  # Imported without a DNS set-up, or gone since the list was made.
-            if outcome.drifted:
+            if outcome.changed:
                 reason = "; ".join(outcome.findings) or "DNS no longer says what was verified."
+                reason = reason if outcome.drifted else ""
                 swept.crossings.append(Crossing(address=address, reason=reason))
         return swept
 

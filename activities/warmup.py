@@ -13,11 +13,11 @@ from activities.context import Context
 from activities.warmup_messages import Tick, Ticked
 from domain.decisions import Day, Decision, decide, total
 from domain.figures import Figures
-from domain.lifecycle import in_warmup
+from domain.lifecycle import WarmupTold, in_warmup
 from domain.policy import DecisionPolicy
 from domain.warmup import Progress, WarmupState
 from domain.words import MailboxProvider, Severity, Stage
-from store import events, ips, ledger, risk, warmup
+from store import events, incidents, ips, ledger, risk, warmup
 from store.database import Database
 from store.tables.warmup import WarmupDay
 
@@ -41,8 +41,8 @@ class WarmupActivities:
         async with self._db.write() as session:
             await ips.lock(session, tick.address)
             progress = await self._close(session, tick) if tick.close else tick.progress
-            await self._write(session, tick, progress)
-        return Ticked(progress=progress)
+            told = await self._write(session, tick, progress)
+        return Ticked(progress=progress, told=told)
 
     async def _close(self, session: AsyncSession, tick: Tick) -> Progress:
         before = tick.progress
@@ -91,7 +91,7 @@ class WarmupActivities:
             summed_up[number] = {MailboxProvider(name): Figures.model_validate(one) for name, one in figures.items()}
         return [summed_up[number] for number in numbers]
 
-    async def _write(self, session: AsyncSession, tick: Tick, now: Progress) -> None:
+    async def _write(self, session: AsyncSession, tick: Tick, now: Progress) -> WarmupTold | None:
         await warmup.save(session, tick.address, tick.run, now)
         still = now.state in (WarmupState.PAUSED, WarmupState.STOPPED)
         if still or not tick.close:
@@ -105,7 +105,7 @@ class WarmupActivities:
         if now.state in _DONE:
             # What it was warmed up to is what it may send on all days to come: more would be a jump.
             (await ips.get(session, tick.address)).safe_limit = now.plan.target
-        await self._tell(session, tick.address, now, freed=not still and not tick.close)
+        return await self._tell(session, tick, now, freed=not still and not tick.close)
 
     async def _open_day(self, session: AsyncSession, address: str, now: Progress, day: int, step: int) -> None:
         """Write the window of a day, which is exactly that day, with the caps of a step."""
@@ -121,17 +121,24 @@ class WarmupActivities:
                 now.plan.by_provider(step, now.behind), now.plan.hourly_cap(step),
             )  # fmt: skip
 
-    async def _tell(self, session: AsyncSession, address: str, now: Progress, *, freed: bool) -> None:
+    async def _tell(self, session: AsyncSession, tick: Tick, now: Progress, *, freed: bool) -> WarmupTold | None:
+        """Write where the IP stands; answers what its life does not know yet."""
+        address = tick.address
         if now.state is WarmupState.STOPPED:
             await risk.see(
                 session, address, risk.MAIL, Severity.CRITICAL, f"Warm-up stopped: {now.reason}",
                 stage=Stage.QUARANTINED,
             )  # fmt: skip
-            return
+            # An alert told the life itself.
+            return WarmupTold(stopped=True, risk=f"Warm-up stopped: {now.reason}") if tick.close else None
         if freed:
             await risk.over(session, address, risk.MAIL, "An operator let mail go again.")
         stands = in_warmup(now)
         await risk.reach(session, address, stands.stage, waiting_for=stands.waiting_for, waiting_on=stands.waiting_on)
+        if not (freed and tick.troubled):
+            return None
+        left = await incidents.find_open(session, risk.KIND, address)
+        return WarmupTold(stopped=False, risk=left.title if left else "")
 
 
 def _ms(moment: dt.datetime) -> int:

@@ -6,6 +6,7 @@ import datetime as dt
 
 from pydantic import BaseModel
 
+from domain.lifecycle import WarmupTold
 from domain.warmup import Progress
 
 
@@ -20,9 +21,12 @@ class Tick(BaseModel):
     progress: Progress
     now: dt.datetime
     close: bool = False
+    troubled: bool = False
+    """The life of the IP was told of trouble that ends when mail goes again."""
 
 
 class Ticked(BaseModel):
-    """What followed: the state, and where its day ends."""
+    """What followed: the state, and what the life of the IP should hear of it."""
 
     progress: Progress
+    told: WarmupTold | None = None

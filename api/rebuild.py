@@ -190,7 +190,7 @@ async def _standing(client: Client, life: lives.Life) -> lives.Standing:
             return lives.Standing(stage=Stage.AWAITING_DNS, waiting_for="DNS set-up to begin")
         return lives.awaiting_dns(automatic=prepared.automatic, problems=prepared.problems, refused=prepared.refused)
     ramp = client.get_workflow_handle_for(Warmup.run, warmup_id(address))
-    if life.stage is Stage.WARMING and await _runs(ramp):
+    if life.stage in (Stage.WARMING, Stage.QUARANTINED) and await _runs(ramp):
         return lives.in_warmup(await ramp.query(Warmup.state, rpc_timeout=PATIENCE))
     return lives.verified() if life.stage is Stage.ACTIVE else lives.Standing(stage=life.stage)
 

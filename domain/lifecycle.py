@@ -95,8 +95,15 @@ class ReputationChanged(BaseModel):
     recovered: bool = False
 
 
+class WarmupTold(BaseModel):
+    """A warm-up ``stopped`` by itself, or mail goes again after trouble; ``risk`` is what puts the IP at risk still."""
+
+    stopped: bool
+    risk: str = ""
+
+
 class DnsDrifted(BaseModel):
-    """DNS no longer says what it said when it was verified."""
+    """DNS no longer says what it said when it was verified; no findings: it says so again."""
 
     findings: list[str] = []
 

@@ -214,6 +214,7 @@ class WarmupInput(BaseModel):
     step: int = Field(0, ge=0, description="Step to start at; a repair starts from a remembered level.")
     pool: str = DEFAULT_POOL
     sender: str | None = None
+    troubled: bool = Field(False, description="The IP was at risk when it was told to start.")
 
 
 class WarmupResult(BaseModel):

@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         Reassign,
         ReputationChanged,
         Retire,
+        WarmupTold,
         check_startable,
     )
     from domain.refusals import Conflict
@@ -69,7 +70,7 @@ class IpLifecycle:
     """Parent of an IP's DNS set-up and warm-ups; sleeps without cost at full capacity.
 
     Id ``ip:<address>``. Stages: awaiting_dns, active, warming, full_capacity, at_risk, retired.
-    Updates: ``start_warmup``, ``reassign``, ``retire``. Signals: ``reputation_changed``,
+    Updates: ``start_warmup``, ``reassign``, ``retire``. Signals: ``reputation_changed``, ``warmup_told``,
     ``dns_drifted``. No time limit. Actions: about 10 beside those of its children. A child that runs already is
     followed, a DNS set-up that fails is begun again, and a retired address goes back to its vendor. A history that
     grows long over the years is begun anew, between two things to do.
@@ -99,7 +100,10 @@ class IpLifecycle:
             self._plan = WarmupPlan(target=start.safe_limit, day_seconds=start.day_seconds)
         while self._retire is None:
             self._tell()
-            await workflow.wait_condition(self._something_to_do)
+            if workflow.patched("a-long-history-ends-without-anything-to-do"):
+                await workflow.wait_condition(lambda: self._something_to_do() or self._begins_anew())
+            else:
+                await workflow.wait_condition(self._something_to_do)
             await self._act()
             self._begin_anew()
         await self._end(self._retire)
@@ -154,9 +158,17 @@ class IpLifecycle:
         self._troubles.append(change)
 
     @workflow.signal
+    def warmup_told(self, told: WarmupTold) -> None:
+        """The warm-up stopped by itself, or somebody let its mail go again. It wrote down everything itself."""
+        self._risk = told.risk
+        if self._warming:
+            self._stage = Stage.QUARANTINED if told.stopped else Stage.WARMING
+        self._tell()
+
+    @workflow.signal
     def dns_drifted(self, drift: DnsDrifted) -> None:
-        """DNS changed under us; mail is not stopped. The sweep that saw it opened the incident."""
-        self._drift = "DNS drifted: " + "; ".join(drift.findings[:3])
+        """DNS changed under us, or is right again; mail is not stopped. Who saw it wrote down the incident."""
+        self._drift = "DNS drifted: " + "; ".join(drift.findings[:3]) if drift.findings else ""
         self._tell()
 
     @workflow.query
@@ -270,9 +282,12 @@ class IpLifecycle:
     def _alarms(self) -> list[ReputationChanged]:
         return [one for one in self._troubles if one.critical]
 
-    def _begin_anew(self) -> None:
+    def _begins_anew(self) -> bool:
         """Nothing is lost on the way: no child runs, nothing was said that is not done, nobody waits for an answer."""
-        if _history_is_long() and not self._something_to_do() and workflow.all_handlers_finished():
+        return _history_is_long() and not self._something_to_do() and workflow.all_handlers_finished()
+
+    def _begin_anew(self) -> None:
+        if self._begins_anew():
             stands = {"stage": self._stage, "risk": self._risk, "drift": self._drift}
             workflow.continue_as_new(self._start.model_copy(update=stands))
 
@@ -285,7 +300,13 @@ class IpLifecycle:
         self._warming = True
         child = await self._child(
             Warmup.run,
-            WarmupInput(address=self._start.address, plan=plan, pool=self._start.pool, sender=self._start.sender),
+            WarmupInput(
+                address=self._start.address,
+                plan=plan,
+                pool=self._start.pool,
+                sender=self._start.sender,
+                troubled=bool(self._risk),
+            ),
             ids.warmup_id(self._start.address),
             f"Warm-up of {self._start.address} to {plan.target:,} a day",
         )
@@ -370,6 +391,7 @@ class IpLifecycle:
             Stage.ACTIVE: "DNS is verified. Waits for an operator to **start the warm-up**.",
             Stage.WARMING: "**Warming up**, see the child workflow.",
             Stage.FULL_CAPACITY: "At **full capacity**. Watched by the sweeps; waits for nothing.",
+            Stage.QUARANTINED: "Its **warm-up stopped**. Waits for an operator to resume, restart or complete it.",
             Stage.AT_RISK: "**At risk**. Waits for an operator to look at the incident.",
         }
         told = [words.get(self._stage, f"Stage {self._stage}.")]

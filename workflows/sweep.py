@@ -165,7 +165,8 @@ class DnsSweep(_Fleet):
     async def _page(self, wanted: SweepInput, addresses: list[str]) -> None:
         found = await self._chunks(wanted, addresses)
         for crossing in found.crossings:
-            await _signal(ip_id(crossing.address), "dns_drifted", DnsDrifted(findings=[crossing.reason]))
+            drift = DnsDrifted(findings=[crossing.reason] if crossing.reason else [])
+            await _signal(ip_id(crossing.address), "dns_drifted", drift)
 
     async def _chunk(self, part: list[str]) -> Swept:
         return await workflow.execute_activity_method(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.warmup_messages import Tick, Ticked
+    from domain.lifecycle import WarmupTold
     from domain.refusals import Refused
     from domain.warmup import (
         Adjust,
@@ -24,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         WarmupState,
         jitter_seconds,
     )
-    from workflows import options
+    from workflows import ids, options
 
 _STILL = (WarmupState.PAUSED, WarmupState.STOPPED)
 _DONE = (WarmupState.GRADUATED, WarmupState.COMPLETED)
@@ -37,7 +39,7 @@ class Warmup:
     Id ``warmup:<address>``. States: warming, paused, stopped (waits for resume, restart or complete),
     graduated and completed (the ends). Updates: ``pause``, ``resume``, ``adjust``, ``complete``,
     ``restart``; signal ``stop``; query ``state``. No time limit. Actions: one timer and one activity a
-    day, one activity a message.
+    day, one activity a message, one signal to the life of the IP when trouble begins or ends.
     """
 
     @workflow.init
@@ -48,6 +50,8 @@ class Warmup:
         self._asked = 0
         self._written = 0
         self._run = workflow.info().run_id
+        #: Whether the life of the IP was told of trouble that ends when mail goes again.
+        self._troubled = start.troubled
 
     @workflow.run
     async def run(self, start: WarmupInput) -> WarmupResult:
@@ -152,7 +156,7 @@ class Warmup:
         """A deterministic alarm: mail stops at once."""
         if self._now.state in _DONE:
             return
-        self._now.state = WarmupState.STOPPED
+        self._now.state, self._troubled = WarmupState.STOPPED, True
         self._now.decision, self._now.reason = "stop", alarm.told()
         # Who resumes has judged this day: its figures do not stop the ramp a second time.
         self._now.fresh_from = self._now.judged_until = self._now.day + 1
@@ -196,7 +200,7 @@ class Warmup:
             "warmup_day",
             Tick(
                 address=self._address, run=self._run, now=workflow.now(), close=close,
-                progress=self._now.model_copy(deep=True),
+                progress=self._now.model_copy(deep=True), troubled=self._troubled,
             ),
             result_type=Ticked,
             summary=f"Close day {self._now.day + 1}" if close else f"Write caps: {self._now.decision}",
@@ -211,6 +215,14 @@ class Warmup:
             f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step + 1} of "
             f"{len(self._now.plan.ladder())}, cap {self._now.cap} a day. {self._now.reason}"
         )
+        if ticked.told is not None:
+            await self._tell_life(ticked.told)
+
+    async def _tell_life(self, told: WarmupTold) -> None:
+        """What the Temporal UI says of the IP follows; a warm-up without a life has nobody to tell."""
+        self._troubled = told.stopped
+        with contextlib.suppress(FailureError):
+            await workflow.get_external_workflow_handle(ids.ip_id(self._address)).signal("warmup_told", told)
 
     def _merge(self, closed: Progress) -> Progress:
         """A command given while a day was closed: its state stands, and the day's level unless it set one."""

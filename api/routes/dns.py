@@ -20,15 +20,16 @@ from domain import dns as rules
 from domain import dns_findings, mta_sts
 from domain.addresses import sort_key
 from domain.dns_options import DnsOptions, checked, sts_policy
+from domain.lifecycle import DnsDrifted
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import Stage
 from providers.dns.registry import publisher_name
 from store import dns as setups
-from store import ips, runs
+from store import ips, outbox, runs
 from store.tables.dns import DnsSetup
 from workflows import search_attributes
 from workflows.dns import DnsPropagation
-from workflows.ids import dns_id
+from workflows.ids import dns_id, ip_id
 
 router = APIRouter(prefix="/v1/ips/{address}/dns", tags=["dns"])
 
@@ -239,7 +240,11 @@ async def verify(
             await command(client, dns_id(address), DnsPropagation.reverify, rules.Reverify(reason=reason), key)
         except (Conflict, NotFound):
             # The journey ended when all was verified; looking again needs no journey.
-            await dns_checks.verify(settings, db, address)
+            look = await dns_checks.verify(settings, db, address)
+            if look.changed:
+                drift = DnsDrifted(findings=look.findings if look.drifted else [])
+                async with db.write() as session:
+                    await outbox.put(session, "signal", ip_id(address), "dns_drifted", drift.model_dump())
         after = await _shown(db, settings, address)
         asked.after = {"state": after.state}
     return after

@@ -19,6 +19,9 @@ from settings import Settings
 from store import ledger
 from store.database import Database
 from tests.workflows.test_lifecycle import SECRET, alert, until
+from workflows.ids import ip_id
+from workflows.lifecycle import IpLifecycle
+from workflows.search_attributes import STAGE
 
 
 @pytest.fixture
@@ -112,3 +115,10 @@ async def test_an_alert_that_comes_while_no_worker_runs(
         assert over["closed_why"] == "An operator let mail go again."
         assert (await api.get(path)).json()["stage"] == Stage.WARMING
         assert await state() == "warming"
+        life = temporal.get_workflow_handle_for(IpLifecycle.run, ip_id(address))
+
+        async def told_so() -> bool:
+            known, found = await life.query(IpLifecycle.standing), await life.describe()
+            return (known.risk, found.typed_search_attributes.get(STAGE)) == ("", "warming")
+
+        await until(told_so, 20)

@@ -375,11 +375,14 @@ async def test_drift_opens_an_incident_and_its_end_closes_it(stand: Stand) -> No
     await stand.neighbours.publisher().publish(
         spf.model_copy(update={"key": "x", "expected": ["v=spf1 -all"]}), DOMAIN, right
     )
-    assert (await stand.checks.check_now(ADDRESS)).drifted
+    first, second = [await stand.checks.check_now(ADDRESS) for _ in range(2)]
+    assert [(one.drifted, one.changed) for one in (first, second)] == [(True, True), (True, False)], "told once"
     assert await stand.kinds() == {"dns_drift"}
     await stand.neighbours.publisher().publish(spf.model_copy(update={"key": "x"}), DOMAIN, ["v=spf1 -all"])
     limit = time.monotonic() + 15
-    while not (await stand.checks.check_now(ADDRESS)).verified:
+    while not (look := await stand.checks.check_now(ADDRESS)).verified:
         assert time.monotonic() < limit
         await asyncio.sleep(0.1)
+    assert look.changed
     assert await stand.kinds() == set()
+    assert not (await stand.checks.check_now(ADDRESS)).changed

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from temporalio import workflow
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -17,7 +18,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities import lifecycle
 from activities.context import Context
 from domain.dns import DnsInput, DnsResult
-from domain.lifecycle import LifecycleInput, Reassign, ReputationChanged, Retire
+from domain.lifecycle import DnsDrifted, LifecycleInput, Reassign, ReputationChanged, Retire, WarmupTold
 from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
 from domain.words import Stage
 from store import incidents, ips, ledger, senders
@@ -218,28 +219,81 @@ async def test_a_warm_up_that_breaks_off_stops_mail_and_calls_a_person(stand: St
 async def test_a_history_that_grew_long_is_begun_anew_with_all_that_it_knows(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.lifecycle._history_is_long", lambda: True)
+    long: list[bool] = []
+    monkeypatch.setattr("workflows.lifecycle._history_is_long", lambda: bool(long))
     await stand.start(Stage.ACTIVE)
     first = (await stand.life().describe()).run_id
     await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan(target=240))
-    assert (await stand.life().describe()).run_id == first, "not while a child runs"
-    await stand.say(ids.warmup_id(stand.address), "graduated")
-    await stand.stands(Stage.FULL_CAPACITY)
+    long.append(True)
     await stand.life().signal(IpLifecycle.reputation_changed, ReputationChanged(reason="too many bounces"))
     await stand.pools("p0", "p1", "p2")
     for number in range(3):
         await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool=f"p{number}"))
+    assert (await stand.life().describe()).run_id == first, "not while a child runs"
+    await stand.say(ids.warmup_id(stand.address), "graduated")
+
+    async def next_run() -> bool:
+        return (await stand.life().describe()).run_id != first
+
+    await stand.until(next_run)
+    long.clear()
+    await stand.stands(Stage.FULL_CAPACITY)
 
     async def anew() -> bool:
         known = await stand.life().query(IpLifecycle.standing)
         return (known.start.pool, known.risk, known.start.safe_limit) == ("p2", "too many bounces", 240)
 
     await stand.until(anew)
-    assert (await stand.life().describe()).run_id != first
     assert await stand.life().query(IpLifecycle.stage) is Stage.FULL_CAPACITY
     await stand.until(lambda: stand.found(stage="full_capacity", pool="p2"))
     await stand.life().execute_update(IpLifecycle.retire, Retire(reason="over"))
     assert await asyncio.wait_for(stand.life().result(), 30) == "over"
+
+
+async def test_a_life_that_only_hears_grows_no_endless_history(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moved from pool to pool for years, and nothing else."""
+    long: list[bool] = []
+    monkeypatch.setattr("workflows.lifecycle._history_is_long", lambda: bool(long))
+    await stand.start(Stage.FULL_CAPACITY)
+    await stand.pools("p0", "p1")
+    await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool="p0"))
+    first = (await stand.life().describe()).run_id
+    long.append(True)
+    await stand.life().execute_update(IpLifecycle.reassign, Reassign(pool="p1"))
+
+    async def anew() -> bool:
+        return (await stand.life().describe()).run_id != first
+
+    await stand.until(anew)
+    long.clear()
+    assert (await stand.life().query(IpLifecycle.standing)).start.pool == "p1"
+
+
+async def test_a_warm_up_that_stopped_and_goes_on_is_found_by_its_stage(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+    await stand.life().execute_update(IpLifecycle.start_warmup, WarmupPlan())
+    await stand.life().signal(IpLifecycle.warmup_told, WarmupTold(stopped=True, risk="Warm-up stopped: bounces"))
+    await stand.until(lambda: stand.found(stage="quarantined"))
+    assert (await stand.life().query(IpLifecycle.standing)).risk == "Warm-up stopped: bounces"
+    alarm = ReputationChanged(reason="listed", critical=True, source="alert")
+    await stand.life().signal(IpLifecycle.reputation_changed, alarm)
+    await stand.until(lambda: stand.found(stage="at_risk"))
+    await stand.life().signal(IpLifecycle.warmup_told, WarmupTold(stopped=False))
+    await stand.until(lambda: stand.found(stage="warming"))
+    assert (await stand.life().query(IpLifecycle.standing)).risk == ""
+
+
+async def test_a_drift_that_is_over_is_told_no_more(stand: Stand) -> None:
+    await stand.start(Stage.ACTIVE)
+
+    async def details() -> str:
+        known = await stand.life().query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return str(known.current_details)
+
+    await stand.life().signal(IpLifecycle.dns_drifted, DnsDrifted(findings=["the PTR is gone"]))
+    assert "DNS drifted: the PTR is gone" in await details()
+    await stand.life().signal(IpLifecycle.dns_drifted, DnsDrifted())
+    assert "drifted" not in await details()
 
 
 async def test_an_alarm_that_meets_the_start_of_a_warm_up_stops_it(stand: Stand) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 
+import pytest
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -13,7 +14,8 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     import activities.reputation
     from activities.context import Context
-    from domain.lifecycle import ReputationChanged
+    from activities.dns_messages import Outcome
+    from domain.lifecycle import DnsDrifted, ReputationChanged
     from domain.warmup import StopSignal
     from domain.words import Stage
     from store import incidents, ips
@@ -22,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from tests.providers.blocklist_knot import SUFFIX, BlocklistKnot, lists_knot  # noqa: F401 - the fixture
     from worker import RUNNER
     from workflows.ids import ip_id, warmup_id
-    from workflows.sweep import WORKFLOWS, ReputationSweep, SweepInput, ensure_schedules
+    from workflows.sweep import WORKFLOWS, DnsSweep, ReputationSweep, SweepInput, ensure_schedules
 
 LISTED, CLEAN, PBL = "203.0.113.10", "203.0.113.9", "203.0.113.11"
 
@@ -42,6 +44,10 @@ class Listener:
     @workflow.signal
     def reputation_changed(self, change: ReputationChanged) -> None:
         self._said.append(f"{change.critical} {change.reason}")
+
+    @workflow.signal
+    def dns_drifted(self, drift: DnsDrifted) -> None:
+        self._said.append(f"drift {drift.findings}")
 
     @workflow.signal
     def stop(self, signal: StopSignal) -> None:
@@ -105,3 +111,40 @@ async def test_a_confirmed_listing_reaches_the_journeys_once(
     assert (listed.score, listed.band) == (10, "red")
     assert (clean.score, clean.band) == (None, "unknown"), "no mail yet: unknown is never good"
     assert [incident.severity for incident in opened] == ["critical"]
+
+
+async def test_a_drift_is_told_once_and_so_is_its_end(
+    context: Context, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal an hour for as long as a record is wrong would fill the life of the IP."""
+    address, queue = f"2001:db8::{uuid.uuid4().int % 0xFFFF + 1:x}", f"sweep-{uuid.uuid4().hex}"
+    looks = [
+        Outcome(verified=False, drifted=True, changed=True, findings=["PTR: missing."]),
+        Outcome(verified=False, drifted=True, findings=["PTR: missing."]),
+        Outcome(verified=True, changed=True),
+    ]
+
+    async def check(*_: object) -> Outcome:
+        return looks.pop(0)
+
+    monkeypatch.setattr(activities.reputation, "check_now", check)
+    async with context.db.write() as session:
+        await ips.insert(session, Ip(address=address, stage=Stage.WARMING))
+    async with Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[*WORKFLOWS, Listener],
+        activities=activities.reputation.activities(context),
+        workflow_runner=RUNNER,
+    ):
+        said = []
+        for number in range(3):
+            life = await temporal.start_workflow(Listener.run, id=ip_id(address), task_queue=queue)
+            sweep = SweepInput(addresses=[address])
+            await temporal.execute_workflow(DnsSweep.run, sweep, id=f"{number}-{queue}", task_queue=queue)
+            told = (await life.fetch_history()).events
+            signals = [e for e in told if e.HasField("workflow_execution_signaled_event_attributes")]
+            said.append(await asyncio.wait_for(life.result(), 20) if signals else [])
+            if not signals:
+                await life.terminate("seen")
+    assert said == [["drift ['PTR: missing.']"], [], ["drift []"]]
