@@ -277,8 +277,7 @@ class Watching(BaseModel):
     event_waiting_most: int = Field(
         500_000,
         ge=0,
-        description="Events that may wait for their mail (about 1 kB each); beyond it a sweep gives up those that waited "
-        "longest.",
+        description="Events that may wait for their mail (about 1 kB each); a sweep gives up the oldest beyond it.",
     )
     reply_days: int = Field(
         30, ge=1, description="Days that counts of replies are kept, by IP, provider, sender and campaign."

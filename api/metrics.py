@@ -27,9 +27,9 @@ BANDS = Gauge("warmpath_ip_bands", "IPs in service by reputation band; unknown i
 LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in service, 0-100.")
 
 
-_WAITING = sa.select(
-    col(UnplacedEvent.source), sa.func.count(), sa.func.min(col(UnplacedEvent.since_ms))
-).group_by(col(UnplacedEvent.source))
+_WAITING = sa.select(col(UnplacedEvent.source), sa.func.count(), sa.func.min(col(UnplacedEvent.since_ms))).group_by(
+    col(UnplacedEvent.source)
+)
 
 
 class CountRequests:
