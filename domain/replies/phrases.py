@@ -123,23 +123,56 @@ def _translated(source: str) -> tuple[str, tuple[str, ...]]:
 def _needles(pieces: list[str]) -> tuple[str, ...]:
     """Characters of which one must be in any text that holds the phrase: a piece of it, or one of each alternative.
 
-    Of all the pieces that must be there the one whose shortest needle is longest says most.
+    Of all the pieces that must be there the one whose shortest needle is longest says most. An alternative of plain
+    characters is taken together with those before and behind its group.
     """
     best: tuple[str, ...] = ("",)
-    depth, group = 0, [""]
-    for piece in pieces:
+    depth, began = 0, 0
+    group: list[list[str]] = []
+    for place, piece in enumerate(pieces):
         if piece == "(":
             depth += 1
             if depth == 1:
-                group = [""]
+                began, group = place, [[]]
+                continue
         elif piece == ")":
             depth -= 1
             if depth == 0:
-                best = max(best, tuple(group), key=lambda needles: min(map(len, needles)))
+                best = max(best, _of_group(group, *_beside(pieces, began, place)), key=_shortest)
+                continue
         elif depth == 0 and piece not in _MEANS:
-            best = max(best, (piece,), key=lambda needles: min(map(len, needles)))
+            best = max(best, (piece,), key=_shortest)
         elif depth == 1 and piece == "|":
-            group.append("")
-        elif depth == 1 and piece not in _MEANS:
-            group[-1] = max(group[-1], piece, key=len)
+            group.append([])
+            continue
+        if depth:
+            group[-1].append(piece)
     return best
+
+
+def _beside(pieces: list[str], began: int, ended: int) -> tuple[str, str]:
+    """The plain characters before and behind a group, empty where something else stands."""
+    before = pieces[began - 1] if began and pieces[began - 1] not in _MEANS else ""
+    behind = pieces[ended + 1] if ended + 1 < len(pieces) and pieces[ended + 1] not in _MEANS else ""
+    return before, behind
+
+
+def _of_group(group: list[list[str]], before: str, behind: str) -> tuple[str, ...]:
+    """A needle for each alternative of a group."""
+    return tuple(
+        f"{before}{''.join(one)}{behind}" if not _MEANS.keys() & set(one) else _longest(one) for one in group
+    )
+
+
+def _longest(alternative: list[str]) -> str:
+    """The longest plain piece of an alternative that stands in none of its brackets."""
+    best, depth = "", 0
+    for piece in alternative:
+        depth += (piece == "(") - (piece == ")")
+        if not depth and piece not in _MEANS:
+            best = max(best, piece, key=len)
+    return best
+
+
+def _shortest(needles: tuple[str, ...]) -> int:
+    return min(map(len, needles))

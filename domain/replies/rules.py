@@ -104,7 +104,7 @@ class _Status(NamedTuple):
 class Rule:
     """A compiled rule."""
 
-    __slots__ = ("_and", "_codes", "_sentence", "_statuses", "_unless", "confidence", "given", "needs")
+    __slots__ = ("_and", "_codes", "_sentence", "_statuses", "_unless", "also_needs", "confidence", "given", "needs")
 
     def __init__(self, given: RuleText, phrases: Phrases, words: Mapping[str, tuple[str, ...]]) -> None:
         def numbers(sources: tuple[str, ...]) -> frozenset[int]:
@@ -119,6 +119,8 @@ class Rule:
         self._unless = numbers(given.unless)
         one = given.sentence
         self._sentence = (numbers(one.text), numbers(one.and_), numbers(one.unless)) if one else None
+        #: Phrases one of which must be there besides; empty: the rule asks for no second one.
+        self.also_needs = self._and or (self._sentence[1] if self._sentence else frozenset())
         self.confidence = given.confidence or _confidence(given)
 
     def fits(self, text: Text) -> bool:
@@ -198,6 +200,8 @@ class Rules:
         #: For each phrase the rules that need it, and those that need none: a bit a rule, the first is the lowest.
         self._needing: dict[int, int] = {}
         self._without = self._those(lambda rule: not rule.needs)
+        self._also_needing: dict[int, int] = {}
+        self._without_also = self._those(lambda rule: not rule.also_needs)
         self._for = {
             name: self._those(lambda rule, name=name: not rule.given.provider or name in rule.given.provider)  # type: ignore[misc]
             for name in (*self.known, "")
@@ -208,6 +212,8 @@ class Rules:
         for place, rule in enumerate(self.all):
             for number in rule.needs:
                 self._needing[number] = self._needing.get(number, 0) | 1 << place
+            for number in rule.also_needs:
+                self._also_needing[number] = self._also_needing.get(number, 0) | 1 << place
 
     def _those(self, wanted: Callable[[Rule], bool]) -> int:
         return sum(1 << place for place, rule in enumerate(self.all) if wanted(rule))
@@ -247,10 +253,11 @@ class Rules:
     def first(self, parts: Parts, provider: str) -> Rule | None:
         """The first rule that fits."""
         text = Text(parts, self.phrases)
-        open_ = self._without
+        open_, also = self._without, self._without_also
         for number in text.possible:
             open_ |= self._needing.get(number, 0)
-        open_ &= self._for[provider] & self._with_codes(parts.code, parts.status)
+            also |= self._also_needing.get(number, 0)
+        open_ &= also & self._for[provider] & self._with_codes(parts.code, parts.status)
         while open_:
             lowest = open_ & -open_
             open_ ^= lowest
