@@ -8,13 +8,13 @@ from sqlmodel import select
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowUpdateFailedError
 
-from domain.purchase import (
-    Cancel,
-)
+from activities.purchase_messages import Step
+from domain.purchase import Cancel
 from domain.words import OrderStatus
 from store import ips
 from store import purchase as orders
 from store.tables.accounts import Secret
+from store.tables.ips import Ip
 from tests.workflows.shop import Counting, Shop, vendors_of
 from workflows.ids import ip_id, purchase_id
 from workflows.purchase import Purchase
@@ -90,6 +90,23 @@ async def test_a_crash_after_a_step_charges_once(shop: Shop, step: str) -> None:
     assert not shop.effects.crash
     assert await shop.payments(order) == ["captured"]
     assert list((await shop.bought())["bought"]) == result.addresses
+
+
+async def test_a_hand_over_that_breaks_off_leaves_neither_ip_nor_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.quoted()
+    address = (await shop.row(order)).candidates[0]["address"]
+
+    async def killed(*_: object, **__: object) -> None:
+        raise RuntimeError("killed in the middle")
+
+    monkeypatch.setattr("activities.purchase.orders.change", killed)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await shop.effects.hand_over(Step(order_id=order, addresses=[address]))
+    async with shop.context.db.read() as session:
+        assert await session.get(Ip, address) is None, "the IP is handed over together with the end of its order"
+    assert (await shop.row(order)).status == OrderStatus.QUOTED
 
 
 async def test_a_capture_whose_answer_was_lost_is_not_asked_again(shop: Shop) -> None:

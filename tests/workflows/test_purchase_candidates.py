@@ -8,7 +8,9 @@ import httpx
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from domain.words import OrderStatus
+from domain.lifecycle import Disposal
+from domain.words import OrderStatus, Stage
+from store import ips
 from store import purchase as orders
 from store.tables.ips import Ip
 from tests.workflows.shop import LISTED, Shop
@@ -36,6 +38,17 @@ async def test_orders_one_after_the_other_are_offered_different_addresses(shop: 
     first, second = [(await shop.row(await shop.quoted())).candidates for _ in range(2)]
     assert len(first) == len(second) == 5
     assert not {one["address"] for one in first} & {one["address"] for one in second}
+
+
+async def test_an_address_in_service_or_held_is_not_offered(shop: Shop) -> None:
+    in_service, held, gone = "198.51.100.60", "198.51.100.62", "198.51.100.63"
+    async with shop.context.db.write() as session:
+        await ips.insert(session, Ip(address=in_service, vendor="inventory", stage=Stage.ACTIVE))
+        await ips.insert(session, Ip(address=gone, vendor="sandbox", disposal=Disposal.RELEASED))
+        await orders.reserve(session, shop.context.db.dialect, held, "another")
+    offered = {one["address"] for one in (await shop.row(await shop.quoted(count=2))).candidates}
+    assert not offered & {in_service, held}
+    assert gone in offered, "what went back to its vendor may be sold again"
 
 
 async def test_two_orders_for_the_same_address_end_with_one_owner(shop: Shop, same_offers: None) -> None:
