@@ -34,18 +34,24 @@ from workflows.ids import dns_id, ip_id
 router = APIRouter(prefix="/v1/ips/{address}/dns", tags=["dns"])
 
 
+class AnswerOut(rules.Answer):
+    """What one server or resolver says; ``state`` is what it means for the record."""
+
+    state: rules.RecordState
+
+
 class Published(BaseModel):
     """What the authoritative servers say."""
 
     state: rules.RecordState
-    servers: list[rules.Answer]
+    servers: list[AnswerOut]
 
 
 class Visible(BaseModel):
     """What resolvers say; ``state`` is null while they are not asked, because servers do not agree yet."""
 
     state: rules.RecordState | None
-    resolvers: list[rules.Answer]
+    resolvers: list[AnswerOut]
 
 
 class RecordOut(BaseModel):
@@ -185,11 +191,20 @@ def _record_out(record: rules.Record, view: rules.RecordView | None, quorum: flo
     blocking = [finding.fix for finding in found if finding.blocking]
     return RecordOut(
         **record.model_dump(include={"key", "name", "type", "expected", "required", "ttl"}),
-        published=Published(state=seen.published, servers=seen.servers),
-        visible=Visible(state=seen.visible, resolvers=seen.resolvers),
+        published=Published(state=seen.published, servers=_judged(record, seen.servers, rules.RecordState.PUBLISHED)),
+        visible=Visible(state=seen.visible, resolvers=_judged(record, seen.resolvers, rules.RecordState.VISIBLE)),
         findings=found,
         fix=" ".join(blocking),
     )
+
+
+def _judged(record: rules.Record, answers: list[rules.Answer], good: rules.RecordState) -> list[AnswerOut]:
+    """Every answer with what it means; ``good`` is the word for the right one."""
+    states = [dns_findings.judge(record, answer) for answer in answers]
+    return [
+        AnswerOut(**answer.model_dump(), state=good if state is rules.RecordState.PUBLISHED else state)
+        for answer, state in zip(answers, states, strict=True)
+    ]
 
 
 @router.get("")

@@ -131,6 +131,7 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
     ptr = next(r for r in shown["records"] if r["key"] == "ptr")
     assert ptr["published"]["state"] == "missing"
     assert shown["next_look_at"] > shown["checked_at"]
+    assert [one["state"] for one in ptr["published"]["servers"]] == ["missing"] * 2
     assert ptr["visible"] == {"state": None, "resolvers": []}
     assert "in the reverse zone where that is your own" in ptr["fix"]
     zone = await stand.http.get(f"{BASE}/zonefile")
@@ -156,6 +157,9 @@ async def test_by_hand_from_the_first_record_to_a_later_look(stand: Stand) -> No
     assert again.json()["state"] == "verified"
     swept, looked = (dt.datetime.fromisoformat(again.json()[name]) for name in ("next_look_at", "checked_at"))
     assert swept - looked == dt.timedelta(hours=1), "the interval of the sweep"
+    spf = next(record for record in again.json()["records"] if record["key"] == "spf")
+    for part, word in (("published", "servers"), ("visible", "resolvers")):
+        assert {one["state"] for one in spf[part][word]} == {part}, "judged beside texts of somebody else"
 
 
 async def test_a_viewer_may_look_and_not_ask(stand: Stand) -> None:

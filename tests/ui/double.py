@@ -25,12 +25,12 @@ _RECORD = {
         "state": "published",
         "servers": [
             {"server": "ns1", "outcome": "answer", "values": [ADDRESS], "state": "published"},
-            {"server": "ns2", "outcome": "nxdomain", "values": []},
+            {"server": "ns2", "outcome": "nxdomain", "values": [], "state": "missing"},
         ],
     },
     "visible": {
         "state": "waiting",
-        "resolvers": [{"server": "1.1.1.1", "outcome": "nxdomain", "values": []}],
+        "resolvers": [{"server": "1.1.1.1", "outcome": "nxdomain", "values": [], "state": "missing"}],
     },
     "fix": "Enter the A record mail1.example.test with 203.0.113.9.",
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from domain.purchase import MOST_AT_ONCE
 from sandbox import zones
 from tests.ui.double import State, quoted
 from tests.ui.seeing import button, said
@@ -23,6 +25,42 @@ def test_a_purchase_says_at_which_step_it_is(page: Open, state: State) -> None:
     state.orders["order-1"] |= {"status": "quoting", "step": ""}
     app = page(places.PAYMENT, order="order-1")
     assert [one.label for one in app.status] == ["Candidates are looked up on the blocklists ..."]
+
+
+@pytest.mark.parametrize("status", ["quoting", "waitlisted", "purchasing"])
+def test_an_order_under_way_can_be_cancelled(page: Open, state: State, status: str) -> None:
+    state.orders["order-1"] = quoted({"hostname": "mail1.example.test", "count": 1}, 1) | {"status": status}
+    app = button(page(places.PAYMENT, order="order-1"), "Cancel order")
+    assert state.asked[-1][1] == "/v1/orders/order-1/cancel"
+    assert "nothing is owed for it" in said(app)
+
+
+def test_a_waiting_order_shows_what_it_lacks(page: Open, state: State) -> None:
+    why = "Only 1 of 2 addresses on offer passed vetting."
+    state.orders["order-1"] = quoted({"hostname": "m.example.test", "count": 2}, 1) | {
+        "status": "waitlisted", "reason": why, "deadline": "2026-11-27T12:00:00Z",
+    }  # fmt: skip
+    app = page(places.PAYMENT, order="order-1")
+    text = said(app)
+    assert f"{why} The order waits until 2026-11-27 12:00:00 UTC" in text
+    assert "out of stock" not in text
+    assert "listed on zen" in list(app.table[0].value["Why"])
+
+
+@pytest.mark.parametrize(
+    ("paid", "says"),
+    [("cancelled", "Nothing is owed"), ("declined", "Nothing is owed"), ("captured", "could not be undone")],
+)
+def test_a_failed_order_says_what_became_of_its_money(page: Open, state: State, paid: str, says: str) -> None:
+    state.orders["order-1"] = quoted({"hostname": "m.example.test", "count": 1}, 1) | {
+        "status": "failed", "reason": "The vendor refused.", "payment": {"status": paid},
+    }  # fmt: skip
+    assert says in said(page(places.PAYMENT, order="order-1"))
+
+
+def test_no_more_ips_can_be_ordered_than_the_api_takes(page: Open) -> None:
+    (count,) = [one for one in page(places.ACQUIRE).number_input if one.label == "Count"]
+    assert count.max == MOST_AT_ONCE
 
 
 def test_the_form_is_checked_before_it_is_sent(page: Open, state: State) -> None:

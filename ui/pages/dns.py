@@ -46,27 +46,6 @@ def _server(one: JsonValue) -> dict[str, Any]:
     return one if isinstance(one, dict) else {"server": str(one)}
 
 
-def _plain(values: list[Any]) -> set[str]:
-    """Values without what servers may write either way: case, quotes, spaces, the final dot."""
-    return {str(value).replace('"', "").replace(" ", "").rstrip(".").lower() for value in values}
-
-
-def _cell(one: dict[str, Any], kind: str, expected: JsonValue) -> str:
-    """The state of one server's answer; judged from the answer itself where the API names no state."""
-    state = one.get("state")
-    if state:
-        return {"ok": kind, "expected": kind, "error": "unknown", "absent": "missing"}.get(str(state), str(state))
-    outcome = str(one.get("outcome") or "")
-    if outcome in ("nodata", "nxdomain"):
-        return "missing"
-    if outcome == "answer":
-        wanted = expected if isinstance(expected, list) else [expected]
-        return kind if _plain(wanted) <= _plain(one.get("values") or []) else "wrong"
-    if outcome in ("lame", "no_authority"):
-        return "server_failure"
-    return outcome if outcome in ("timeout", "server_failure") else "unknown"
-
-
 def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The grid's cells and the order of its columns: authoritative servers, then resolvers."""
     rows: list[dict[str, Any]] = []
@@ -77,13 +56,12 @@ def cells(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
                 server = str(one.get("server") or one.get("name") or one.get("resolver") or one.get("address"))
                 if server not in columns[kind]:
                     columns[kind].append(server)
-                state = _cell(one, kind, record.get("expected"))
                 rows.append(
                     {
                         "record": words.record_name(record),
                         "server": server,
                         "kind": "authoritative server" if kind == "published" else "public resolver",
-                        "state": state,
+                        "state": str(one.get("state") or "unknown"),
                         "found": _text(one.get("found") or one.get("values") or one.get("answer")) or "nothing",
                         "expected": _text(record.get("expected")),
                     }

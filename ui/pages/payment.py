@@ -105,6 +105,8 @@ def watch(api: Api, order_id: str) -> None:
     _head(order)
     _progress(order)
     _outcome(api, order)
+    if order.get("status") in ("quoting", "waitlisted", "purchasing"):
+        cancel(api, order)
     journey.workflow_link(order)
 
 
@@ -146,10 +148,12 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
                 places.link(places.RECORDS, "Next: DNS records", ip=ip)
                 places.link(places.DNS, "See their state", ip=ip)
     elif status in ("failed", "cancelled", "expired"):
+        stuck = (order.get("payment") or {}).get("status") in ("authorised", "captured")
         st.error(
             f"{status_word(order)}: {words.literal(str(order.get('reason') or 'no reason given').rstrip('.'))}. "
-            "Nothing is owed for this order."
-        )
+            + ("Its payment could not be undone: the incident of this order says what to do by hand."
+               if stuck else "Nothing is owed for this order.")
+        )  # fmt: skip
         typed = {
             f"purchase_{name}": order[name] for name in ("type", "count", "domain", "hostname", "mx") if order.get(name)
         }
@@ -157,31 +161,44 @@ def _outcome(api: Api, order: dict[str, Any]) -> None:
     elif status == "waitlisted":
         until = order.get("deadline") or order.get("expires_at")
         st.warning(
-            f"The vendor is out of stock. The order waits{' until ' + words.exact(until) if until else ''} "
-            f"and goes on by itself. {words.literal(order.get('reason') or '')}"
+            f"{words.literal(order.get('reason') or 'The vendor is out of stock.')} The order waits"
+            f"{' until ' + words.exact(until) if until else ''} and goes on by itself."
         )
-        cancel(api, order)
+        offer(order)
 
 
 def cancel(api: Api, order: dict[str, Any]) -> None:
-    """Button **Cancel order**; nothing was charged yet, so it does not ask."""
+    """Button **Cancel order**; it costs nothing, so it does not ask: what was done is undone."""
     why = session.barred()
     if not st.button("Cancel order", disabled=why is not None, help=why, width="stretch"):
         return
     try:
-        ended = api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
+        with st.spinner("Undoing what was done ..."):
+            ended = api.post(path_of("/v1/orders/{id}/cancel", id=str(order["id"])))
     except Problem as problem:
         trouble(problem)
         return
-    session.say("The order is cancelled; nothing was charged.", "info", about=ended)
+    session.say("The order is cancelled; nothing is owed for it.", "info", about=ended)
     st.rerun()
 
 
 def candidates(order: dict[str, Any]) -> list[str]:
     """The vetted candidates and why each is recommended or refused; returns those chosen."""
+    if not order.get("candidates"):
+        return []
+    offer(order)
+    good = _recommended(order)
+    want = int(order.get("count") or 1)
+    return st.multiselect(
+        f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
+    )
+
+
+def offer(order: dict[str, Any]) -> None:
+    """What the vendor offers, and what vetting says of each."""
     offered: list[dict[str, Any]] = order.get("candidates") or []
     if not offered:
-        return []
+        return
     st.markdown("**Candidates, vetted before any money moves**")
     rows = [
         {
@@ -197,11 +214,6 @@ def candidates(order: dict[str, Any]) -> list[str]:
     # A table whose rows wrap: why a candidate is recommended or refused must be readable without a click.
     paging.table(rows)
     _lists(offered)
-    good = _recommended(order)
-    want = int(order.get("count") or 1)
-    return st.multiselect(
-        f"IPs to buy ({want})", good, default=good[:want], max_selections=want, key=f"pick:{order['id']}"
-    )
 
 
 def _neighbours(candidate: dict[str, Any]) -> str:

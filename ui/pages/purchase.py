@@ -14,6 +14,8 @@ from ui.pieces.guard import guarded
 #: Domains that a sandbox's name servers hold, offered there because no other can be bought for.
 SANDBOX_DOMAINS = ("example-mail.test", "news.test", "receipts.test", "harbor-post.test")
 SANDBOX_BY_HAND = ("byhand.test",)
+#: IPs of one order, as the API has it.
+MOST_AT_ONCE = 50
 
 
 def vendors(api: Api) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def form(api: Api) -> None:
                 st.caption("△ Out of stock: the order waits for it.")
         else:
             region = _text(typing, "Region", "region")
-        count = st.number_input("Count", 1, 100, 1, key=typing.key("count"))
+        count = st.number_input("Count", 1, MOST_AT_ONCE, 1, key=typing.key("count"))
         typing.fault("count")
         pools = api.all("/v1/pools")
         usual = next((place for place, one in enumerate(pools) if one.get("default")), 0)
