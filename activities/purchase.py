@@ -105,8 +105,9 @@ class PurchaseActivities:
         """Vet candidates and price them; out of stock fails benignly until the waitlist's deadline."""
         order = await self._order(ref.order_id)
         vendor = self._vendors[order.vendor]
+        refused = rules.refused([rules.Candidate.model_validate(one) for one in order.candidates])
         try:
-            offers = await vendor.offer(order.type, order.region, order.count, order.id)
+            offers = await vendor.offer(order.type, order.region, order.count, order.id, refused)
         except VendorError as error:
             if error.kind is VendorFault.OUT_OF_STOCK:
                 return await self._wait_for_stock(order, error.detail)
@@ -116,7 +117,8 @@ class PurchaseActivities:
         candidates = await self._candidates(order, offers)
         good = [one.address for one in candidates if one.verdict is rules.Verdict.RECOMMENDED]
         if len(good) < order.count:
-            return await self._wait_for_stock(order, rules.too_few(len(good), len(candidates), order.count), candidates)
+            why = rules.too_few(len(good), len(candidates), order.count, again=refused & rules.refused(candidates))
+            return await self._wait_for_stock(order, why, candidates)
         cost = max(Decimal(one.cost.amount) for one in candidates if one.address in good)
         expires = now() + dt.timedelta(minutes=self._context.settings.quote_minutes)
         async with self._context.db.write() as session:
@@ -132,7 +134,11 @@ class PurchaseActivities:
             )
         return Quoted(status=OrderStatus.QUOTED, recommended=good)
 
-    async def _wait_for_stock(self, order: Order, why: str, candidates: Sequence[rules.Candidate] = ()) -> Quoted:
+    async def _wait_for_stock(
+        self, order: Order, why: str, candidates: Sequence[rules.Candidate] | None = None
+    ) -> Quoted:
+        """Look again later; without new candidates the ones of the last look stay, and which of them were refused."""
+        shown = order.candidates if candidates is None else [one.model_dump(mode="json") for one in candidates]
         until = order.waitlist_until or now() + dt.timedelta(hours=self._context.settings.waitlist_hours)
         if now() >= until:
             return Quoted(status=OrderStatus.EXPIRED, reason=f"{why} The waitlist's deadline has passed.")
@@ -143,7 +149,7 @@ class PurchaseActivities:
                 status=OrderStatus.WAITLISTED,
                 reason=why,
                 waitlist_until=until,
-                candidates=[one.model_dump(mode="json") for one in candidates],
+                candidates=shown,
                 waiting_for=rules.waiting_for(OrderStatus.WAITLISTED, order.vendor),
             )
         look = dt.timedelta(seconds=self._context.settings.waitlist_look_seconds)

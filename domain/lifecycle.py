@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -54,7 +55,11 @@ class Disposal(StrEnum):
 
 def disposed(disposal: Disposal, address: str, vendor: str, why: str = "", *, domain: str = "", host: str = "") -> str:
     """What became of a retired address, in words; one that others may get must not stay in the domain's DNS."""
-    records = f" Take it out of the SPF record of {domain}, and the address record of {host} away." if domain else ""
+    family = ipaddress.ip_address(address).version
+    records = f" Its records stay: take ip{family}:{address} out of the SPF record (TXT) of {domain}" if domain else ""
+    if records and host:
+        records += f", and delete the {'A' if family == 4 else 'AAAA'} record of {host} that says {address}"
+    records += "." if records else ""
     return {
         Disposal.RELEASED: f"{address} is retired and given back to {vendor}.{records}",
         Disposal.KEPT: f"{address} is retired and kept: {vendor} goes on charging for it.",

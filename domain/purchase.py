@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -217,11 +217,25 @@ def vet(evidence: Evidence, *, tolerated: int) -> tuple[Verdict, list[str]]:
     return Verdict.RECOMMENDED, [clean, *notes]
 
 
-def too_few(good: int, free: int, count: int) -> str:
-    """Why an order waits although its vendor has an offer: others hold the addresses, or too few passed vetting."""
+def refused(candidates: Sequence[Candidate]) -> set[str]:
+    """The addresses that vetting refused."""
+    return {one.address for one in candidates if one.verdict is Verdict.REFUSED}
+
+
+def too_few(good: int, free: int, count: int, *, again: Collection[str] = ()) -> str:
+    """Why an order waits although its vendor has an offer: others hold the addresses, or too few passed vetting.
+
+    Args:
+        again: addresses that were refused at the last look, too, and offered again.
+    """
     if free < count:
         return f"Only {free} of {count} addresses on offer are free; the others are in service or ordered already."
-    return f"Only {good} of {count} addresses on offer passed vetting."
+    said = f"Only {good} of {count} addresses on offer passed vetting."
+    if not again:
+        return said
+    first, *others = sorted(again)
+    more = f" and {len(others)} more" if others else ""
+    return f"{said} The vendor offers {first}{more} again, refused at the last look, too."
 
 
 class Quote(BaseModel):

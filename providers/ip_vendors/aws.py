@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -78,16 +78,33 @@ class AwsVendor:
         """The configured region; AWS does not tell its stock."""
         return [Region(self._region, self._monthly)]
 
-    async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
-        """Allocate what the order still lacks, tagged in the same call so that no crash can leak one."""
+    async def offer(self, kind: str, region: str, count: int, order: str, refused: Collection[str] = ()) -> list[Offer]:
+        """Allocate what the order still lacks; refused ones go once others are there, or AWS could give the same again.
+
+        Only an account at its limit of addresses has to let one go before it gets another.
+        """
         held = await self._of_order(order)
-        for _ in range(count - len(held)):
-            await self._call(
-                self._client.allocate_address,
-                Domain="vpc",
-                TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": ORDER_TAG, "Value": order}]}],
-            )
+        spent = [one for one in held if one["PublicIp"] in refused]
+        for _ in range(count - len(held) + len(spent)):
+            try:
+                await self._allocate(order)
+            except VendorError as error:
+                if error.kind is not VendorFault.OUT_OF_STOCK or not spent:
+                    raise
+                one = spent.pop()
+                await self._release(one["PublicIp"], one["AllocationId"])
+                await self._allocate(order)
+        for one in spent:
+            await self._release(one["PublicIp"], one["AllocationId"])
         return [Offer(one["PublicIp"], self._region, self._monthly) for one in await self._of_order(order)]
+
+    async def _allocate(self, order: str) -> None:
+        """One more for an order, tagged in the same call so that no crash can leak it."""
+        await self._call(
+            self._client.allocate_address,
+            Domain="vpc",
+            TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": ORDER_TAG, "Value": order}]}],
+        )
 
     async def reserve(self, address: str, order: str) -> None:
         """Held since the offer; checks that it still is this order's."""

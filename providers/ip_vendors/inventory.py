@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -82,7 +82,7 @@ class InventoryVendor:
         counts = {name: sum(region == name for region in self._held.values()) for name in names}
         return [Region(name, self._monthly, counts[name]) for name in names]
 
-    async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
+    async def offer(self, kind: str, region: str, count: int, order: str, refused: Collection[str] = ()) -> list[Offer]:
         """Every held address of the region; the caller leaves out those in use."""
         found = [address for address, where in self._held.items() if where == (region or DEFAULT_REGION)]
         if len(found) < count:

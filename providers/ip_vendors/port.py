@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -57,8 +57,12 @@ class IpVendor(Protocol):
         """Where addresses are sold, and for how much."""
         ...
 
-    async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
+    async def offer(self, kind: str, region: str, count: int, order: str, refused: Collection[str] = ()) -> list[Offer]:
         """Addresses that could be bought now, at least ``count``.
+
+        Args:
+            refused: addresses of the last offer that did not pass vetting. A vendor that holds an offer for the order
+                has others in their place; one that shows all it has may show them again.
 
         Raises:
             VendorError: OUT_OF_STOCK when there are fewer.

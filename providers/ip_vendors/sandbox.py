@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +39,7 @@ class SandboxVendor:
         found = await self._ask("GET", "/v1/regions")
         return [Region(one["name"], Decimal(one["monthly"]), one["stock"]) for one in found]
 
-    async def offer(self, kind: str, region: str, count: int, order: str) -> list[Offer]:
+    async def offer(self, kind: str, region: str, count: int, order: str, refused: Collection[str] = ()) -> list[Offer]:
         """Free addresses, and those this order holds."""
         found = await self._ask(
             "GET", "/v1/offers", params={"type": kind, "region": region, "count": count, "order": order}

@@ -94,8 +94,8 @@ async def vendor(tmp_path: Path) -> AsyncIterator[SandboxVendor]:
 
 BOUGHT, ORDER = "198.51.100.60", "order-1"
 BACK = (
-    f"{BOUGHT} is retired and given back to sandbox. Take it out of the SPF record of shop.test, and the address "
-    "record of mail.shop.test away."
+    f"{BOUGHT} is retired and given back to sandbox. Its records stay: take ip4:{BOUGHT} out of the SPF record (TXT) "
+    f"of shop.test, and delete the A record of mail.shop.test that says {BOUGHT}."
 )
 
 

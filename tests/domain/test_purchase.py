@@ -99,3 +99,8 @@ def test_vetting(listings: list[ListAnswer], listed: int, ptr: PtrFound, verdict
 )
 def test_who_waits_hears_whether_addresses_are_taken_or_poor(good: int, free: int, said: str) -> None:
     assert too_few(good, free, 1).startswith(said)
+
+
+def test_who_waits_hears_what_was_offered_again() -> None:
+    said = "Only 1 of 4 addresses on offer passed vetting. The vendor offers 198.51.100.1 and 2 more again, refused"
+    assert too_few(1, 4, 4, again={"198.51.100.3", "198.51.100.1", "198.51.100.2"}).startswith(said)

@@ -52,6 +52,33 @@ async def test_what_an_order_did_not_buy_is_released(vendor: AwsVendor) -> None:
     assert [one.address for one in await vendor.offer("dedicated", "us-east-1", 1, "order-3")] == [kept]
 
 
+async def test_a_refused_address_is_held_until_another_one_is_there_and_then_released(vendor: AwsVendor) -> None:
+    first, second = [one.address for one in await vendor.offer("dedicated", "us-east-1", 2, "order-6")]
+    again = [one.address for one in await vendor.offer("dedicated", "us-east-1", 2, "order-6", {first})]
+    assert len(again) == 2
+    assert first not in again
+    assert second in again
+    with pytest.raises(VendorError):
+        await vendor.provision(first, "order-6")
+    # The answer was lost, and the look is repeated: nothing more is allocated.
+    assert again == [one.address for one in await vendor.offer("dedicated", "us-east-1", 2, "order-6", {first})]
+
+
+async def test_an_account_at_its_limit_lets_a_refused_address_go_first() -> None:
+    client = boto3.client("ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    stubber = Stubber(client)
+    listed, other = [{"PublicIp": f"203.0.113.{one}", "AllocationId": f"eipalloc-{one}"} for one in (9, 10)]
+    stubber.add_response("describe_addresses", {"Addresses": [listed]})
+    stubber.add_client_error("allocate_address", "AddressLimitExceeded", http_status_code=400)
+    stubber.add_response("release_address", {}, {"AllocationId": "eipalloc-9"})
+    stubber.add_response("allocate_address", other)
+    stubber.add_response("describe_addresses", {"Addresses": [other]})
+    with stubber:
+        offers = await AwsVendor("us-east-1", client=client).offer("dedicated", "us-east-1", 1, "o", {"203.0.113.9"})
+    stubber.assert_no_pending_responses()
+    assert [one.address for one in offers] == ["203.0.113.10"]
+
+
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> tuple[AwsVendor, Stubber]:
     client = boto3.client("ec2", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
     stubber = Stubber(client)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from collections.abc import Collection
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -10,6 +13,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from domain.lifecycle import Disposal
 from domain.words import OrderStatus, Stage
+from providers.ip_vendors.port import Offer
 from store import ips
 from store import purchase as orders
 from store.tables.ips import Ip
@@ -137,3 +141,27 @@ async def test_a_candidate_chosen_by_name_is_not_replaced(shop: Shop) -> None:
     assert "chosen by name" in result.reason
     assert await shop.payments(order) == []
     assert (await shop.bought()) == {"orders": {}, "bought": {}}
+
+
+async def test_a_vendor_that_holds_its_offer_is_told_what_was_refused_and_who_waits_hears_what_comes_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor, told = shop.effects._vendors["sandbox"], list[set[str]]()
+    shown = iter([LISTED, LISTED, "198.51.100.62"])
+
+    async def offer(kind: str, region: str, count: int, order: str, refused: Collection[str] = ()) -> list[Offer]:
+        told.append(set(refused))
+        return [Offer(next(shown), "eu", Decimal(6))]
+
+    monkeypatch.setattr(vendor, "offer", offer)
+    quick = shop.context.settings.model_copy(update={"waitlist_look_seconds": 0.5})
+    shop.effects._context = dataclasses.replace(shop.context, settings=quick)
+    order = await shop.order()
+    row = await shop.until(order, lambda it: "again" in it.reason)
+    assert row.reason == (
+        "Only 0 of 1 addresses on offer passed vetting. The vendor offers "
+        f"{LISTED} again, refused at the last look, too."
+    )
+    row = await shop.until(order, lambda it: it.status == OrderStatus.QUOTED)
+    assert [one["address"] for one in row.candidates] == ["198.51.100.62"]
+    assert told == [set(), {LISTED}, {LISTED}]
