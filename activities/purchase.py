@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.candidates import Vetter, Vetting
 from activities.context import Context
 from activities.purchase_messages import Authorise, Mark, OrderRef, Quoted, Step, Trouble
 from domain import names
 from domain import purchase as rules
-from domain.addresses import neighbourhood
 from domain.refusals import Conflict, Refused
 from domain.words import Actor, OrderStatus, Severity, Stage
-from providers.ip_vendors.port import IpVendor, Offer, VendorError, VendorFault
+from providers.ip_vendors.port import IpVendor, VendorError, VendorFault
 from providers.payments.port import (
     Payment,
     PaymentProvider,
@@ -27,31 +26,12 @@ from providers.payments.port import (
     PaymentStatus,
     PaymentUnavailable,
 )
+from settings import Settings
 from store import incidents, ips, secrets
 from store import purchase as orders
 from store.instants import now
 from store.tables.ips import Ip
 from store.tables.purchase import Order
-
-#: Seconds that the reverse zone of a candidate may take to answer; a quote does not wait for a silent one.
-PTR_PATIENCE = 3.0
-
-
-class Vetting(Protocol):
-    """What blocklists and reverse DNS say of an address."""
-
-    async def look(self, address: str) -> list[rules.ListAnswer]:
-        """What every list says."""
-        ...
-
-    async def is_listed(self, address: str) -> bool:
-        """Whether a list that acts names a neighbour."""
-        ...
-
-    async def ptr(self, address: str) -> tuple[rules.PtrFound, str | None]:
-        """The reverse name now."""
-        ...
-
 
 Message = TypeVar("Message", OrderRef, Step, Authorise)
 Answer = TypeVar("Answer")
@@ -84,7 +64,7 @@ class PurchaseActivities:
         self._context = context
         self._vendors = vendors
         self._payments = payments
-        self._vetting = vetting
+        self._vetter = Vetter(context, vetting)
 
     async def _order(self, order_id: str) -> Order:
         async with self._context.db.read() as session:
@@ -114,7 +94,7 @@ class PurchaseActivities:
             if error.kind is VendorFault.RETRYABLE:
                 raise
             return Quoted(status=OrderStatus.FAILED, reason=error.detail)
-        candidates = await self._candidates(order, offers)
+        candidates = await self._vetter.candidates(order, offers)
         good = [one.address for one in candidates if one.verdict is rules.Verdict.RECOMMENDED]
         if len(good) < order.count:
             why = rules.too_few(len(good), len(candidates), order.count, again=refused & rules.refused(candidates))
@@ -128,7 +108,7 @@ class PurchaseActivities:
                 status=OrderStatus.QUOTED,
                 reason="",
                 candidates=[one.model_dump(mode="json") for one in candidates],
-                quote=rules.quote(order.count, cost, self._prices()).model_dump(mode="json"),
+                quote=rules.quote(order.count, cost, _prices(self._context.settings)).model_dump(mode="json"),
                 expires_at=expires,
                 waiting_for=rules.waiting_for(OrderStatus.QUOTED, order.vendor),
             )
@@ -155,74 +135,6 @@ class PurchaseActivities:
         look = dt.timedelta(seconds=self._context.settings.waitlist_look_seconds)
         delay = min(look, max(until - now(), dt.timedelta(milliseconds=100)))
         raise ApplicationError(why, type="OutOfStock", category=ApplicationErrorCategory.BENIGN, next_retry_delay=delay)
-
-    def _prices(self) -> rules.Prices:
-        settings = self._context.settings
-        return rules.Prices(
-            monthly_price=settings.extra_ip_monthly_price,
-            fee_share=settings.payment_fee_share,
-            fee_fixed=settings.payment_fee_fixed,
-        )
-
-    async def _candidates(self, order: Order, offers: Sequence[Offer]) -> list[rules.Candidate]:
-        """Vetted candidates: as many as ordered and the spares, more only while too few are good.
-
-        What other open orders were offered comes last: whoever pays first gets it, and the other order would fail.
-        """
-        async with self._context.db.read() as session:
-            used = await orders.in_use(session, [one.address for one in offers], order.id)
-            elsewhere = await orders.quoted_elsewhere(session, order.id)
-        free = [offer for offer in offers if offer.address not in used]
-        free.sort(key=lambda offer: offer.address in elsewhere)
-        found: list[rules.Candidate] = []
-        size = order.count + self._context.settings.vetting_spares
-        for first in range(0, len(free), size):
-            found += await asyncio.gather(*(self._candidate(offer) for offer in free[first : first + size]))
-            if sum(one.verdict is rules.Verdict.RECOMMENDED for one in found) >= order.count:
-                break
-        return found
-
-    async def _candidate(self, offer: Offer) -> rules.Candidate:
-        evidence = await self._evidence(offer.address, offer.ptr)
-        verdict, reasons = self._verdict(evidence)
-        return rules.Candidate(
-            address=offer.address,
-            price=rules.Money.of(self._prices().monthly_price),
-            cost=rules.Money.of(offer.monthly),
-            verdict=verdict,
-            reasons=reasons,
-            **evidence.model_dump(),
-        )
-
-    def _verdict(self, evidence: rules.Evidence) -> tuple[rules.Verdict, list[str]]:
-        return rules.vet(evidence, tolerated=self._context.settings.vetting_neighbours_tolerated)
-
-    async def _evidence(self, address: str, ptr: str | None) -> rules.Evidence:
-        around = rules.sample(address, self._context.settings.vetting_neighbours)
-        listings, (state, name), listed = await asyncio.gather(
-            self._vetting.look(address),
-            self._ptr(address, ptr),
-            asyncio.gather(*(self._vetting.is_listed(one) for one in around)),
-        )
-        return rules.Evidence(
-            listings=listings,
-            neighbours=rules.Neighbours(
-                network=neighbourhood(address),
-                asked=around,
-                listed=[one for one, bad in zip(around, listed, strict=True) if bad],
-            ),
-            ptr=name,
-            ptr_state=state,
-        )
-
-    async def _ptr(self, address: str, told: str | None) -> tuple[rules.PtrFound, str | None]:
-        """What the vendor told, else what the reverse zone says in time."""
-        if told:
-            return rules.PtrFound.FOUND, told
-        try:
-            return await asyncio.wait_for(self._vetting.ptr(address), PTR_PATIENCE)
-        except TimeoutError:
-            return rules.PtrFound.UNKNOWN, None
 
     @activity.defn(name="purchase_mark")
     async def mark(self, wanted: Mark) -> None:
@@ -292,7 +204,7 @@ class PurchaseActivities:
         for address in sorted(dict.fromkeys([*step.addresses, *step.spares]), key=lambda one: one not in mine):
             if len(passed) == len(step.addresses):
                 break
-            verdict, reasons = self._verdict(await self._evidence(address, None))
+            verdict, reasons = await self._vetter.again(address)
             if verdict is rules.Verdict.REFUSED:
                 failed.append(f"{address} failed the second vetting: {reasons[0]}.")
                 continue
@@ -456,6 +368,14 @@ class PurchaseActivities:
         shown = {"id": paid.ref, "status": paid.status, "amount": f"{paid.amount:.2f}", "currency": paid.currency}
         async with self._context.db.write() as session:
             await orders.change(session, order_id, payment=shown, payment_ref=paid.ref)
+
+
+def _prices(settings: Settings) -> rules.Prices:
+    return rules.Prices(
+        monthly_price=settings.extra_ip_monthly_price,
+        fee_share=settings.payment_fee_share,
+        fee_fixed=settings.payment_fee_fixed,
+    )
 
 
 async def _vendor(call: Any) -> Any:  # noqa: ANN401

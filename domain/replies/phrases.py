@@ -159,9 +159,7 @@ def _beside(pieces: list[str], began: int, ended: int) -> tuple[str, str]:
 
 def _of_group(group: list[list[str]], before: str, behind: str) -> tuple[str, ...]:
     """A needle for each alternative of a group."""
-    return tuple(
-        f"{before}{''.join(one)}{behind}" if not _MEANS.keys() & set(one) else _longest(one) for one in group
-    )
+    return tuple(f"{before}{''.join(one)}{behind}" if not _MEANS.keys() & set(one) else _longest(one) for one in group)
 
 
 def _longest(alternative: list[str]) -> str:

@@ -99,7 +99,7 @@ async def test_a_listed_candidate_is_refused_with_its_reason(shop: Shop) -> None
 
 
 async def test_every_candidate_shows_what_each_list_said_and_its_sample_of_neighbours(shop: Shop) -> None:
-    shop.effects._vetting.listed |= {"198.51.100.62", "198.51.100.63"}
+    shop.effects._vetter.lists.listed |= {"198.51.100.62", "198.51.100.63"}
     row = await shop.row(await shop.quoted())
     shown = {one["address"]: one for one in row.candidates}
     assert {one["zone"]: one["state"] for one in shown["198.51.100.60"]["listings"]} == {
@@ -120,7 +120,7 @@ async def test_every_candidate_shows_what_each_list_said_and_its_sample_of_neigh
 async def test_a_default_candidate_listed_since_the_quote_is_replaced(shop: Shop) -> None:
     order = await shop.quoted(count=2)
     good = [one["address"] for one in (await shop.row(order)).candidates if one["verdict"] == "recommended"]
-    shop.effects._vetting.listed.add(good[0])
+    shop.effects._vetter.lists.listed.add(good[0])
     shop.effects.crash = {"vet"}
     result = await shop.buy(order)
     assert result.status is OrderStatus.PURCHASED
@@ -134,7 +134,7 @@ async def test_a_default_candidate_listed_since_the_quote_is_replaced(shop: Shop
 
 async def test_a_candidate_chosen_by_name_is_not_replaced(shop: Shop) -> None:
     order = await shop.quoted()
-    shop.effects._vetting.listed.add("198.51.100.62")
+    shop.effects._vetter.lists.listed.add("198.51.100.62")
     result = await shop.buy(order, "tok_visa", "198.51.100.62")
     assert result.status is OrderStatus.FAILED
     assert "198.51.100.62 failed the second vetting: listed on zen.spamhaus.org" in result.reason
