@@ -249,6 +249,8 @@ def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider:
         return Judged(Kind.COMPLAINED if spam else Kind.FEEDBACK)
     if kind is Kind.DEFERRED or action == "delayed":
         return deferral(reply, provider)
+    if kind is Kind.UNSUBSCRIBED and _stays(part):
+        return Judged(Kind.SUBSCRIBED)
     if kind is not Kind.BOUNCED:
         return Judged(kind)
     if text(part.get("bounceSubType")) in _NOT_SENT:
@@ -257,6 +259,18 @@ def _judged(kind: Kind, part: dict[str, Any], action: str, reply: str, provider:
     if judged.kind is Kind.BOUNCED and text(part.get("bounceType")) == "Transient":
         return Judged(Kind.FAILED, judged.reply_class)
     return judged
+
+
+def _stays(part: dict[str, Any]) -> bool:
+    """Whether new preferences leave out nothing: a link to them is not only followed to end them."""
+    new = part.get("newTopicPreferences")
+    if not isinstance(new, dict) or new.get("unsubscribeAll"):
+        return False
+    topics = new.get("topicSubscriptionStatus")
+    states = (
+        [one.get("subscriptionStatus") for one in topics if isinstance(one, dict)] if isinstance(topics, list) else []
+    )
+    return bool(states) and "OptOut" not in states
 
 
 #: A report of several recipients also names those that it did not fail for (RFC 3464): nothing new is told of them.

@@ -30,6 +30,11 @@ def _kumo(**record: Any) -> dict[str, Any]:
     return {"id": "x", "recipient": "a@gmail.com", "timestamp": 1_757_675_281, "queue": "gmail.com", **record}
 
 
+def _preferences(**new: Any) -> dict[str, Any]:
+    mail = {"messageId": "m", "destination": ["a@b.de"]}
+    return {"eventType": "Subscription", "mail": mail, "subscription": {"newTopicPreferences": new}}
+
+
 @pytest.mark.parametrize(
     ("source", "body", "kind", "counted"),
     [
@@ -45,6 +50,12 @@ def _kumo(**record: Any) -> dict[str, Any]:
         ("sendgrid", [_grid(event="bounce", type="blocked", reason="550 5.2.2 mailbox full")], "failed", "failed"),
         ("sendgrid", [_grid(event="group_unsubscribe", ip="198.51.100.7")], "unsubscribed", None),
         ("sendgrid", [_grid(event="group_resubscribe", ip="198.51.100.7")], "subscribed", None),
+        # Whoever changes his preferences need not leave.
+        ("ses", _preferences(unsubscribeAll=True, topicSubscriptionStatus=[]), "unsubscribed", None),
+        ("ses", _preferences(topicSubscriptionStatus=[{"subscriptionStatus": "OptOut"}]), "unsubscribed", None),
+        ("ses", _preferences(topicSubscriptionStatus=[{"subscriptionStatus": "OptIn"}]), "subscribed", None),
+        ("ses", {"eventType": "Subscription", "mail": {"messageId": "m", "destination": ["a@b.de"]}}, "unsubscribed",
+         None),
         # Mailgun tried for hours.
         (
             "mailgun",
