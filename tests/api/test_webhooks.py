@@ -51,17 +51,24 @@ SPKI = base64.b64encode(
 ).decode()
 RSA = rsa.generate_private_key(65537, 2048)
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-PEM = (
-    x509.CertificateBuilder()
-    .subject_name(NAME)
-    .issuer_name(NAME)
-    .public_key(RSA.public_key())
-    .serial_number(1)
-    .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    .not_valid_after(dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
-    .sign(RSA, hashes.SHA256())
-    .public_bytes(serialization.Encoding.PEM)
-)
+
+
+def _certificate(until: int = 2099) -> bytes:
+    """SNS's, from the year 2020 on."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(NAME)
+        .issuer_name(NAME)
+        .public_key(RSA.public_key())
+        .serial_number(1)
+        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(until, 1, 1, tzinfo=dt.UTC))
+        .sign(RSA, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+
+
+PEM = _certificate()
 
 
 @pytest.fixture
@@ -188,6 +195,7 @@ def _subscribes(url: str) -> dict[str, str]:
         ("ses", lambda: {"json": {**_sns("{}"), "Message": "{ }"}}, 401, "does not fit"),
         ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": "https://sns.evil.test/a.pem"}}, 401, "Amazon SNS"),
         ("ses", lambda: {"json": {**_sns("{}"), "SigningCertURL": f"{CERT_URL}\t"}}, 401, "Amazon SNS"),
+        ("ses", lambda: {"json": _sns("{}", Timestamp="2026-01-01T10:00:00.000Z")}, 401, "replay"),
         ("ses", lambda: {"json": _subscribes("https://sns.us-east-1.amazonaws.com@evil.test/")}, 401, "Amazon SNS"),
         ("ses", lambda: {"json": _subscribes("https://sns.us-east-1.amazonaws.com.evil.test/")}, 401, "Amazon SNS"),
         ("ses", lambda: {"json": _subscribes("http://169.254.169.254/latest/meta-data")}, 401, "Amazon SNS"),
@@ -448,3 +456,11 @@ def test_events_that_others_wrote_down_are_read() -> None:
         bodies += [one["raw"]["raw_events"] for one in lines if one["esp"] == "sendgrid" and "raw_events" in one["raw"]]
     for body in bodies:
         assert sendgrid.events(json.dumps(body).encode())
+
+
+async def test_a_certificate_whose_time_is_over_signs_nothing(settings: Settings) -> None:
+    async def fetch(url: str) -> bytes:
+        return _certificate(until=2022)
+
+    with pytest.raises(Rejected, match="does not fit"):
+        await ses.verify(json.dumps(_sns("{}")).encode(), settings, fetch, time.time())

@@ -170,6 +170,18 @@ async def test_a_block_given_back_after_its_hour_frees_nothing_of_the_present_on
     assert (row.granted, row.granted_gmail, row.hour_granted) == (10, 10, 10)
 
 
+async def test_a_block_given_back_within_its_hour_is_free_in_that_hour_again(db: Database) -> None:
+    await _window(db, FIRST, 100, gmail=100, hourly=10)
+    async with db.write() as session:
+        block = await gate.take(session, Exit(FIRST), GMAIL, 8, START, 86_400.0)
+        assert isinstance(block, Block)
+        assert await gate.give_back(session, [block]) == block.left
+        assert (await spend(session, FIRST, GMAIL, 50, START))[0] == 10
+        row = await ledger.window(session, FIRST, START)
+    assert row is not None
+    assert (row.granted, row.hour_granted, row.hour_gmail) == (10, 10, 10)
+
+
 async def test_what_is_left_is_told_by_the_tightest_limit(db: Database) -> None:
     await _window(db, FIRST, 25, gmail=10, hourly=5)
     async with db.write() as session:
