@@ -85,6 +85,7 @@ def create(settings: Settings | None = None, db: Database | None = None, tempora
     problems.install(app)
     app.add_middleware(limits.BodyLimit, limit=chosen.max_body_bytes)
     app.add_middleware(metrics.CountRequests)
+    app.router.routes.insert(0, webhooks.Straight())
     for route in ROUTES:
         app.include_router(route.router)
     return app

@@ -8,6 +8,7 @@ program without signatures, HTTP, models and classes would do, on one connection
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections import Counter
@@ -70,7 +71,7 @@ def on_sqlite(file: str) -> Insert:
             assert added == len(batch), "the bench makes no duplicates; a full program would look for them here"
             connection.execute(
                 f"INSERT INTO mail_event ({_COLUMNS}) VALUES {', '.join([_EVENT] * len(batch))}",
-                [value for one in batch for value in one],
+                list(itertools.chain.from_iterable(batch)),
             )
             sums = _sums(batch)
             connection.execute(_FIGURE.format(", ".join([_SUM] * (len(sums) // 6))), sums)

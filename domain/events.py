@@ -158,6 +158,8 @@ class MailEvent:
     @property
     def stops_mail(self) -> bool:
         """Whether the IP must stop at once: a critical alert, or a reply that blocks the IP."""
+        if self.kind not in ACTING:
+            return False
         critical = self.kind is Kind.ALERT and self.severity is Severity.CRITICAL
         blocked = self.kind is Kind.BLOCKED and not self.local and not self.hearsay
         return bool(self.address) and (critical or blocked)

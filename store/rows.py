@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -64,7 +65,7 @@ def put(
     row = f"({', '.join('?' * len(columns))})"
     for at in range(0, len(rows), ROWS):
         part = rows[at : at + ROWS]
-        values = [value for one in part for value in one]
+        values = list(itertools.chain.from_iterable(part))
         cursor.execute(f"{into}VALUES {', '.join([row] * len(part))}{conflict}", values)
         count += cursor.rowcount
     return count

@@ -26,6 +26,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import limits, problems
+from api.app import create
 from api.routes import webhooks
 from api.webhooks import generic, sendgrid, ses
 from api.webhooks.reading import Rejected
@@ -102,6 +103,7 @@ async def client(settings: Settings, db: Database, fetched: list[str]) -> AsyncI
     app.state.settings, app.state.db, app.state.webhook_fetcher = settings, db, fetch
     problems.install(app)
     app.add_middleware(limits.BodyLimit, limit=settings.max_body_bytes)
+    app.router.routes.append(webhooks.Straight())
     app.include_router(webhooks.router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://warmpath.test") as asked:
         yield asked
@@ -165,6 +167,31 @@ async def test_a_signed_event_is_counted_once(client: httpx.AsyncClient, db: Dat
     async with db.read() as session:
         sums = await events.sums(session, IP, 0, int(time.time() * 1000) + 1)
     assert sums[MailboxProvider.GMAIL].delivered == 1
+
+
+async def test_posts_to_a_source_are_taken_before_any_route_is_searched(settings: Settings, db: Database) -> None:
+    app = create(settings, db)
+    app.router.routes[1:] = []
+    body = b'[{"id":"a","kind":"sent"}]'
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://warmpath.test") as asked:
+        taken = await asked.post("/v1/webhooks/generic", **_generic(body))
+        others = [
+            await asked.get("/v1/webhooks/generic"),
+            await asked.post("/v1/webhooks/stripe", **_generic(body)),
+            await asked.post("/v1/webhooks/unheard", **_generic(body)),
+            await asked.post("/v2/webhooks/generic", **_generic(body)),
+        ]
+    assert taken.json() == {"received": 1, "new": 1}
+    assert [answer.status_code for answer in others] == [404] * 4, "these are left to the routes"
+
+
+async def test_below_another_path_events_are_taken_as_well(settings: Settings, db: Database) -> None:
+    reach = httpx.ASGITransport(create(settings, db), root_path="/warmpath")
+    async with httpx.AsyncClient(transport=reach, base_url="http://warmpath.test") as asked:
+        taken = await asked.post("/warmpath/v1/webhooks/generic", **_generic(b'[{"id":"a","kind":"sent"}]'))
+        refused = await asked.get("/warmpath/v1/webhooks/generic")
+    assert taken.json() == {"received": 1, "new": 1}
+    assert refused.status_code == 405
 
 
 def _subscribes(url: str) -> dict[str, str]:
