@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain import spf
 from domain.dns import Record, zone_value
 from domain.dns_findings import relevant
+from providers import aws
 from providers.dns.port import PublishFailed
 from settings import Settings
 
@@ -30,8 +31,14 @@ class Route53Publisher:
     @classmethod
     def from_settings(cls, settings: Settings) -> Route53Publisher:
         """The publisher for the region and endpoint of the settings; credentials by AWS's own chain."""
-        client = boto3.client("route53", region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url)
-        return cls(client)
+        return cls(
+            boto3.client(
+                "route53",
+                region_name=settings.aws_region,
+                endpoint_url=settings.aws_endpoint_url,
+                config=aws.PATIENCE,
+            )
+        )
 
     async def publish(self, record: Record, zone: str, present: Sequence[str]) -> int | None:
         """Upsert the set of values; see :class:`providers.dns.port.Publisher`.

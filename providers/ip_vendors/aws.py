@@ -11,6 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from providers import aws
 from providers.ip_vendors.port import Offer, Region, VendorError, VendorFault
 
 ORDER_TAG = "warmpath-order"
@@ -42,7 +43,9 @@ class AwsVendor:
     ) -> None:
         self._region = region
         self._monthly = monthly
-        self._client = client or boto3.client("ec2", region_name=region, endpoint_url=endpoint_url)
+        self._client = client or boto3.client(
+            "ec2", region_name=region, endpoint_url=endpoint_url, config=aws.PATIENCE
+        )
 
     async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ANN401
         try:

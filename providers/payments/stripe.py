@@ -22,6 +22,10 @@ STATUS = {
     "canceled": PaymentStatus.CANCELLED,
 }
 
+#: Seconds to connect and to wait for an answer: less than the activity's own time limit (30 s), or a call whose attempt
+#: was given up would go on in its thread. The library's own default is 80.
+PATIENCE = (5.0, 20.0)
+
 #: Seconds that a signed webhook may be old, as Stripe's own libraries have it.
 WEBHOOK_TOLERANCE = 300
 
@@ -33,7 +37,12 @@ class StripePayments:
 
     def __init__(self, api_key: str, api_base: str | None = None) -> None:
         bases: Any = {"api": api_base} if api_base else {}
-        self._client = stripe.StripeClient(api_key, base_addresses=bases, max_network_retries=0)
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses=bases,
+            max_network_retries=0,
+            http_client=stripe.new_default_http_client(timeout=PATIENCE),
+        )
 
     async def _call(
         self,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from decimal import Decimal
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 
+from providers import aws
 from providers.ip_vendors.aws import AwsVendor
 from providers.ip_vendors.port import VendorError, VendorFault
+from workflows.options import VENDOR
 
 
 @pytest.fixture
@@ -170,3 +175,18 @@ async def test_an_offer_costs_what_the_settings_say(vendor: AwsVendor) -> None:
     vendor._monthly = Decimal("4.10")
     (offer,) = await vendor.offer("dedicated", "us-east-1", 1, "order-4")
     assert offer.monthly == Decimal("4.10")
+
+
+async def test_a_silent_ec2_is_given_up_before_the_activity_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = VENDOR["start_to_close_timeout"].total_seconds()
+    real = aws.PATIENCE
+    assert real.retries["total_max_attempts"] * (real.connect_timeout + real.read_timeout) < most
+    monkeypatch.setattr(aws, "PATIENCE", real.merge(Config(read_timeout=0.1)))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        vendor = AwsVendor("us-east-1", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        async with asyncio.timeout(most):
+            with pytest.raises(VendorError, match="EC2 does not answer") as refused:
+                await vendor.reserve("203.0.113.9", "o")
+    assert refused.value.kind is VendorFault.RETRYABLE

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,9 +19,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+from providers.payments import stripe as stripe_adapter
 from providers.payments.port import PaymentRefused, PaymentStatus, PaymentUnavailable
 from providers.payments.stripe import StripePayments, verify_webhook
 from tests.ports import free_ports
+from workflows.options import VENDOR
 
 #: A test card that can be named and whose charges are declined.
 DECLINED = "4000000000000341"
@@ -184,3 +187,13 @@ def test_a_forged_or_old_webhook_is_refused() -> None:
             verify_webhook(body, bad, secret)
     with pytest.raises(PaymentRefused):
         verify_webhook(body + b" ", signed(now), secret)
+
+
+async def test_a_silent_stripe_is_given_up_before_the_activity_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sum(stripe_adapter.PATIENCE) < VENDOR["start_to_close_timeout"].total_seconds()
+    monkeypatch.setattr(stripe_adapter, "PATIENCE", (5.0, 0.1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        payments = StripePayments("sk_test_12345", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        async with asyncio.timeout(30):
+            with pytest.raises(PaymentUnavailable, match="Stripe does not answer"):
+                await payments.look("pi_1")
