@@ -40,7 +40,7 @@ def read(text: str) -> Said | None:
         complaint = (not feedback or feedback in arf.COMPLAINTS) and not part.get("complaintSubType")
         opinion = Feedback(type=feedback or "abuse", complaint=complaint)
         return _original(mail), (), opinion, tuple(filter(None, (_address(one) for one in rows)))
-    if kind not in _ACTIONS or part.get("bounceSubType") in _NOT_SENT:
+    if kind not in _ACTIONS or _text(part.get("bounceSubType")) in _NOT_SENT:
         return None
     lasting = part.get("bounceType") != "Transient"
     outcomes = tuple(_outcome(one, _ACTIONS[kind], part, lasting=lasting) for one in rows)

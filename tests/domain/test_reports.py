@@ -649,3 +649,32 @@ def test_other_json_by_mail_is_no_report() -> None:
     assert read(notified("Received", {"recipients": ["a@b.de"]})).format is Format.OTHER
     for text in ('{"alarm": "CPU"}', "{", '{"Message": "{"}', "[1]", '{"a":' * 5_000):
         assert read(f"From: a@b.de\n\n{text}\n".encode()).format is Format.OTHER
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(["Bounce", "Complaint", "failed"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["mail", "bounce", "bouncedRecipients", "bounceSubType", "emailAddress", "tags", "timestamp"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(["Bounce", "Complaint", "Delivery", "DeliveryDelay"]), JSON, JSON)
+@settings(max_examples=200, deadline=None)
+def test_whatever_amazon_were_to_tell_by_mail_is_read(kind: str, about: object, part: object) -> None:
+    name = kind[0].lower() + kind[1:]
+    for given_ in (about, {**SES_MAIL, "tags": about, "timestamp": about, "destination": about}):
+        text = json.dumps({"eventType": kind, "mail": given_, name: part})
+        assert read(f"From: a@b.de\n\n{text}\n".encode()).format in tuple(Format)
