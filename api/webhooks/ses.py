@@ -330,6 +330,8 @@ async def read(delivery: Delivery) -> Reading:
 def normalise(body: bytes, now: float) -> list[MailEvent]:
     """Events of a notification of SNS, or of the event of SES that it wraps."""
     given = mapping(document(body), "body")
+    if text(given.get("Type")) in _SIGNED and given["Type"] != "Notification":
+        return []  # It asks whether this way in wants to hear, as ``read`` answers.
     return events(*_opened(given, now)) if "Message" in given else events(given, Envelope("", int(now * 1000)))
 
 

@@ -129,6 +129,11 @@ def test_times_in_milliseconds_are_no_times_far_away(source: str, body: Any) -> 
     assert [one.at_ms for one in _read(source, body)] == [1_461_095_250_123]
 
 
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_what_sns_asks_about_itself_holds_no_events(kind: str) -> None:
+    assert _read("ses", {"Type": kind, "MessageId": "m", "Message": "You have chosen to subscribe"}) == []
+
+
 def test_an_event_of_sendgrid_without_an_id_stops_no_others_and_counts_once() -> None:
     bare = {"event": "delivered", "email": "a@b.de", "timestamp": None}
     first, second = _read("sendgrid", [bare, {**bare, "email": "c@b.de"}])
