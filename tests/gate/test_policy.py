@@ -12,6 +12,7 @@ import pytest
 from sqlmodel import col, select
 
 from domain.words import MailboxProvider
+from gate import desk
 from gate.service import Gate
 from settings import Settings
 from store import ledger, senders
@@ -95,7 +96,10 @@ async def test_a_recipient_asked_for_twice_counts_once_and_a_message_leaves_by_o
 
 
 @pytest.mark.usefixtures("acme")
-async def test_a_pause_and_a_cut_reach_a_gate_that_holds_a_block_within_a_second(db: Database, start: Start) -> None:
+async def test_a_pause_and_a_cut_reach_a_gate_that_holds_a_block_within_a_second(
+    db: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "IDLE_SECONDS", 3600.0)
     await inventory(db, {FIRST: 1000})
     gate, chosen = await start()
     client = await Client.to(chosen.gate_policy_port)
@@ -114,12 +118,20 @@ async def test_a_pause_and_a_cut_reach_a_gate_that_holds_a_block_within_a_second
     async with db.write() as session:
         await ledger.set_paused(session, FIRST, False, "")
     await takes_effect(ask, lambda said: said.startswith("FILTER"))
+    for _ in range(30):
+        assert (await ask()).startswith("FILTER")
+    assert await granted(db, FIRST) > gate.desk.counts["allowed"], "it holds a block"
     # What was granted is no more than the new cap: the block in memory goes back, and nothing more passes.
     now = int(time.time() * 1000)
     async with db.write() as session:
         row = await ledger.window(session, FIRST, now)
         assert row is not None
         await ledger.set_window(session, FIRST, row.starts_ms, row.ends_ms, 10, {}, 0)
+    # Asked by nobody, so that it is not spent to its end, and never idle: only the cut takes it away.
+    async with asyncio.timeout(10):
+        while await granted(db, FIRST) > gate.desk.counts["allowed"]:
+            await asyncio.sleep(0.01)
+    assert await granted(db, FIRST) == gate.desk.counts["allowed"]
     said = await takes_effect(ask, lambda said: not said.startswith("FILTER"))
     assert f"daily cap of {FIRST} reached" in said
 
