@@ -26,7 +26,6 @@ _bearer = HTTPBearer(auto_error=False, description="A token made by `warmpath to
 class Principal:
     """Who calls."""
 
-    token: str
     name: str
     role: Role
 
@@ -100,7 +99,7 @@ async def principal(
     if not limit.admit(token.id):
         raise HTTPException(429, "Too many requests for this token; wait a minute.", headers={"Retry-After": "60"})
     await text.check(request)
-    return Principal(token.id, token.name, Role(token.role))
+    return Principal(token.name, Role(token.role))
 
 
 def check_role(name: str, role: Role, needed: Role) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import HTTPException
 from pydantic import BaseModel
@@ -103,7 +104,5 @@ async def standstill(client: Client | None, task_queue: str) -> str | None:
 
 def link(settings: Settings, workflow_id: str, run_id: str | None) -> dict[str, str | None]:
     """The journey in the Temporal UI, and its newest run; the run is None until its first activity."""
-    from urllib.parse import quote
-
     path = f"/namespaces/{settings.temporal_namespace}/workflows/{quote(workflow_id, safe='')}"
     return {"id": workflow_id, "run_id": run_id, "url": settings.temporal_ui_url + path}

@@ -16,12 +16,15 @@ from domain.words import Band, Stage
 from store.database import Database
 from store.tables.events import UnplacedEvent
 from store.tables.ips import Ip
+from store.tables.outbox import OutboxRow
 
 REQUESTS = Counter("warmpath_http_requests", "Requests answered.", ["method", "status"])
 SECONDS = Histogram("warmpath_http_request_seconds", "Seconds until a request was answered.", ["method"])
 UNKNOWN_EVENTS = Counter("warmpath_unknown_events", "Events of a type that is not known, counted nowhere.", ["source"])
 WAITING = Gauge("warmpath_waiting_events", "Events that name no IP and whose mail is looked for.", ["source"])
 WAITING_SECONDS = Gauge("warmpath_waiting_events_oldest_seconds", "Age of the one that waits longest.")
+OUTBOX = Gauge("warmpath_outbox_messages", "Messages to journeys that are not delivered yet.")
+OUTBOX_SECONDS = Gauge("warmpath_outbox_oldest_seconds", "Age of the oldest of them.")
 IPS = Gauge("warmpath_ips", "IPs by stage.", ["stage"])
 BANDS = Gauge("warmpath_ip_bands", "IPs in service by reputation band; unknown is not good.", ["band"])
 LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in service, 0-100.")
@@ -30,6 +33,7 @@ LOWEST_SCORE = Gauge("warmpath_lowest_score", "The lowest reputation score in se
 _WAITING = sa.select(col(UnplacedEvent.source), sa.func.count(), sa.func.min(col(UnplacedEvent.since_ms))).group_by(
     col(UnplacedEvent.source)
 )
+_QUEUED = sa.select(sa.func.count(), sa.func.min(col(OutboxRow.created_ms))).where(col(OutboxRow.done_ms).is_(None))
 
 
 class CountRequests:
@@ -68,6 +72,7 @@ async def read_fleet(db: Database) -> None:
             await connection.execute(sa.select(col(Ip.band), sa.func.count()).where(kept).group_by(col(Ip.band)))
         ).all()
         waiting = (await connection.execute(_WAITING)).all()
+        queued, queued_since = (await connection.execute(_QUEUED)).one()
         lowest = (await connection.execute(sa.select(sa.func.min(col(Ip.score))).where(kept))).scalar()
     for stage in Stage:
         IPS.labels(stage.value).set(0)
@@ -77,9 +82,16 @@ async def read_fleet(db: Database) -> None:
     for source, count, _ in waiting:
         WAITING.labels(source).set(count)
     oldest = min((since for _, _, since in waiting), default=None)
-    WAITING_SECONDS.set(0 if oldest is None else max(0.0, time.time() - oldest / 1000))
+    WAITING_SECONDS.set(_age(oldest))
+    OUTBOX.set(queued)
+    OUTBOX_SECONDS.set(_age(queued_since))
     for name, count in stages:
         IPS.labels(str(name)).set(count)
     for name, count in bands:
         BANDS.labels(str(name)).set(count)
     LOWEST_SCORE.set(float("nan") if lowest is None else lowest)
+
+
+def _age(since_ms: int | None) -> float:
+    """Seconds since an instant, epoch milliseconds; 0 without one."""
+    return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)

@@ -67,6 +67,10 @@ class Relay:
         try:
             note = await asyncio.wait_for(self._send(row), DELIVERY_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is not lost
+            # At the first, second, fourth ... try: a server that is away for hours must not fill the log.
+            if row.attempts & (row.attempts - 1) == 0:
+                told = {"to": row.workflow_id, "name": row.name, "attempt": row.attempts}
+                log.warning("outbox.not_delivered", **told, reason=f"{type(error).__name__}: {error}"[:200])
             async with self.db.write() as session:
                 await outbox.retry_later(session, row, f"{type(error).__name__}: {error}"[:500])
             return

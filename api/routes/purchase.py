@@ -131,7 +131,7 @@ async def _shown(db: Database, settings: Settings, row: Order) -> OrderOut:
 def _out(row: Order, settings: Settings, run: str | None) -> OrderOut:
     return OrderOut.model_validate(
         {
-            **row.model_dump(exclude={"waitlist_until", "idempotency_key", "smtp_secret", "updated_at", "payment_ref"}),
+            **row.model_dump(exclude={"waitlist_until", "smtp_secret", "updated_at", "payment_ref"}),
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
             "workflow": link(settings, purchase_id(row.id), run),

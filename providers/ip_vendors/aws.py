@@ -43,9 +43,7 @@ class AwsVendor:
     ) -> None:
         self._region = region
         self._monthly = monthly
-        self._client = client or boto3.client(
-            "ec2", region_name=region, endpoint_url=endpoint_url, config=aws.PATIENCE
-        )
+        self._client = client or boto3.client("ec2", region_name=region, endpoint_url=endpoint_url, config=aws.PATIENCE)
 
     async def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:  # noqa: ANN401
         try:

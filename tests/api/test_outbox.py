@@ -6,10 +6,12 @@ import asyncio
 import uuid
 
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from api import metrics
 from api.outbox import Relay
 from domain.lifecycle import LifecycleInput
 from domain.purchase import PurchaseInput
@@ -138,3 +140,17 @@ async def test_a_failed_try_is_kept_for_later(db: Database) -> None:
     assert row.attempts == 1
     assert "connection refused" in row.note
     assert row.due_ms > row.created_ms
+    with capture_logs() as said:
+        for _ in range(4):
+            async with db.write() as session:
+                await session.exec(sa.update(OutboxRow).values(due_ms=0, created_ms=OutboxRow.created_ms - 60_000))
+            await Relay(db, Unreachable(), "unused").once()  # type: ignore[arg-type]
+    told = [one["attempt"] for one in said if one["event"] == "outbox.not_delivered" and one["to"] == "warmup:x"]
+    assert told == [2, 4], "the first, second, fourth ... try is told"
+    await metrics.read_fleet(db)
+    assert metrics.OUTBOX._value.get() == 1
+    assert metrics.OUTBOX_SECONDS._value.get() >= 240
+    async with db.write() as session:
+        await outbox.done(session, row_id)
+    await metrics.read_fleet(db)
+    assert (metrics.OUTBOX._value.get(), metrics.OUTBOX_SECONDS._value.get()) == (0, 0)
