@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from bench.decisions import simulate
-from domain.decisions import Decision, decide
+from domain.decisions import Decision, above, decide
 from domain.figures import Figures
 from domain.policy import DecisionPolicy
 from domain.warmup import Progress, WarmupPlan
@@ -118,6 +118,24 @@ def test_a_provider_in_the_holding_band_stays_at_its_level_while_the_ramp_grows(
 )
 def test_bands(figures: Figures, decision: Decision) -> None:
     assert decide(progress(), [{OTHER: figures}]).decision is decision
+
+
+@pytest.mark.parametrize(
+    ("rate", "figures", "limit", "shown"),
+    [
+        ("bounce", Figures(delivered=79, bounced=20), 0.05, False),
+        ("bounce", Figures(delivered=80, bounced=20), 0.05, True),  # a hundred with a final answer
+        ("bounce", Figures(delivered=98, bounced=2), 0.005, False),
+        ("bounce", Figures(delivered=97, bounced=3), 0.005, True),  # three cases
+        ("deferral", Figures(attempted=99, deferred=30), 0.15, False),
+        ("deferral", Figures(attempted=100, deferred=30), 0.15, True),
+        ("complaint", Figures(delivered=99, complained=2), 0.001, False),
+        ("complaint", Figures(delivered=100, complained=1), 0.0001, False),
+        ("complaint", Figures(delivered=100, complained=2), 0.001, True),  # two are enough where they are rare
+    ],
+)
+def test_evidence_begins_at_a_hundred_and_three(rate: str, figures: Figures, limit: float, shown: bool) -> None:
+    assert above(rate, figures, limit, 1.96) is shown
 
 
 def test_numbers_of_an_installation_are_followed() -> None:

@@ -54,6 +54,19 @@ def test_a_bad_plan_is_refused_with_its_field_and_the_fix(field: str, given: dic
     assert says in refusal.value.detail
 
 
+def test_the_bounds_themselves_are_within_them() -> None:
+    for initial, growth in ((20, 0.20), (50, 0.30)):
+        WarmupPlan(initial=initial, growth=growth, target=initial).checked()
+    # 20 steps of 20 days; then 49 steps of 7 sending days, six in a week.
+    longest = WarmupPlan(growth=0.20, target=1_500, step_days=20)
+    assert len(longest.ladder()) * 20 == MAX_DAYS
+    longest.checked()
+    too_long = WarmupPlan(initial=20, growth=0.20, target=126_000, step_days=7, sending_days=[0, 1, 2, 3, 4, 5])
+    assert len(too_long.ladder()) == 49
+    with pytest.raises(Refused, match="takes 401 days"):
+        too_long.checked()
+
+
 @pytest.mark.parametrize("growth", [0.20, 0.25, 0.30])
 @pytest.mark.parametrize("initial", [20, 35, 50])
 @pytest.mark.parametrize("target", [50, 51, 1_000, 2_000, 20_000, 10_000_000])
