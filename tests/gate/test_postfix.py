@@ -240,3 +240,25 @@ def test_the_fragments_name_what_the_gate_answers(tmp_path: Path) -> None:
     assert "wp-2001-db8--7 unix - - n - - smtp\n    -o smtp_bind_address6=2001:db8::7\n" in text
     assert "wp-198-51-100-7 unix - - n - - smtp\n    -o smtp_bind_address=10.0.0.4\n" in text
     assert "    -o inet_protocols=ipv4\n    -o smtp_helo_name=a.example\n" in text
+
+
+async def test_mail_whose_address_is_not_on_the_machine_waits_and_leaves_by_no_other() -> None:
+    sink = Sink()
+    await sink.start()
+    hop = f"[127.0.0.1]:{sink.port}"
+    ways = f"transport_maps = inline:{{{{gmail.com = wp-198-51-100-7:{hop}}} {{yahoo.com = wp-198-51-100-8:{hop}}}}}\n"
+    # The first is an address of documentation, which no machine has.
+    master = master_cf([Source(FIRST, FIRST, "a.example", "main"), Source(SECOND, "127.0.0.3", "b.example", "main")])
+    postfix = Postfix(free_port(), (ways, master), hop)
+    postfix.start()
+    try:
+        mailer = await Mailer.to(postfix.port)
+        for recipient in ("a@gmail.com", "b@yahoo.com"):
+            assert (await mailer.send(recipient)).startswith("250")
+        mailer.close()
+        await until(lambda: "to=<a@gmail.com>" in postfix.log() and sink.came == [("127.0.0.3", "b@yahoo.com")], 30)
+        told = [line for line in postfix.log().splitlines() if "to=<a@gmail.com>" in line]
+        assert all("status=deferred" in line for line in told), told
+    finally:
+        postfix.stop()
+        await sink.stop()
