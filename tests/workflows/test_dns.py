@@ -240,6 +240,22 @@ async def test_a_ptr_that_no_vendor_of_ours_can_set_waits_for_a_person_not_for_t
     assert (await handle.result()).verified
 
 
+async def test_of_two_spf_records_a_person_chooses(stand: Stand) -> None:
+    publisher, theirs = stand.neighbours.publisher(), ["v=spf1 mx -all", "v=spf1 a ~all"]
+    both = Record(key="x", name=DOMAIN, type="TXT", expected=theirs, zone_hint=DOMAIN)
+    await publisher.publish(both, DOMAIN, [])
+    stand.use(publisher)  # type: ignore[attr-defined]
+    handle = await stand.start()
+    row = await stand.until(lambda row: bool(row.records))
+    assert row.reason == f"{DOMAIN} has several SPF records; a person must choose what goes."
+    assert (await stand.ip()).waiting_on == Actor.REGISTRAR
+    observer = stand.neighbours.observer()
+    held = await observer.values(DOMAIN, "TXT", await observer.zone(DOMAIN))
+    assert set(theirs) < set(held), "neither is taken away, and no third one is added"
+    assert sum(value.startswith("v=spf1") for value in held) == 2
+    await handle.terminate()
+
+
 async def test_past_the_deadline_it_escalates_and_one_correct_record_later_goes_on(stand: Stand) -> None:
     handle = await stand.start(deadline_hours=1.5 / 3600)
     row = await stand.until(lambda row: row.state == SetupState.ESCALATED)
