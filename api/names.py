@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+
+from domain.addresses import spelled
+from domain.refusals import Refused
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _CAMPAIGN = r"^[a-z0-9][a-z0-9._-]*$"
@@ -26,13 +28,16 @@ Match = Annotated[str, Field(min_length=1, max_length=254, pattern=_MATCH)]
 
 def _one_spelling(given: str) -> str:
     try:
-        return str(ipaddress.ip_address(given.strip()))
-    except ValueError:
+        return spelled(given)
+    except Refused:
         return given
 
 
 #: An address in any spelling, as the inventory spells it; what is none stays as it is, and is not found there.
 Address = Annotated[str, Field(max_length=60), AfterValidator(_one_spelling)]
+
+#: The IP that a path is about, in any spelling; what is no address is refused with its reason.
+IpPath = Annotated[str, AfterValidator(spelled)]
 
 #: Pattern to the sentence that a person reads when it does not fit.
 SAID = {

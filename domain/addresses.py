@@ -43,6 +43,30 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
     Raises:
         Refused: names the field, what is wrong and the fix.
     """
+    address = _read(text, field)
+    never = address.is_multicast or address.is_loopback or _within(address, NEVER)
+    documentation = _within(address, DOCUMENTATION)
+    public = address.is_global and not documentation and (address.version == 4 or address in GLOBAL_UNICAST)
+    # The sandbox sells documentation space, and an inventory behind NAT may be tried out with private space.
+    if never or not (public if live else public or documentation or address.is_private):
+        raise Refused(
+            f"{address} is private or reserved space and cannot send mail to the internet; give a public address.",
+            field=field,
+            code="reserved_address",
+        )
+    return str(address)
+
+
+def spelled(text: str) -> str:
+    """The canonical form of any address, to look one up: what may be one of ours was decided when it came in.
+
+    Raises:
+        Refused: it is none.
+    """
+    return str(_read(text, "address"))
+
+
+def _read(text: str, field: str) -> Address:
     shown = text.strip()[:LONGEST]
     try:
         address = ipaddress.ip_address(text.strip())
@@ -60,17 +84,7 @@ def parse(text: str, *, live: bool, field: str = "address") -> str:
                 code="not_an_address",
             )
         address = address.ipv4_mapped or address
-    never = address.is_multicast or address.is_loopback or _within(address, NEVER)
-    documentation = _within(address, DOCUMENTATION)
-    public = address.is_global and not documentation and (address.version == 4 or address in GLOBAL_UNICAST)
-    # The sandbox sells documentation space, and an inventory behind NAT may be tried out with private space.
-    if never or not (public if live else public or documentation or address.is_private):
-        raise Refused(
-            f"{address} is private or reserved space and cannot send mail to the internet; give a public address.",
-            field=field,
-            code="reserved_address",
-        )
-    return str(address)
+    return address
 
 
 def is_address(text: str) -> bool:

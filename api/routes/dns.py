@@ -16,6 +16,7 @@ from api import audit
 from api.deps import AppSettings, Operator, Store, Temporal, Viewer
 from api.idempotency import Keyed
 from api.journeys import command, link
+from api.names import IpPath
 from domain import dns as rules
 from domain import dns_findings, mta_sts
 from domain.addresses import sort_key
@@ -208,13 +209,13 @@ def _judged(record: rules.Record, answers: list[rules.Answer], good: rules.Recor
 
 
 @router.get("")
-async def show(address: str, db: Store, settings: AppSettings, _: Viewer) -> DnsOut:
+async def show(address: IpPath, db: Store, settings: AppSettings, _: Viewer) -> DnsOut:
     """The records to enter and the state of each."""
     return await _shown(db, settings, address)
 
 
 @router.get("/zonefile", response_class=PlainTextResponse)
-async def zone_file(address: str, db: Store, _: Viewer) -> PlainTextResponse:
+async def zone_file(address: IpPath, db: Store, _: Viewer) -> PlainTextResponse:
     """The records as a zone file."""
     async with db.read() as session:
         row = await setups.get(session, address)
@@ -224,7 +225,7 @@ async def zone_file(address: str, db: Store, _: Viewer) -> PlainTextResponse:
 
 
 @router.get("/mta-sts.txt", response_class=PlainTextResponse)
-async def policy(address: str, db: Store, settings: AppSettings, _: Viewer) -> PlainTextResponse:
+async def policy(address: IpPath, db: Store, settings: AppSettings, _: Viewer) -> PlainTextResponse:
     """The MTA-STS policy, ready to host; 404 where the domain has none."""
     shown = await _shown(db, settings, address)
     if shown.mta_sts is None:
@@ -237,7 +238,7 @@ async def policy(address: str, db: Store, settings: AppSettings, _: Viewer) -> P
 
 @router.post("/verify")
 async def verify(
-    address: str,
+    address: IpPath,
     db: Store,
     client: Temporal,
     settings: AppSettings,
@@ -267,7 +268,7 @@ async def verify(
 
 @router.patch("")
 async def change(
-    address: str,
+    address: IpPath,
     body: ChangeIn,
     db: Store,
     client: Temporal,
@@ -322,7 +323,7 @@ async def _opened(
 
 @router.post("/support")
 async def support(
-    address: str,
+    address: IpPath,
     db: Store,
     client: Temporal,
     settings: AppSettings,
@@ -348,7 +349,7 @@ async def support(
 
 
 @router.get("/support/bundle")
-async def bundle(address: str, db: Store, settings: AppSettings, _: Viewer) -> JSONResponse:
+async def bundle(address: IpPath, db: Store, settings: AppSettings, _: Viewer) -> JSONResponse:
     """Every kept answer of every server, with times, as a file for support."""
     shown = await _shown(db, settings, address)
     async with db.read() as session:

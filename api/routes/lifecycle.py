@@ -13,10 +13,10 @@ from api import audit
 from api.deps import After, AppSettings, Limit, Operator, Store, Temporal, Viewer
 from api.idempotency import Keyed
 from api.journeys import command, link, standstill
-from domain import addresses
+from api.names import IpPath
 from domain.lifecycle import Reassign, Retire, check_assignable
 from domain.words import Actor, Band, Severity, Stage
-from settings import Profile, Settings
+from settings import Settings
 from store import attention as waiting
 from store import ips, ledger, runs, senders
 from store.instants import now
@@ -122,10 +122,10 @@ async def list_ips(
 
 
 @router.get("/ips/{address}")
-async def get_ip(address: str, _: Viewer, db: Store, settings: AppSettings) -> IpOut:
+async def get_ip(address: IpPath, _: Viewer, db: Store, settings: AppSettings) -> IpOut:
     """One IP."""
     async with db.read() as session:
-        return (await _shown(session, settings, await ips.get(session, _canonical(address, settings))))[0]
+        return (await _shown(session, settings, await ips.get(session, address)))[0]
 
 
 class RetireIn(Retire, extra="forbid"):
@@ -147,10 +147,10 @@ class StepOut(BaseModel):
 
 
 @router.get("/ips/{address}/journey")
-async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> dict[str, Any]:
+async def journey(address: IpPath, _: Viewer, db: Store, settings: AppSettings) -> dict[str, Any]:
     """The life of an IP so far."""
     async with db.read() as session:
-        row = await ips.get(session, _canonical(address, settings))
+        row = await ips.get(session, address)
         steps = await ips.steps(session, row.address)
         run = await runs.of(session, ip_id(row.address))
     return {
@@ -166,10 +166,9 @@ async def journey(address: str, _: Viewer, db: Store, settings: AppSettings) -> 
 
 @router.post("/ips/{address}/retire")
 async def retire(
-    address: str, body: RetireIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, body: RetireIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> IpOut:
     """End the life of an IP: its mail stops, then its address goes back to the vendor unless it is kept."""
-    address = _canonical(address, settings)
     was = await get_ip(address, who, db, settings)
     wanted = {"keep": body.keep}
     async with audit.asking(db, who, "ip.retire", address, body.reason, {"stage": was.stage}, wanted, key) as asked:
@@ -180,7 +179,7 @@ async def retire(
 
 @router.post("/ips/{address}/assign")
 async def assign(
-    address: str,
+    address: IpPath,
     body: ReassignIn,
     who: Operator,
     db: Store,
@@ -192,7 +191,6 @@ async def assign(
 
     One at risk is moved only where the request says `anyway`.
     """
-    address = _canonical(address, settings)
     async with db.read() as session:
         await senders.check_known(session, pool=body.pool, sender=body.sender or None)
         row = await ips.get(session, address)
@@ -204,10 +202,6 @@ async def assign(
             move = Reassign(pool=body.pool, sender=body.sender, reason=body.reason)
             await command(temporal, ip_id(address), IpLifecycle.reassign, move, key)
     return await get_ip(address, who, db, settings)
-
-
-def _canonical(address: str, settings: Settings) -> str:
-    return addresses.parse(address, live=settings.profile is Profile.LIVE)
 
 
 @router.get("/fleet")

@@ -21,14 +21,14 @@ from api import audit, domains
 from api.deps import AppSettings, Operator, Secrets, Store, Temporal, Viewer
 from api.idempotency import Key, Keyed, claim
 from api.journeys import command, link
+from api.names import IpPath
 from domain import purchase as rules
-from domain.addresses import parse
 from domain.refusals import Conflict, NotFound, Refused
 from domain.words import IpType, OrderStatus
 from providers.ip_vendors.port import IpVendor, VendorError
 from providers.ip_vendors.registry import vendors
 from providers.senders import smtp
-from settings import Profile, Settings
+from settings import Settings
 from store import ips, outbox, runs, senders
 from store import purchase as orders
 from store.database import Database
@@ -382,7 +382,7 @@ async def cancel(
 
 @router.put("/ips/{address}/smtp")
 async def rotate(
-    address: str,
+    address: IpPath,
     body: rules.SmtpInput,
     db: Store,
     secrets: Secrets,
@@ -390,7 +390,6 @@ async def rotate(
     principal: Operator,
 ) -> SmtpOut:
     """Verify new credentials at the server, then replace the old ones, which stay when anything fails."""
-    address = parse(address, live=settings.profile is Profile.LIVE)
     async with db.read() as session:
         await ips.get(session, address)
     login = await _verified(body, settings)

@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from api import audit
 from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from api.names import IpPath
 from domain.blocklists import delisting
 from domain.words import Band, Stage
 from store import ips
@@ -145,7 +146,7 @@ async def overview(
 
 
 @router.get("/v1/ips/{address}/reputation")
-async def one(address: str, _: Viewer, db: Store) -> ReputationView:
+async def one(address: IpPath, _: Viewer, db: Store) -> ReputationView:
     """Score, band, components with age and sample, listings, trend."""
     async with db.read() as session:
         ip = await ips.get(session, address)
@@ -183,7 +184,7 @@ async def one(address: str, _: Viewer, db: Store) -> ReputationView:
 
 @router.post("/v1/ips/{address}/reputation/check", status_code=202)
 async def check(
-    address: str, principal: Operator, db: Store, temporal: Temporal, settings: AppSettings
+    address: IpPath, principal: Operator, db: Store, temporal: Temporal, settings: AppSettings
 ) -> CheckStarted:
     """Look at the lists now; pressed twice is one look."""
     async with db.read() as session:

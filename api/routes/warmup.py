@@ -15,6 +15,7 @@ from api import audit
 from api.deps import AppSettings, Operator, Principal, Store, Temporal, Viewer
 from api.idempotency import Key, Keyed
 from api.journeys import command, link
+from api.names import IpPath
 from domain import presets
 from domain.forecast import Forecast, forecast
 from domain.policy import RampPolicy
@@ -130,7 +131,7 @@ async def look_ahead(given: PlanIn, who: Viewer, settings: AppSettings) -> Forec
 
 @router.post(_ONE, status_code=201)
 async def start(
-    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Start a warm-up; answers once its first cap is being written."""
     async with db.read() as session:
@@ -144,7 +145,7 @@ async def start(
 
 @router.patch(_ONE)
 async def adjust(
-    address: str, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Change the plan; the level is kept as near as the new ladder allows."""
     before = (await _get(address, db, settings)).plan.model_copy(update={"bounds": RampPolicy.of(settings)})
@@ -153,14 +154,14 @@ async def adjust(
 
 
 @router.get(_ONE)
-async def look(address: str, who: Viewer, db: Store, settings: AppSettings) -> WarmupOut:
+async def look(address: IpPath, who: Viewer, db: Store, settings: AppSettings) -> WarmupOut:
     """Where the newest warm-up of an IP stands."""
     return await _get(address, db, settings)
 
 
 @router.post(_ONE + "/pause")
 async def pause(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Stop mail of the IP at the gate; the level stays."""
     return await _tell(address, "pause", Pause(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -168,7 +169,7 @@ async def pause(
 
 @router.post(_ONE + "/resume")
 async def resume(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Go on after a pause or a stop."""
     return await _tell(address, "resume", Resume(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -176,7 +177,7 @@ async def resume(
 
 @router.post(_ONE + "/complete")
 async def complete(
-    address: str, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Declare the IP warm."""
     return await _tell(address, "complete", Complete(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -184,7 +185,7 @@ async def complete(
 
 @router.post(_ONE + "/restart")
 async def restart(
-    address: str, why: RestartIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: RestartIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Go on from a step."""
     arg = Restart(step=why.step, reason=why.reason)

@@ -16,8 +16,9 @@ from temporalio.client import Client
 from api.app import create
 from domain.words import Role
 from settings import Settings
-from store import accounts
+from store import accounts, ips
 from store.database import Database
+from store.tables.ips import Ip
 
 
 @pytest.fixture
@@ -146,10 +147,21 @@ async def test_a_body_past_the_limit_is_refused(app: FastAPI, db: Database) -> N
 
 @pytest.mark.parametrize(
     ("address", "said"),
-    [("not-an-address", "no IP address"), ("127.0.0.1", "reserved space"), ("203.0.113.99", "not one of")],
+    [("not-an-address", "no IP address"), ("127.0.0.1", "not one of"), ("203.0.113.99", "not one of")],
 )
 async def test_an_address_that_cannot_be_is_named(app: FastAPI, db: Database, address: str, said: str) -> None:
     async with await _as(app, db, Role.VIEWER) as viewer:
         answer = await viewer.get(f"/v1/ips/{address}")
     assert answer.status_code in (404, 422)
     assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("of", ["", "/journey", "/dns", "/dns/zonefile", "/warmup", "/reputation"])
+async def test_an_ip_is_found_in_every_spelling(app: FastAPI, db: Database, of: str) -> None:
+    async with db.write() as session:
+        await ips.insert(session, Ip(address="2001:db8::25"))
+    async with await _as(app, db, Role.VIEWER) as viewer:
+        kept, typed = [await viewer.get(f"/v1/ips/{one}{of}") for one in ("2001:db8::25", "2001:DB8:0:0::25")]
+        assert (typed.status_code, typed.text) == (kept.status_code, kept.text)
+        assert "not one of this installation's IPs" not in typed.text
+        assert "is no IP address" in (await viewer.get(f"/v1/ips/nowhere{of}")).text
