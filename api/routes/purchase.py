@@ -62,7 +62,7 @@ class OrderOut(BaseModel):
     smtp_login: str | None = Field(description="HOST:PORT and user; the password is never shown.")
     candidates: list[rules.Candidate]
     quote: dict[str, Any]
-    payment: dict[str, Any]
+    payment: dict[str, Any] = Field(description="Its `status` is `none` until there is one.")
     ips: list[str]
     step: str
     reason: str
@@ -132,6 +132,7 @@ def _out(row: Order, settings: Settings, run: str | None) -> OrderOut:
     return OrderOut.model_validate(
         {
             **row.model_dump(exclude={"waitlist_until", "smtp_secret", "updated_at", "payment_ref"}),
+            "payment": row.payment or {"status": "none"},
             "quote": {**row.quote, "expires_at": row.expires_at} if row.quote else {},
             "deadline": row.waitlist_until,
             "workflow": link(settings, purchase_id(row.id), run),

@@ -48,6 +48,7 @@ async def test_twenty_requests_with_one_key_are_one_order(
     (order,) = (await api.get("/v1/orders")).json()["items"]
     begun = await temporal.get_workflow_handle(order["workflow"]["id"]).describe()
     assert order["workflow"]["run_id"] == begun.run_id
+    assert order["payment"] == {"status": "none"}, "it has a status before there is a payment"
     other = await api.post("/v1/orders", json={**ORDER, "count": 2}, headers={"Idempotency-Key": "k1"})
     assert other.status_code == 422, "another order under a used key is not answered with the first"
     assert "Idempotency-Key: 'k1' was used before, with another body. Use a new key" in other.json()["detail"]
