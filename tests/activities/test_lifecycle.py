@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from activities.context import Context
-from activities.lifecycle import GiveBack, LifecycleActivities, Trouble
+from activities.lifecycle import GiveBack, LifecycleActivities, StageReached, Trouble
+from domain.refusals import NotFound
 from domain.words import Actor, MailboxProvider, Severity, Stage
 from providers.ip_vendors.port import VendorError
 from providers.ip_vendors.sandbox import SandboxVendor
@@ -108,6 +109,20 @@ async def bought(db: Database, vendor: SandboxVendor) -> None:
         ip.domain, ip.hostname = "shop.test", "mail.shop.test"
         await ips.insert(session, ip)
         await ips.set_stage(session, BOUGHT, Stage.RETIRED)
+
+
+async def test_retirement_stops_the_mail_and_forgets_the_login(context: Context, db: Database) -> None:
+    async with db.write() as session:
+        ref = context.secrets.add(session, "smtp", "pässword")
+        await ips.insert(session, Ip(address=IP, stage=Stage.FULL_CAPACITY, smtp_secret=ref))
+        await ledger.set_window(session, IP, 1, HOUR_MS, 100, {MailboxProvider.GMAIL: 100}, 100)
+    await LifecycleActivities(context).reach(StageReached(address=IP, stage=Stage.RETIRED))
+    async with db.read() as session:
+        window = await ledger.window(session, IP, 2)
+    assert window is not None
+    assert window.paused
+    with pytest.raises(NotFound):
+        await context.secrets.get(ref)
 
 
 async def test_a_retired_ip_goes_back_to_its_vendor_and_can_be_bought_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from google.protobuf.message import Message
 from sqlmodel import select
@@ -79,6 +81,16 @@ async def test_an_order_without_stock_waits_and_can_be_cancelled(shop: Shop) -> 
         await handle.execute_update(Purchase.complete, await shop.pay(order))
     ended = await handle.execute_update(Purchase.cancel, Cancel())
     assert ended.status is OrderStatus.CANCELLED
+
+
+async def test_an_order_waits_for_stock_until_its_deadline(shop: Shop) -> None:
+    hurried = shop.context.settings.model_copy(update={"waitlist_hours": 0.0001, "waitlist_look_seconds": 0.1})
+    shop.effects._context = dataclasses.replace(shop.context, settings=hurried)
+    await shop.fault(shop.vendor_url, empty=1_000)
+    order = await shop.order()
+    row = await shop.until(order, lambda it: it.status == OrderStatus.EXPIRED)
+    assert row.reason.endswith("The waitlist's deadline has passed.")
+    assert (row.waiting_for, await shop.payments(order)) == ("", [])
 
 
 @pytest.mark.parametrize("step", ["reserve", "vet", "authorise", "provision", "capture", "hand_over"])
