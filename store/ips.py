@@ -187,8 +187,9 @@ def _filtered(
     if band:
         query = query.where(col(Ip.band) == band)
     if q:
-        part = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(sa.or_(col(Ip.address).like(part), col(Ip.domain).like(part), col(Ip.hostname).like(part)))
+        # Without capitals on both sides: PostgreSQL tells them apart, SQLite does not.
+        named = (col(Ip.address), col(Ip.domain), col(Ip.hostname))
+        query = query.where(sa.or_(*(one.icontains(q, autoescape=True) for one in named)))
     return query
 
 

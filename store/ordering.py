@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from enum import StrEnum
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from domain.words import Band, Stage
+from store.instants import UtcDateTime
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
 
@@ -26,8 +28,8 @@ class Order(StrEnum):
 #: An unknown reputation stands before a good one, because nobody knows that it is good.
 _BANDS = {Band.RED: 0, Band.YELLOW: 1, Band.UNKNOWN: 2, Band.GREEN: 3}
 _STAGES = {stage: number for number, stage in enumerate(Stage)}
-#: Sorts behind every time.
-_NEVER = "9999"
+#: Sorts behind every time; as a type of its own, since a time as text sorts by the time zone of the database's session.
+_NEVER = sa.type_coerce(dt.datetime.max.replace(tzinfo=dt.UTC), UtcDateTime)
 
 
 def key(order: Order, at_ms: int) -> sa.ColumnElement[Any] | None:
@@ -38,8 +40,7 @@ def key(order: Order, at_ms: int) -> sa.ColumnElement[Any] | None:
         case Order.STAGE:
             return sa.case(_STAGES, value=col(Ip.stage), else_=len(_STAGES))
         case Order.WAITING:
-            since = sa.func.coalesce(sa.cast(col(Ip.waiting_since), sa.String), _NEVER)
-            return sa.case((col(Ip.waiting_for) == "", _NEVER), else_=since)
+            return sa.case((col(Ip.waiting_for) == "", _NEVER), else_=sa.func.coalesce(col(Ip.waiting_since), _NEVER))
         case Order.LOAD:
             return sa.func.coalesce(_load(at_ms), 1)
         case _:
@@ -48,7 +49,7 @@ def key(order: Order, at_ms: int) -> sa.ColumnElement[Any] | None:
 
 def _load(at_ms: int) -> sa.ScalarSelect[Any]:
     """Thousandths of the present cap that are spent, negative so that the fullest comes first."""
-    spent = sa.cast(col(LedgerWindow.granted) * 1000 / sa.func.nullif(col(LedgerWindow.cap), 0), sa.Integer)
+    spent = col(LedgerWindow.granted) * 1000 // sa.func.nullif(col(LedgerWindow.cap), 0)
     return (
         sa.select(-spent)
         .where(

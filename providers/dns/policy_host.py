@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 import httpx
@@ -9,7 +10,8 @@ import httpx
 from domain import mta_sts
 from domain.refusals import Refused
 
-TIMEOUT = 5.0
+#: Seconds of each step of an answer, and of all of it: a host that sends a byte now and then never runs into the first.
+TIMEOUT, WHOLE = 5.0, 10.0
 #: Longest policy that is read, bytes (RFC 8461, 3.3).
 LARGEST = 65_536
 
@@ -43,20 +45,26 @@ class PolicyHost:
         address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         async with httpx.AsyncClient(verify=self._context, timeout=TIMEOUT, trust_env=False) as client:
             try:
-                # The address comes from DNS as the public sees it; name and certificate are the policy host's.
-                async with client.stream(
-                    "GET",
-                    f"https://{address}:{self._port}/.well-known/mta-sts.txt",
-                    headers={"Host": name},
-                    extensions={"sni_hostname": name},
-                ) as answer:
-                    text = await self._body(answer)
+                async with asyncio.timeout(WHOLE):
+                    text = await self._asked(client, address, name)
+            except TimeoutError as error:
+                raise PolicyNotServed(f"{addresses[0]}: the policy has not come whole within {WHOLE:g} s") from error
             except (httpx.HTTPError, OSError) as error:
                 raise PolicyNotServed(f"{addresses[0]}: {str(error) or type(error).__name__}") from error
         try:
             return mta_sts.parse_policy(text)
         except Refused as refusal:
             raise PolicyNotServed(refusal.detail) from refusal
+
+    async def _asked(self, client: httpx.AsyncClient, address: str, name: str) -> str:
+        # The address comes from DNS as the public sees it; name and certificate are the policy host's.
+        async with client.stream(
+            "GET",
+            f"https://{address}:{self._port}/.well-known/mta-sts.txt",
+            headers={"Host": name},
+            extensions={"sni_hostname": name},
+        ) as answer:
+            return await self._body(answer)
 
     async def _body(self, answer: httpx.Response) -> str:
         if answer.status_code != httpx.codes.OK:

@@ -11,6 +11,7 @@ from domain.words import Stage
 from store import ips, ledger
 from store.database import Database
 from store.instants import now
+from store.ordering import Order
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip
 from store.tables.ledger import LedgerWindow
@@ -164,3 +165,26 @@ async def test_a_retired_ip_has_no_cap_and_a_lease_of_it_says_why(api: httpx.Asy
         answer = (await api.post("/v1/gate/lease", json={"ip": address, "count": 5})).json()
         assert (answer["grants"], answer["deferred"]) == ([], 5)
         assert answer["reason"].startswith(said)
+
+
+async def test_a_search_is_for_the_text_itself_in_any_case(api: httpx.AsyncClient, db: Database) -> None:
+    async with db.write() as session:
+        session.add(Ip(address="198.51.100.1", domain="acme.example", hostname="mail_a.acme.example"))
+        session.add(Ip(address="198.51.100.2", domain="Acme.example", hostname="mailba.acme.example"))
+    for sought, found in {"ACME": [1, 2], "mail_a": [1], "%": [], "a\\": [], "100.2": [2]}.items():
+        page = (await api.get("/v1/ips", params={"q": sought})).json()
+        assert [one["address"] for one in page["items"]] == [f"198.51.100.{number}" for number in found], sought
+
+
+async def test_who_waits_longer_comes_first_whatever_the_time_zone_of_the_database(db: Database) -> None:
+    # The hour in which Berlin sets its clocks back: 02:30 comes before 02:15.
+    earlier, later = (dt.datetime(2026, 10, 25, hour, minute, tzinfo=dt.UTC) for hour, minute in ((0, 30), (1, 15)))
+    async with db.write() as session:
+        for number, since in ((1, later), (2, earlier)):
+            session.add(Ip(address=f"198.51.100.{number}", waiting_for="a look", waiting_since=since))
+        await session.flush()
+        if db.dialect == "postgresql":
+            await (await session.connection()).execute(sa.text("SET LOCAL TIME ZONE 'Europe/Berlin'"))
+        rows, after = await ips.list_page(session, order=Order.WAITING, limit=1)
+        more, _ = await ips.list_page(session, order=Order.WAITING, limit=1, after=after)
+    assert [row.address for row in (*rows, *more)] == ["198.51.100.2", "198.51.100.1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import ssl
 import threading
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from domain import mta_sts
+from providers.dns import policy_host
 from providers.dns.policy_host import PolicyHost, PolicyNotServed
 
 POLICY = mta_sts.Policy(mode=mta_sts.Mode.TESTING, mx=["mail.shop.test"])
@@ -107,3 +110,27 @@ async def test_no_address_and_nobody_there() -> None:
         await PolicyHost().fetch("shop.test", [])
     with pytest.raises(PolicyNotServed, match=r"127\.0\.0\.1"):
         await PolicyHost(1).fetch("shop.test", ["127.0.0.1"])
+
+
+async def test_a_host_that_sends_a_byte_now_and_then_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not reader.at_eof():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    monkeypatch.setattr(policy_host, "WHOLE", 1.0)
+    cert, key = certificate(tmp_path, "mta-sts.shop.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = await asyncio.start_server(drip, "127.0.0.1", 0, ssl=context)
+    host = PolicyHost(server.sockets[0].getsockname()[1], ssl.create_default_context(cafile=str(cert)))
+    async with asyncio.timeout(20):
+        with pytest.raises(PolicyNotServed, match="has not come whole within 1 s"):
+            await host.fetch("shop.test", ["127.0.0.1"])
+    server.close()
