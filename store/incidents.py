@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.refusals import Conflict, NotFound
 from domain.words import WORST_FIRST, Severity
+from store.database import upsert
 from store.instants import now
 from store.tables.incidents import Incident
 
@@ -49,12 +50,12 @@ async def hold(
         by: who sees it; each holds one cause.
         reason: the cause in words; the worst one is the title.
     """
-    incident = await _take_open(session, kind, address)
-    new = incident is None
-    if incident is None:
-        incident = Incident(
-            id=f"inc_{secrets.token_hex(8)}", kind=kind, address=address, severity=severity, title=reason
-        )
+    new = False
+    while (incident := await _take_open(session, kind, address)) is None:
+        # Two that see it first in the same moment open one: the later one waits here, and adds its cause.
+        row = Incident(id=f"inc_{secrets.token_hex(8)}", kind=kind, address=address, severity=severity, title=reason)
+        opened = upsert(session.get_bind().dialect.name, Incident).values(**row.model_dump()).on_conflict_do_nothing()
+        new = (await session.exec(opened.returning(col(Incident.id)))).first() is not None
     incident.causes = {**incident.causes, by: {"severity": severity, "reason": reason, "detail": detail}}
     _tell(incident)
     incident.updated_at = now()
