@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 
 from activities.context import Context
@@ -23,6 +25,8 @@ from store import events, incidents, ips, risk
 from store import reputation as scores
 from store.database import Database
 
+log = structlog.get_logger()
+
 SWEPT = [stage for stage in Stage if stage not in (Stage.SELECTED, Stage.PURCHASING, Stage.RETIRED)]
 DOMAIN_LISTING = "domain_listing"
 """Kind of the incident of a listed sending domain; its address is the domain."""
@@ -30,6 +34,9 @@ DOMAIN_LISTING = "domain_listing"
 DNS_SWEPT = [stage for stage in SWEPT if stage is not Stage.AWAITING_DNS]
 
 
+#: IPs whose DNS a chunk looks at side by side: where many servers are silent each look lasts many seconds, and fifty
+#: one after the other would outlast the activity (``workflows/options.py``, ``SWEEP``).
+DNS_AT_ONCE = 8
 #: Days that figures are read over, from and to so many days ago: week, month, three days, and for engagement
 #: the last day, the three days before it, the week before it.
 _SPANS = ((7, 0), (30, 0), (3, 0), (1, 0), (4, 1), (8, 1))
@@ -85,18 +92,30 @@ class ReputationActivities:
 
         Those that are right again come back without. A drift that lasts is told once: its incident stands.
         """
-        swept = Swept()
-        for address in chunk.addresses:
-            activity.heartbeat(address)
-            try:
-                outcome = await check_now(self._context.settings, self._db, address)
-            except NotFound:
-                continue  # Imported without a DNS set-up, or gone since the list was made.
-            if outcome.changed:
-                reason = "; ".join(outcome.findings) or "DNS no longer says what was verified."
-                reason = reason if outcome.drifted else ""
-                swept.crossings.append(Crossing(address=address, reason=reason))
-        return swept
+        slots = asyncio.Semaphore(DNS_AT_ONCE)
+
+        async def one(address: str) -> Crossing | None:
+            async with slots:
+                return await self._drift(address)
+
+        found = await asyncio.gather(*(one(address) for address in chunk.addresses))
+        return Swept(crossings=[crossing for crossing in found if crossing is not None])
+
+    async def _drift(self, address: str) -> Crossing | None:
+        """One look at an IP's DNS; what changed since the last."""
+        try:
+            outcome = await check_now(self._context.settings, self._db, address)
+        except NotFound:
+            return None  # Imported without a DNS set-up, or gone since the list was made.
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - what somebody's DNS says must not keep the others from being looked at
+            log.error("sweep.dns_look_failed", address=address, reason=f"{type(error).__name__}: {error}"[:200])
+            return None
+        if not outcome.changed:
+            return None
+        reason = "; ".join(outcome.findings) or "DNS no longer says what was verified."
+        return Crossing(address=address, reason=reason if outcome.drifted else "")
 
     async def _write(self, address: str, answers: list[ZoneAnswer], swept: Swept) -> None:
         end = int(time.time() * 1000) + 1

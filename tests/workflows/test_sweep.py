@@ -9,13 +9,16 @@ from dataclasses import replace
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     import activities.reputation
     from activities.context import Context
     from activities.dns_messages import Outcome
+    from activities.reputation_messages import Chunk
     from domain.lifecycle import DnsDrifted, ReputationChanged
+    from domain.refusals import NotFound
     from domain.warmup import StopSignal
     from domain.words import Stage
     from store import incidents, ips
@@ -148,3 +151,25 @@ async def test_a_drift_is_told_once_and_so_is_its_end(
             if not signals:
                 await life.terminate("seen")
     assert said == [["drift ['PTR: missing.']"], [], ["drift []"]]
+
+
+async def test_silent_dns_is_waited_for_side_by_side_and_one_odd_answer_keeps_no_other_ip_from_its_look(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = asyncio.Barrier(activities.reputation.DNS_AT_ONCE)
+
+    async def check(settings: object, db: object, address: str) -> Outcome:
+        await together.wait()
+        if address.endswith(".3"):
+            raise KeyError("an answer that nobody foresaw")
+        if address.endswith(".4"):
+            raise NotFound("no set-up")
+        return Outcome(verified=False, drifted=True, changed=True, findings=[f"PTR of {address}: missing."])
+
+    monkeypatch.setattr(activities.reputation, "check_now", check)
+    sweep = next(one for one in activities.reputation.activities(context) if one.__name__ == "dns")
+    chunk = Chunk(addresses=[f"203.0.113.{number}" for number in range(16)])
+    async with asyncio.timeout(20):
+        swept = await ActivityEnvironment().run(sweep, chunk)
+    seen = [number for number in range(16) if number not in (3, 4)]
+    assert [one.address for one in swept.crossings] == [f"203.0.113.{number}" for number in seen]
