@@ -132,7 +132,7 @@ def neighbours(ports: Ports, var: Path) -> list[Part]:
 def product(ports: Ports, settings: Settings) -> list[Part]:
     """Warmpath itself; needs a migrated database, and waits for the neighbours."""
     console = (
-        *_module("streamlit", "run", "ui/shell/app.py", "--server.headless", "true", "--server.address", HOST),
+        *_module("ui.start", "--server.headless", "true", "--server.address", HOST),
         *("--server.port", str(ports.console), "--browser.gatherUsageStats", "false"),
         *("--server.fileWatcherType", "none", "--client.toolbarMode", "minimal"),
     )

@@ -30,16 +30,16 @@ async def listings(session: AsyncSession, address: str, *, open_only: bool = Tru
     return (await session.exec(query)).all()
 
 
-async def listed(session: AsyncSession, addresses: Sequence[str]) -> dict[str, list[str]]:
-    """The lists that each of these addresses stands on now; addresses on none are absent."""
+async def listed(session: AsyncSession, addresses: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    """The lists that each of these addresses stands on now, and whether that is confirmed; others are absent."""
     query = (
-        select(Listing.address, Listing.zone)
+        select(Listing.address, Listing.zone, Listing.confirmed_at)
         .where(col(Listing.address).in_(addresses), col(Listing.cleared_at).is_(None))
         .order_by(col(Listing.first_seen))
     )
-    found: dict[str, list[str]] = {}
-    for address, zone in await session.exec(query):
-        found.setdefault(address, []).append(zone)
+    found: dict[str, list[tuple[str, bool]]] = {}
+    for address, zone, confirmed_at in await session.exec(query):
+        found.setdefault(address, []).append((zone, confirmed_at is not None))
     return found
 
 

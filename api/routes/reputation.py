@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio.common import WorkflowIDConflictPolicy
 
 from api import audit
@@ -72,6 +72,7 @@ class ReputationRow(Scored):
 
     stage: Stage
     listings: list[str]
+    unconfirmed: list[str] = Field(description="Those of the listings that were seen once, and act on nothing yet.")
 
 
 class ReputationList(BaseModel):
@@ -138,7 +139,8 @@ async def overview(
             band=Band(row.band),
             measured_at=row.scored_at,
             stage=Stage(row.stage),
-            listings=listed.get(row.address, []),
+            listings=[zone for zone, _ in listed.get(row.address, [])],
+            unconfirmed=[zone for zone, confirmed in listed.get(row.address, []) if not confirmed],
         )
         for row in rows
     ]

@@ -163,7 +163,7 @@ def console(api_url: str, token: str | None, folder: Path) -> Iterator[str]:
         **({"WARMPATH_TOKEN": token} if token else {}),
     }
     words = [
-        *(sys.executable, "-m", "streamlit", "run", "ui/shell/app.py", "--server.headless", "true"),
+        *(sys.executable, "-m", "ui.start", "--server.headless", "true"),
         *("--server.address", "127.0.0.1", "--server.port", str(port), "--browser.gatherUsageStats", "false"),
         *("--server.fileWatcherType", "none", "--client.toolbarMode", "minimal"),
     ]

@@ -60,6 +60,14 @@ async def test_a_second_look_counts_once_the_first_answer_has_left_the_caches(
     assert (again is None) is counts
 
 
+async def test_a_list_that_saw_an_ip_once_is_named_as_such(db: Database) -> None:
+    for confirmed in (False, True):
+        await look(db, listed(0))
+        async with db.read() as session:
+            assert await scores.listed(session, [IP]) == {IP: [(ZEN.name, confirmed)]}
+        await pass_time(db, 11)
+
+
 async def test_looks_in_between_do_not_shorten_the_wait(db: Database) -> None:
     await look(db, listed(300))
     for left in (200, 100, 1):

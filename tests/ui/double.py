@@ -408,6 +408,7 @@ class Double(BaseHTTPRequestHandler):
                         "items": [
                             {name: ip.get(name) for name in ("address", "score", "band", "stage")}
                             | {"measured_at": "2026-03-01T00:00:00Z"}
+                            | {"listings": ["zen.example", "spam.example"], "unconfirmed": ["spam.example"]}
                             for ip in state.ips.values()
                         ]
                     },

@@ -16,7 +16,7 @@ def said(app: AppTest) -> str:
         *app.warning,
         *app.error,
         *app.caption,
-        *app.subheader,
+        *app.header,
         *app.title,
     ]
     return "\n".join(str(part.value) for part in parts)

@@ -42,8 +42,8 @@ def test_an_ip_is_opened_from_the_list_and_left_again(page: Open, state: State) 
     state.add_ip("warming")
     app = page()
     app.selectbox(key="fleet_open").select(ADDRESS).run()
-    assert ADDRESS in [one.value for one in app.subheader]
-    assert ADDRESS not in [one.value for one in button(app, "← All IPs").subheader]
+    assert ADDRESS in [one.value for one in app.header]
+    assert ADDRESS not in [one.value for one in button(app, "← All IPs").header]
 
 
 def test_scores_are_filtered_by_reputation_and_searched(page: Open, state: State) -> None:

@@ -73,3 +73,9 @@ def test_a_look_that_is_due_is_not_said_to_be_over(page: Open, state: State) -> 
     assert "Next look" not in said(page(places.DNS, ip=ADDRESS))
     state.next_look_at = (datetime.now(UTC) - timedelta(seconds=3)).isoformat()
     assert "Next look now, at " in said(page(places.DNS, ip=ADDRESS))
+
+
+def test_a_look_that_does_not_come_is_told(page: Open, state: State) -> None:
+    state.add_ip("awaiting_dns")
+    state.next_look_at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    assert "A look was due 5 min ago, at " in said(page(places.DNS, ip=ADDRESS))

@@ -86,3 +86,9 @@ def test_a_column_of_times_sorts_as_times(page: Open, state: State) -> None:
     scores, parts, *_ = page(places.REPUTATION, ip=ADDRESS).dataframe
     assert str(scores.value["Measured"].dtype).startswith("datetime64")
     assert str(parts.value["Age"].dtype).startswith("datetime64")
+
+
+def test_a_listing_that_was_seen_once_is_not_told_like_a_confirmed_one(page: Open, state: State) -> None:
+    state.add_ip("active")
+    scores = page(places.REPUTATION).dataframe[0].value
+    assert list(scores["Listed on"]) == ["zen.example, spam.example (seen once)"]

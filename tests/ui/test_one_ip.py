@@ -17,7 +17,7 @@ Open = Callable[..., AppTest]
 def test_one_ip_has_a_place_of_its_own(page: Open, state: State) -> None:
     state.add_ip("awaiting_dns")
     app = page(ip=ADDRESS)
-    assert ADDRESS in [one.value for one in app.subheader]
+    assert ADDRESS in [one.value for one in app.header]
     assert "your registrar" in said(app)
 
 
@@ -102,7 +102,7 @@ def test_a_link_may_spell_an_address_in_another_way(page: Open, state: State, fi
     app = page(file, ip="2001:0DB8:0:0::0007")
     assert not app.error
     if file is None:
-        assert "2001:db8::7" in [one.value for one in app.subheader]
+        assert "2001:db8::7" in [one.value for one in app.header]
     else:
         assert app.query_params["ip"] in ("2001:db8::7", ["2001:db8::7"])
 

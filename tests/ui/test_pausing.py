@@ -178,3 +178,8 @@ def test_the_way_back_counts_what_goes_and_what_stays(page: Open, state: State) 
     text = said(button(page(), "Resume All Campaigns"))
     assert "This lets **2** campaigns, **1** sender and **1** IP go on, up to today's caps of the IPs." in text
     assert "**1** campaign stays stopped for another reason." in text
+
+
+def test_a_fresh_session_draws_its_page_once(page: Open, state: State) -> None:
+    page()
+    assert [path for path, _ in state.read].count("/v1/campaigns/pauses") == 2, "for the banner and for the button"

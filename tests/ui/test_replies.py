@@ -154,7 +154,7 @@ def test_one_reply_is_taken_apart_and_closed(explorer: Open, told: Running) -> N
     app = explorer(reply=name)
     assert not app.exception
     text = said(app)
-    assert "#### ✕ IP blocked" in text
+    assert "## ✕ IP blocked" in text
     assert "Mail of the IP stops at once. It is about the IP" in text
     assert "only after time" in text.lower()
     assert "Counts against the IP:] Yes" in text

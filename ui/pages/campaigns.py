@@ -111,7 +111,7 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
 
 def pause(api: Api, name: str) -> None:
     """The open question about a campaign; it stands outside the part that refreshes."""
-    with asking.question(f"Pause {name}?"):
+    with asking.question(f"Pause campaign {name}?"):
         st.write(f"Mail of campaign {name} stops at the gate within a second and waits until you press Resume.")
         forms.Form("campaign_pause").command(
             "Pause now",
@@ -122,7 +122,7 @@ def pause(api: Api, name: str) -> None:
 
 def finish(api: Api, name: str) -> None:
     """The open question whether a campaign is over."""
-    with asking.question(f"Finish {name}?"):
+    with asking.question(f"Finish campaign {name}?"):
         st.write(f"Mail of campaign {name} stops at the gate within a second, for good, unless you press Resume.")
         forms.Form("campaign_finish").command(
             "Finish now",
@@ -133,7 +133,7 @@ def finish(api: Api, name: str) -> None:
 
 def delete(api: Api, name: str) -> None:
     """The open question whether a finished campaign leaves the list."""
-    with asking.question(f"Delete {name}?"):
+    with asking.question(f"Delete campaign {name}?"):
         st.write(
             f"Campaign {name} leaves this list for good; its figures and its lines in the audit stay. Mail that still "
             "names it is not stopped any more: it goes out as its sender's own."

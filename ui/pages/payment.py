@@ -125,7 +125,7 @@ def _progress(order: dict[str, Any]) -> None:
 def _head(order: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         whom = order.get("hostname") or order.get("domain") or "an IP"
-        st.subheader(f"Order for {whom}", anchor=False, width="stretch")
+        st.header(f"Order for {whom}", anchor=False, width="stretch")
         st.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
 
 

@@ -183,7 +183,7 @@ def _one(api: Api, name: str, question: Question) -> None:
             if found is None:
                 st.markdown("The reply that was open did not come in these days, or not with these filters.")
             else:
-                st.markdown(f"#### {reading.label(found['reading'])}")
+                st.markdown(f"## {reading.label(found['reading'])}")
             if st.button("Close", key="replies_close"):
                 del st.query_params["reply"]
                 # A new table has no mark: the same row can be opened again.

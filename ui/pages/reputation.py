@@ -14,7 +14,7 @@ from ui.pieces.guard import guarded, live
 
 PAGE_SIZE = 50
 #: Two lists' names are in sight.
-LISTED_PIXELS = 260
+LISTED_PIXELS = 330
 
 #: What others act on, shown beside ours: Amazon SES and Gmail, from their documentation.
 OUTSIDE = (
@@ -83,7 +83,11 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "IP": one.get("address"),
         "Reputation": words.reputation(one),
         "Score": one.get("score"),
-        "Listed on": ", ".join(one.get("listings") or []) or "–",
+        "Listed on": ", ".join(
+            f"{zone} (seen once)" if zone in (one.get("unconfirmed") or []) else str(zone)
+            for zone in one.get("listings") or []
+        )
+        or "–",
         "Measured": words.second(one.get("measured_at")),
     }
 
@@ -102,7 +106,7 @@ def detail(api: Api, address: str) -> None:
         st.info("Not measured yet. The sweep will do it by itself; until then the reputation is unknown.")
         return
     head, score = st.columns([3, 1], vertical_alignment="center")
-    head.subheader(address, anchor=False)
+    head.header(address, anchor=False)
     head.badge(words.band(found.get("band")), color=words.band_colour(found.get("band")))
     if found.get("reason"):
         head.markdown(words.literal(found["reason"]))

@@ -174,14 +174,17 @@ def start(api: Api, ip: dict[str, Any]) -> None:
         st.info(why)
         places.link(places.DNS, ip=address)
     why = session.barred() or why or (None if sound else "The plan is not accepted; see what the forecast says.")
+    # Above the button, which may stand at the lower end of the window.
+    told = st.container()
     if st.button("Start Warmup", type="primary", disabled=why is not None, help=why):
         try:
-            with st.spinner("Starting the warm-up ..."):
+            with told, st.spinner("Starting the warm-up ..."):
                 key = session.key(f"warmup:{address}")
                 begun = api.post(path_of("/v1/ips/{ip}/warmup", ip=address), plan, key=key)
         except Problem as problem:
             session.spent(f"warmup:{address}")
-            trouble(problem)
+            with told:
+                trouble(problem)
             return
         session.spent(f"warmup:{address}")
         session.say(f"The warm-up of {address} started. Each day closes by itself; you need not stay.", about=begun)

@@ -20,6 +20,9 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Monitoring", ()),
 )
 
+#: A look that is so much behind does not come by itself: no worker runs, or DNS does not answer at all.
+LATE_SECONDS = 120
+
 _LOOK = {
     "done": ("✓", "#2e9d5b"),
     "now": ("●", "#1f78d1"),
@@ -99,7 +102,10 @@ def next_look(dns: dict[str, Any]) -> str:
     at = words.moment(dns.get("next_look_at"))
     if at is None:
         return ""
-    due = f"in {words.duration((at - datetime.now(UTC)).total_seconds())}" if at > datetime.now(UTC) else "now"
+    ahead = (at - datetime.now(UTC)).total_seconds()
+    if ahead < -LATE_SECONDS:
+        return f"A look was due {words.duration(ahead)} ago, at {at:%H:%M:%S} UTC, and has not come."
+    due = f"in {words.duration(ahead)}" if ahead > 0 else "now"
     by = "by the sweep" if dns.get("verified_at") else "when caches may have run out (TTL)"
     return f"Next look {due}, at {at:%H:%M:%S} UTC, {by}."
 

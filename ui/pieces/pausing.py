@@ -56,8 +56,8 @@ def banner(api: Api) -> None:
             paused = everything(api)
         except Problem:
             return
-        if (paused is not None) != st.session_state.get("all_paused"):
-            # Somebody else paused or resumed: the button beside the title must say so, too.
+        if st.session_state.get("all_paused", paused is not None) != (paused is not None):
+            # Somebody else paused or resumed: the button beside the title must say so, too. A fresh session has none.
             st.session_state["all_paused"] = paused is not None
             st.rerun()
         if paused is None:

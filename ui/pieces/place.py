@@ -35,7 +35,7 @@ def of(api: Api, address: str) -> None:
 def _head(api: Api, address: str) -> None:
     ip = api.get(path_of("/v1/ips/{ip}", ip=address))
     name, state = st.columns([3, 2], vertical_alignment="center")
-    name.subheader(address, anchor=False)
+    name.header(address, anchor=False)
     name.caption(
         f"{words.spoken(ip.get('type'))} · pool {ip.get('pool') or '–'} · {ip.get('hostname') or 'no host name'}"
         + (f" · bought from {words.spoken(ip.get('vendor'))}" if ip.get("order_id") else " · imported")
@@ -99,10 +99,10 @@ def _sending(api: Api, address: str) -> None:
 def _reputation(api: Api, ip: dict[str, Any]) -> None:
     address = str(ip["address"])
     found = api.find(path_of("/v1/ips/{ip}/reputation", ip=address)) or {}
-    stopped = ip.get("stage") in words.TROUBLED and found.get("band") != "red"
+    contradicted = ip.get("stage") in words.TROUBLED and found.get("band") in ("green", "yellow")
     score = "" if found.get("score") is None else f"{words.number(found['score'])} · "
     st.markdown(f"**Score**: {score}{words.band(found.get('band'))}")
-    if stopped:
+    if contradicted:
         st.caption("It counts figures and listings alone. What stopped the IP is said above, and counts more.")
     if found.get("reason"):
         st.caption(words.literal(found["reason"]))

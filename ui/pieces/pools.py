@@ -125,7 +125,7 @@ def change(api: Api, name: str) -> None:
 
 def delete(api: Api, name: str) -> None:
     """The open question whether a pool ends."""
-    with asking.question(f"Delete {name}?"):
+    with asking.question(f"Delete pool {name}?"):
         st.write(
             f"Pool {name} leaves this list for good; a pause of it ends. Figures of its former IPs and the audit stay."
         )

@@ -135,7 +135,7 @@ def change(api: Api, name: str) -> None:
 
 def delete(api: Api, name: str) -> None:
     """The open question whether a sender ends."""
-    with asking.question(f"Delete {name}?"):
+    with asking.question(f"Delete sender {name}?"):
         st.write(
             f"Sender {name} leaves this list for good, with its logins, addresses and domains and its finished "
             "campaigns; a pause of it ends. Mail that still comes is nobody's: the gate defers it, or sends it by the "

@@ -25,6 +25,10 @@ STYLE = """<style>
 [data-testid="stMain"] [data-testid="stPageLink-NavLink"]:not(:hover) { background: transparent !important; }
 [data-testid="stMain"] table td:first-child { overflow-wrap: anywhere; min-width: 6.5rem; }
 h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
+h2 { font-size: 1.5rem !important; }
+/* Streamlit's grey of small text is too pale on white, and its blue of what is chosen too dark on black. */
+[data-testid="stCaptionContainer"] { opacity: 0.78 !important; }
+button[data-variant], [data-testid="stTab"] { color: inherit !important; }
 .st-key-all_paused_banner { border-left: 6px solid #d1453b; background: rgba(209, 69, 59, 0.10); }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { padding: 0.3rem 0.6rem !important; }
 [data-testid="stMetric"], [data-testid="stMetric"] > div { min-height: 0 !important; }
@@ -38,6 +42,9 @@ h1 { font-size: 1.9rem !important; padding: 0.2rem 0 0.4rem 0 !important; }
 }
 /* What happened and the way there stand side by side, however long the first is. */
 @media (min-width: 768px) {
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stButton"]) {
+    flex-wrap: nowrap !important;
+  }
   [class*="st-key-beside_"] { flex-wrap: nowrap !important; }
   [class*="st-key-beside_"] > :first-child { flex: 1 1 0 !important; min-width: 0 !important; }
   [class*="st-key-beside_"] > :last-child { flex: 0 0 auto !important; }
