@@ -71,15 +71,15 @@ async def list_tokens(
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
 
-async def revoke_token(session: AsyncSession, identity: str) -> bool:
-    """Make a token useless; False when there is none.
+async def revoke_token(session: AsyncSession, identity: str) -> Token | None:
+    """Make a token useless; answers it, None when there is none.
 
     Raises:
         Conflict: it is the last administrator's; nobody could make tokens any more.
     """
     row = await session.get(Token, identity)
     if row is None:
-        return False
+        return None
     if row.role == Role.ADMIN and row.revoked_at is None:
         # Locked, so that two administrators cannot revoke each other in the same moment.
         query = select(Token.id).where(col(Token.role) == Role.ADMIN, col(Token.revoked_at).is_(None))
@@ -91,7 +91,7 @@ async def revoke_token(session: AsyncSession, identity: str) -> bool:
             )
     row.revoked_at = row.revoked_at or now()
     session.add(row)
-    return True
+    return row
 
 
 async def audit_page(

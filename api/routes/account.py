@@ -99,6 +99,7 @@ class NewToken(BaseModel, extra="forbid"):
 
     name: str = Field(min_length=1, max_length=tokens.LONGEST_NAME)
     role: Role
+    reason: str = Field("", max_length=500)
 
 
 @router.get("/tokens")
@@ -125,17 +126,22 @@ async def create_token(body: NewToken, who: Admin, db: Store, key: Keyed) -> Tok
                 field="Idempotency-Key",
                 code="told_once",
             )
-        await audit.write(session, who, "token.create", body.name, after={"role": body.role, "id": identity})
+        made = {"role": body.role, "id": identity}
+        await audit.write(session, who, "token.create", body.name, body.reason, after=made)
     return TokenMade(id=identity, token=text)
 
 
 @router.delete("/tokens/{identity}", status_code=204, response_class=Response)
-async def revoke_token(identity: str, who: Admin, db: Store) -> None:
+async def revoke_token(
+    identity: str, who: Admin, db: Store, reason: Annotated[str, Query(max_length=500)] = ""
+) -> None:
     """Make a token useless; the last administrator's cannot be."""
     async with db.write() as session:
-        if not await accounts.revoke_token(session, identity):
+        revoked = await accounts.revoke_token(session, identity)
+        if revoked is None:
             raise NotFound(f"There is no token {identity}.", code="no_token")
-        await audit.write(session, who, "token.revoke", identity)
+        was = {"name": revoked.name, "role": revoked.role}
+        await audit.write(session, who, "token.revoke", identity, reason, was)
 
 
 @router.get("/settings")

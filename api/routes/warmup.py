@@ -57,7 +57,13 @@ class PlanIn(PlanFields):
 
     def given(self) -> dict[str, Any]:
         """The fields that were set."""
-        return (self.plan or self).model_dump(exclude_none=True, exclude={"plan"})
+        return (self.plan or self).model_dump(exclude_none=True, exclude={"plan", "reason"})
+
+
+class PlannedIn(PlanIn):
+    """A plan that is run, and why; the audit keeps it."""
+
+    reason: str = Field("", max_length=500)
 
 
 class Why(BaseModel, extra="forbid"):
@@ -131,13 +137,14 @@ async def look_ahead(given: PlanIn, who: Viewer, settings: AppSettings) -> Forec
 
 @router.post(_ONE, status_code=201)
 async def start(
-    address: IpPath, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, given: PlannedIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Start a warm-up; answers once its first cap is being written."""
     async with db.read() as session:
         ip = await ips.get(session, address)
     plan = _plan(given, _usual(settings).model_copy(update={"target": ip.safe_limit}))
-    async with audit.asking(db, who, "warmup.start", address, after=plan.model_dump(mode="json"), key=key) as asked:
+    wanted = plan.model_dump(mode="json")
+    async with audit.asking(db, who, "warmup.start", address, given.reason, after=wanted, key=key) as asked:
         if not asked.done:
             await command(temporal, ip_id(address), "start_warmup", plan, key)
     return await _until_seen(address, db, settings, temporal)
@@ -145,12 +152,12 @@ async def start(
 
 @router.patch(_ONE)
 async def adjust(
-    address: IpPath, given: PlanIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, given: PlannedIn, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Change the plan; the level is kept as near as the new ladder allows."""
     before = (await _get(address, db, settings)).plan.model_copy(update={"bounds": RampPolicy.of(settings)})
-    arg = Adjust(plan=_plan(given, before), reason=f"Plan changed by {who.name}.")
-    return await _tell(address, "adjust", arg, "", who, db, temporal, settings, key)
+    arg = Adjust(plan=_plan(given, before), reason=given.reason or f"Plan changed by {who.name}.")
+    return await _tell(address, "adjust", arg, given.reason, who, db, temporal, settings, key)
 
 
 @router.get(_ONE)

@@ -65,11 +65,13 @@ async def test_a_revoked_token_is_worth_nothing(app: FastAPI, db: Database) -> N
     async with await _as(app, db, Role.ADMIN) as admin, await _as(app, db, Role.VIEWER) as viewer:
         tokens = (await admin.get("/v1/tokens")).json()["items"]
         identity = next(token["id"] for token in tokens if token["role"] == "viewer")
-        assert (await admin.delete(f"/v1/tokens/{identity}")).status_code == 204
+        gone = await admin.delete(f"/v1/tokens/{identity}", params={"reason": "left us"})
+        assert gone.status_code == 204
         assert (await viewer.get("/v1/ips")).status_code == 401
         trail = (await admin.get("/v1/audit")).json()["items"]
         assert trail[0]["what"] == "token.revoke"
         assert trail[0]["target"] == identity
+        assert (trail[0]["why"], trail[0]["before"]["role"]) == ("left us", "viewer")
 
 
 async def test_the_last_administrators_token_cannot_be_revoked(app: FastAPI, db: Database) -> None:

@@ -47,7 +47,7 @@ async def path(
         path = f"/v1/ips/{address}/warmup"
 
         async def begun() -> bool:
-            return (await api.post(path, json={"target": 500})).status_code == 201
+            return (await api.post(path, json={"target": 500, "reason": "new sender"})).status_code == 201
 
         with monkeypatch.context() as patch:
             patch.setattr(WarmupActivities, "_write", late)
@@ -109,7 +109,8 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
         shares=dict.fromkeys(("gmail", "microsoft", "yahoo", "apple", "other"), 0.1),
     )
     assert (await api.get(path)).json()["plan"] == later["plan"], "what is refused changes nothing"
-    adjusted = (await api.patch(path, json={"growth": 0.2, "target": 300})).json()
+    adjusted = (await api.patch(path, json={"growth": 0.2, "target": 300, "reason": "less mail"})).json()
+    assert adjusted["reason"] == "less mail"
     assert (adjusted["cap"], adjusted["plan"]["growth"], adjusted["plan"]["target"]) == (103, 0.2, 300)
     assert adjusted["forecast"]["days"][0]["cap"] == 103
     assert adjusted["forecast"]["days"][-1]["cap"] == 300
@@ -130,4 +131,7 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
     for call in ("/pause", "/resume", "/restart", "/complete"):
         await refused(409, f"The warm-up of {address} has ended.", call)
     audited = [one["what"] for one in (await api.get("/v1/audit")).json()["items"]]
+    lines = (await api.get("/v1/audit", params={"target": address})).json()["items"]
+    whys = {one["what"]: one["why"] for one in lines if one["outcome"] == "done"}
+    assert (whys["warmup.start"], whys["warmup.adjust"]) == ("new sender", "less mail")
     assert {f"warmup.{one}" for one in ("start", "pause", "resume", "restart", "adjust", "complete")} <= set(audited)

@@ -39,7 +39,10 @@ def test_revoking_asks_once(page: Open, state: State) -> None:
     state.tokens.append(state.tokens[0] | {"id": "t2", "name": "second"})
     app = button(page(places.TOKENS), "Revoke")
     assert "cannot be undone" in said(app)
+    app = button(app, "Revoke now")
+    assert "Give a reason" in said(app)
     assert state.asked == []
+    app.text_input(key="revoke_reason").input("left us")
     app = button(app, "Revoke now")
     assert state.asked[0][:2] == ("DELETE", "/v1/tokens/t1")
     assert "– Revoked" in said(app)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ui.client import Api, Problem, path_of
 from ui.pieces import asking, paging, session, words
+from ui.pieces.forms import Form
 from ui.pieces.guard import guarded, trouble
 
 MAY = {
@@ -101,11 +102,9 @@ def _revoke(api: Api, identity: str, name: str) -> None:
             "Whatever signs in with it is refused from now on; this cannot be undone. If it is your own, you are "
             "signed out."
         )
-        if st.button("Revoke now", type="primary"):
-            api.delete(path_of("/v1/tokens/{id}", id=identity))
-            asking.close()
-            session.say(f"The token of {name} is revoked.")
-            st.rerun()
+        path = path_of("/v1/tokens/{id}", id=identity)
+        said = f"The token of {name} is revoked."
+        Form("revoke").command("Revoke now", lambda reason: api.delete(path, reason), said)
 
 
 with guarded():
