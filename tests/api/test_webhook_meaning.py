@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from api.webhooks import kumomta, mailgun, postmark, ses, sparkpost
 from api.webhooks.reading import Rejected
 from api.webhooks.registry import SOURCES
-from domain.events import MailEvent
+from domain.events import Kind, MailEvent
 from tests.api.webhook_bodies import ALERTS, DEAD, IP, posted, to
 from tests.corpora import collected
 
@@ -257,3 +258,28 @@ def test_whatever_is_posted_is_read_or_refused(told: tuple[str, bytes]) -> None:
     for event in found:
         assert event.event_id
         assert event.at_ms >= 0
+
+
+@pytest.mark.parametrize(
+    ("severity", "stops"),
+    [
+        ("critical", True),
+        ("Page", True),
+        ("high", True),
+        ("warning", False),
+        ("error", False),
+        ("info", False),
+        ("", False),
+    ],
+)
+def test_an_alert_stops_mail_only_when_it_is_critical(severity: str, stops: bool) -> None:
+    alert = {"status": "firing", "labels": {"ip": IP, "severity": severity}}
+    (event,) = SOURCES["alertmanager"].normalise(json.dumps({"alerts": [alert]}).encode(), 0)
+    assert (event.kind.value, event.stops_mail) == ("alert", stops)
+
+
+def test_a_block_that_anybody_could_have_told_stops_nothing() -> None:
+    block = MailEvent("mail", "b", Kind.BLOCKED, 0, IP)
+    assert [one.stops_mail for one in (block, dataclasses.replace(block, hearsay=True))] == [True, False]
+    assert not dataclasses.replace(block, local=True).stops_mail
+    assert not dataclasses.replace(block, address="").stops_mail

@@ -255,7 +255,7 @@ async def test_a_pause_suspends_its_queues_and_ends_with_it(
 ) -> None:
     system = await ready(kumo, tmp_path)
     theirs = {"id": str(uuid.uuid4()), "campaign": None, "tenant": "acme", "domain": "x.example", "reason": "ours"}
-    kumo.suspended.append(theirs | {"duration": "5m"})
+    kumo.suspended += [theirs | {"duration": "5m"}, theirs | {"duration": "5m", "tenant": "other", "domain": None}]
     (said,) = await system.follow(routes(paused), 0.0)
     assert said.endswith("is paused: bad luck")
     assert kumo.paused() == {suspended}
@@ -269,20 +269,22 @@ async def test_a_pause_suspends_its_queues_and_ends_with_it(
     await system.follow(routes(paused), 0.0)
     assert kumo.paused() == {suspended}, "a restart of KumoMTA forgets it"
     await system.follow(routes(), 0.0)
-    assert [one["reason"] for one in kumo.suspended] == ["ours"], "suspensions of others are left alone"
+    assert [one["reason"] for one in kumo.suspended] == ["ours", "ours"], "suspensions of others are left alone"
 
 
 async def test_a_closed_ip_is_out_of_its_pool_and_its_ready_queues_stand_still(kumo: Double, tmp_path: Path) -> None:
     system = await ready(kumo, tmp_path)
+    theirs = {"id": str(uuid.uuid4()), "name": READY.replace("100-1", "100-2"), "reason": "ours", "duration": "5m"}
+    kumo.ready.append(theirs)
     said = await system.follow(routes((Scope.IP, A)), 0.0)
     assert said == [f"suspended ready queue {READY}: {A} is paused: bad luck", f"wrote {SOURCES}"]
-    assert [one["name"] for one in kumo.ready] == [READY]
+    assert [one["name"] for one in kumo.ready] == [theirs["name"], READY]
     assert read(tmp_path, SOURCES)["pool"]["main"] == {
         "wp-198-51-100-1": {"weight": 0}, "wp-198-51-100-2": {"weight": 2000},
     }  # fmt: skip
     assert await system.follow(routes((Scope.IP, A)), 0.0) == []
     assert await system.follow(routes(), 0.0) == [f"released ready queue {READY}", f"wrote {SOURCES}"]
-    assert kumo.ready == []
+    assert kumo.ready == [theirs], "a suspension of others is left alone"
 
 
 async def test_without_a_ready_queue_there_is_nothing_to_suspend(kumo: Double, tmp_path: Path) -> None:

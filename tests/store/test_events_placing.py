@@ -197,3 +197,14 @@ async def test_where_all_events_of_a_mail_name_its_ip_or_none_does_nothing_waits
     async with db.read() as session:
         count = sa.select(sa.func.count()).select_from(UnplacedEvent)
         assert (await session.exec(count)).scalar_one() == waiting
+
+
+async def test_an_attempt_without_an_ip_waits_for_nothing_and_its_result_is_the_attempt(db: Database) -> None:
+    await _record(db, _event("s", Kind.SENT))
+    async with db.read() as session:
+        assert (await session.exec(sa.select(sa.func.count()).select_from(UnplacedEvent))).scalar_one() == 0
+    await _record(db, _mail())
+    await _place(db)
+    async with db.read() as session:
+        (sums,) = (await events.sums(session, IP, START, START + DAY)).values()
+    assert (sums.attempted, sums.delivered) == (1, 1)
