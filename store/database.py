@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
@@ -24,6 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from store.full_disk import FullDisk
 
 
 def async_url(url: str) -> str:
@@ -47,16 +47,6 @@ LIVELINESS: dict[str, int] = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }  # fmt: skip
-
-
-#: Free bytes under which the disk of an SQLite file is full: its log takes 4 MB before it is written back.
-LEAST_FREE_BYTES = 4 << 20
-#: Seconds that a full disk is told after a write met it, if no other write has gone through since.
-TOLD_SECONDS = 60.0
-FULL = (
-    "The disk of the database is full: nothing can be written down, so changes are refused, journeys stand still, and "
-    "mail is deferred once the gates have spent what they hold. Free space on it; everything goes on by itself."
-)
 
 
 class Ails(StrEnum):
@@ -87,7 +77,7 @@ class Database:
         self.writer = writer
         self.synchronous = synchronous
         self.dialect = reader.dialect.name
-        self._met_full = -TOLD_SECONDS
+        self.full_disk = FullDisk(writer)
         #: Writers of this process take turns in the order they came: SQLite lets one in and has no queue.
         self.turn: AbstractAsyncContextManager[object] = (
             asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
@@ -142,20 +132,9 @@ class Database:
                 yield session
         except Exception as error:
             if ails(error) is Ails.FULL:
-                self._met_full = time.monotonic()
+                self.full_disk.met()
             raise
-        self._met_full = -TOLD_SECONDS
-
-    def full(self) -> str:
-        """What to tell while the disk is full; empty while it is not.
-
-        A write of this process met it lately, or an SQLite file has next to no room: readers do not notice, and who
-        only looks would be told that all is well.
-        """
-        if time.monotonic() - self._met_full < TOLD_SECONDS:
-            return FULL
-        file = self.writer.url.database if self.dialect == "sqlite" else None
-        return FULL if file and shutil.disk_usage(Path(file).parent).free < LEAST_FREE_BYTES else ""
+        self.full_disk.over()
 
     async def create_all(self) -> None:
         """Make every table; tests only, an installation migrates."""
@@ -171,6 +150,7 @@ class Database:
 
     async def close(self) -> None:
         """Give back every connection."""
+        await self.full_disk.close()
         await self.reader.dispose()
         if self.writer is not self.reader:
             await self.writer.dispose()

@@ -26,9 +26,10 @@ async def readyz(request: Request, db: Store) -> Response:
     try:
         async with db.read() as session:
             await session.exec(sa.text("SELECT 1"))  # type: ignore[call-overload]
+        full = await db.full_disk.told()
     except (sa.exc.SQLAlchemyError, OSError):
         return problem(503, "Not ready", "The database does not answer.")
-    if full := db.full():
+    if full:
         return problem(503, "Disk full", full)
     if request.app.state.temporal is None:
         return problem(503, "Not ready", "Temporal does not answer.")

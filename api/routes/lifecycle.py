@@ -254,7 +254,7 @@ async def attention(
     async with db.read() as session:
         items, following = await waiting.page(session, after=after, limit=limit)
         total = await waiting.total(session) if after or following else len(items)
-    for said in (await standstill(request.app.state.temporal, settings.task_queue), db.full()):
+    for said in (await standstill(request.app.state.temporal, settings.task_queue), await db.full_disk.told()):
         if said:
             total += 1
             if not after:

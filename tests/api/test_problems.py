@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 
 import httpx
@@ -11,7 +12,8 @@ from temporalio.client import Client
 
 from api.app import create
 from settings import Settings
-from store.database import LEAST_FREE_BYTES, Database
+from store.database import Database
+from store.full_disk import LEAST_FREE_BYTES
 
 
 async def test_a_fault_is_a_sentence_outside_and_a_trace_without_values_inside(
@@ -113,6 +115,35 @@ async def test_a_server_that_met_a_full_disk_is_told(api: httpx.AsyncClient, db:
     async with db.write():
         pass
     assert await told_full(api) == (200, 0)
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_a_full_disk_that_another_process_met_is_told_until_that_one_writes_again_or_is_gone(
+    api: httpx.AsyncClient, db: Database
+) -> None:
+    raising = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+
+    async def until(told: tuple[int, int]) -> None:
+        async with asyncio.timeout(20):
+            while await told_full(api) != told:
+                pass
+
+    for ends in (True, False):
+        worker = Database.open(db.reader.url.render_as_string(hide_password=False))
+        with pytest.raises(sa.exc.OperationalError):
+            async with worker.write() as session:
+                await (await session.connection()).exec_driver_sql(raising)
+        await until((503, 1))
+        async with db.write():
+            pass
+        assert await told_full(api) == (503, 1), "what goes through here says nothing of the other's disk"
+        if ends:
+            await worker.close()
+        else:
+            async with worker.write():
+                pass
+        await until((200, 0))
+        await worker.close()
 
 
 async def told_full(api: httpx.AsyncClient) -> tuple[int, int]:
