@@ -111,7 +111,8 @@ def _event(record: dict[str, Any], name: str, recipient: str, place: str, now: f
         at_ms=int(now * 1000) if at is None else epoch_ms(at, f"{place}.timestamp"),
         sent_ms=sent,
         recipient=recipient,
-        message_id=identity,
+        # The id of a report is of no mail that was sent: nothing is to be looked for under it.
+        message_id="" if name in _REPORTED else _message_id(record) or identity,
         detail=reply or json.dumps(feedback)[:500] if feedback else reply,
         reply_class=judged.reply_class,
         local=judged.local,
@@ -132,6 +133,12 @@ def _complainer(feedback: dict[str, Any]) -> str:
         if found:
             return found
     return ""
+
+
+def _message_id(record: dict[str, Any]) -> str:
+    """The Message-ID, which reports by mail quote; empty unless the hook was told to log it."""
+    headers = inner(record.get("headers"))
+    return next((text(told).strip("<> ") for name, told in headers.items() if name.lower() == "message-id"), "")
 
 
 def _instant(value: Any) -> int | None:

@@ -182,6 +182,21 @@ def test_a_bounce_that_came_back_to_kumomta_is_of_the_day_that_it_tells() -> Non
         _kumo(type="OOB", created=1_757_999_999, response={"code": 550, "content": "5.1.1 user unknown"}),
     )
     assert (event.kind.value, event.booked_ms) == ("bounced", 1_757_675_281_000)
+    assert event.message_id == "", "the record's id is the report's: no mail is to be waited for under it"
+
+
+@pytest.mark.parametrize(
+    ("headers", "message_id"),
+    [
+        ({"Message-ID": "<m1@acme.example>"}, "m1@acme.example"),
+        ({"message-id": ["<m1@x>"]}, "x"),
+        ({}, "x"),
+        (None, "x"),
+    ],
+)
+def test_a_mail_of_kumomta_is_known_by_its_message_id_where_that_is_logged(headers: Any, message_id: str) -> None:
+    (event,) = _read("kumomta", _kumo(type="Delivery", headers=headers))
+    assert event.message_id == message_id
 
 
 def test_kumomta_tells_the_instant_and_whom_it_took_mail_from() -> None:
