@@ -120,7 +120,7 @@ def test_a_newcomer_buys_the_first_ip_and_starts_its_warm_up(running: System, pa
     expect(page.get_by_text("Last decisions")).to_be_visible(timeout=60_000)
     # On a busy machine a short day may hold instead of growing; any four decisions make the picture.
     expect(page.get_by_text(re.compile(r"^(Grow|Hold|Graduate)$")).nth(3)).to_be_visible(timeout=60_000)
-    leave(page, pictures / "one-ip-dark.png", "dark", height=1150)
+    leave(page, pictures / "one-ip-dark.png", "dark", height=1280)
     page.goto(f"{running.console}/warmup-dashboard?ip={address}")
     expect(page.get_by_text("Cap against sent")).to_be_visible()
     leave(page, pictures / "warmup-dashboard-light.png", height=950)

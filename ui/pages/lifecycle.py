@@ -14,8 +14,8 @@ from ui.pieces.guard import guarded, live
 PAGE_SIZE = 50
 #: Days of the sparkline.
 SPARK_DAYS = 14
-#: What an IP waits for is in sight as a whole.
-NOW_PIXELS = 330
+#: The bar of the load is whole, and the sparkline in sight in a window of 1,280 pixels.
+LOAD_PIXELS, NOW_PIXELS = 136, 270
 ORDERS = {
     "address": "Address",
     "waiting": "Waits longest",
@@ -108,7 +108,8 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
         placeholder="–",
         column_config={
             "Load": st.column_config.TextColumn(
-                help="Sent today over today's cap. Once warm: green under 80 %, yellow from 80 %, red when full."
+                width=LOAD_PIXELS,
+                help="Sent today over today's cap. Once warm: green under 80 %, yellow from 80 %, red when full.",
             ),
             "Last days": st.column_config.BarChartColumn(
                 f"Sent, {SPARK_DAYS} days", help="Mails granted a day, oldest first.", width=110

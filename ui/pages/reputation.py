@@ -83,12 +83,12 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "IP": one.get("address"),
         "Reputation": words.reputation(one),
         "Score": one.get("score"),
+        "Measured": words.second(one.get("measured_at")),
         "Listed on": ", ".join(
             f"{zone} (seen once)" if zone in (one.get("unconfirmed") or []) else str(zone)
             for zone in one.get("listings") or []
         )
         or "–",
-        "Measured": words.second(one.get("measured_at")),
     }
 
 
