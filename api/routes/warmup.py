@@ -7,14 +7,15 @@ import datetime as dt
 import time
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
+from temporalio.service import RPCError
 
 from activities.warmup import summed
 from api import audit
 from api.deps import AppSettings, Operator, Principal, Store, Temporal, Viewer
 from api.idempotency import Key, Keyed
-from api.journeys import command, link
+from api.journeys import PATIENCE, UNANSWERED, command, link
 from api.names import IpPath
 from domain import presets
 from domain.forecast import Forecast, forecast
@@ -25,6 +26,7 @@ from domain.words import MailboxProvider
 from settings import Settings
 from store import ips, ledger, runs, warmup
 from workflows.ids import ip_id, warmup_id
+from workflows.warmup import Warmup
 
 router = APIRouter(tags=["warmup"])
 _ONE = "/v1/ips/{address}/warmup"
@@ -237,9 +239,10 @@ def _told(warmup: WarmupOut) -> dict[str, Any]:
 
 async def _until_seen(address: str, db: Any, settings: Settings, temporal: Any) -> WarmupOut:  # noqa: ANN401
     """The started warm-up, from its own query, once lists and pages show it too: whoever looks next must find it."""
-    from workflows.warmup import Warmup
-
-    now = await temporal.get_workflow_handle(warmup_id(address)).query(Warmup.state)
+    try:
+        now = await temporal.get_workflow_handle(warmup_id(address)).query(Warmup.state, rpc_timeout=PATIENCE)
+    except RPCError as error:
+        raise HTTPException(503, UNANSWERED) from error
     until = time.monotonic() + SEEN_SECONDS
     while time.monotonic() < until:
         async with db.read() as session:

@@ -24,6 +24,7 @@ from domain.sources import Source
 from domain.words import Stage
 from gate.service import Gate
 from providers.senders.postfix import SOURCE_HEADER, main_cf, master_cf
+from providers.senders.postfix_host import queue
 from settings import Settings
 from store import ips, ledger, pauses, senders
 from store.database import Database
@@ -164,6 +165,19 @@ async def test_a_pause_stops_mail_and_a_switch_moves_new_and_queued_mail_within_
     assert set(mail.sink.sources) == {"127.0.0.3"}
     assert len(mail.sink.came) >= 11
     print(f"queued mail left by the other address {mail.sink.at[-1] - switched:.2f} s after the switch")  # noqa: T201
+
+
+async def test_when_a_queued_mail_came_is_read_in_utc_whatever_the_time_zone(
+    db: Database, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _acme(db, {FIRST: 1000})
+    await until(lambda: all(gate.desk.routes and gate.desk.routes.exits for gate in mail.gates))
+    mail.sink.defers = {BINDS[FIRST]}
+    await _hand_over(mail, ["q@gmail.com"], 1)
+    await until(lambda: "status=deferred" in mail.postfix.log(), 30)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    (since,) = [one.since async for chunk in queue.messages(mail.postfix.config) for one in chunk]
+    assert abs(since - time.time()) < 60
 
 
 async def test_a_mail_names_the_ip_it_left_by_and_a_report_that_quotes_it_is_booked_there(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -25,12 +26,16 @@ async def run(config: Path, program: str, *arguments: str, given: str = "") -> s
     return out
 
 
-async def attempt(config: Path, program: str, *arguments: str, given: str = "") -> tuple[int, str, str]:
+async def attempt(
+    config: Path, program: str, *arguments: str, given: str = "", utc: bool = False
+) -> tuple[int, str, str]:
     """Exit code, output, and the last line of the errors.
 
     Args:
         config: folder of ``main.cf``; absolute (a relative one makes Postfix fail without a word).
         given: its standard input.
+        utc: the times that it prints are those of UTC: local time has an hour twice a year that could be two. Not for
+            what writes into Postfix's log, which keeps one zone.
 
     Raises:
         MailSystemError: it is not there or takes too long.
@@ -40,7 +45,11 @@ async def attempt(config: Path, program: str, *arguments: str, given: str = "") 
         raise MailSystemError(f"Postfix's program {program} is not on this machine; install Postfix.")
     words = (path, "-c", str(config), *arguments)
     process = await asyncio.create_subprocess_exec(
-        *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C"} if utc else None,
     )
     try:
         async with asyncio.timeout(SECONDS):

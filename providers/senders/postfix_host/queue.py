@@ -8,6 +8,7 @@ delivery agent has locked is left: it is gone or waits a moment later.
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import fcntl
 import json
@@ -48,7 +49,7 @@ async def _envelopes(config: Path, names: Sequence[str]) -> dict[str, dict[str, 
     """Attributes of messages by queue id; those that have left in the meantime are missing."""
     found: dict[str, dict[str, str]] = {}
     while names:
-        code, text, _ = await attempt(config, "postcat", "-eq", *names)
+        code, text, _ = await attempt(config, "postcat", "-eq", *names, utc=True)
         shown = dict(_read(text))
         found |= shown
         # postcat ends at the first message that is not there any more.
@@ -71,9 +72,9 @@ def _read(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _seconds(text: str) -> int:
-    """Unix seconds of ``Tue Nov 24 08:23:29 2026``, local time as postcat prints it; 0 when there is none."""
+    """Unix seconds of ``Tue Nov 24 08:23:29 2026`` in UTC; 0 when there is none."""
     try:
-        return int(time.mktime(time.strptime(text.strip())))
+        return calendar.timegm(time.strptime(text.strip()))
     except ValueError:
         return 0
 
