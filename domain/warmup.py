@@ -64,7 +64,7 @@ class WarmupPlan(BaseModel):
             _refuse("initial", f"{self.initial} mails on the first day; give {least} to {most}, or choose a preset.")
         slow, fast = bounds.warmup_growth_least, bounds.warmup_growth_most
         if not slow <= self.growth <= fast:  # with a preset too: past its last step the ladder grows by it
-            given = f"{self.growth:.0%}" if math.isfinite(self.growth) else f"{self.growth}"
+            given = f"{100 * self.growth:.4g} %" if math.isfinite(self.growth) else f"{self.growth}"
             _refuse(
                 "growth",
                 f"Growth of {given} a step; give {100 * slow:g} % to {100 * fast:g} % ({slow:.2f} to {fast:.2f}).",

@@ -24,7 +24,8 @@ START = dt.datetime(2026, 1, 5, 9, 30, tzinfo=dt.UTC)  # a Monday
         ("initial", {"initial": 51}, "give 20 to 50"),
         ("initial", {"initial": -(10**9)}, "give 20 to 50"),
         ("growth", {"growth": 0.19}, "give 20 % to 30 %"),
-        ("growth", {"growth": 0.31}, "give 20 % to 30 %"),
+        ("growth", {"growth": 0.31}, "Growth of 31 % a step; give 20 % to 30 %"),
+        ("growth", {"growth": 0.301}, "Growth of 30.1 % a step"),  # not "30 %; give 20 % to 30 %"
         ("growth", {"growth": math.nan}, "give 20 % to 30 %"),
         ("growth", {"growth": math.inf}, "give 20 % to 30 %"),
         ("growth", {"preset": "mailtrap", "growth": 0.0, "target": 100_000}, "give 20 % to 30 %"),
