@@ -51,6 +51,8 @@ _ANYWHERE = re.compile(r"(?:^|[\s:;,(<\"'#])([45][0-5]\d|57[0-4])(?=[\s-][^\d])"
 _STATUS = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?!\.?\d)")
 #: The code that starts each line of a longer reply, seen again after lines were joined.
 _CONTINUED = re.compile(r"(?<=\s)([245]\d\d)[ -](?:[245]\.\d{1,3}\.\d{1,3}\s)?")
+#: The hyphen of a first line of several belongs to the code, not to the address behind it.
+_CODE_AND_IP = re.compile(r"^([245]\d\d)-(?=\d{1,3}(?:\.\d{1,3}){3})")
 #: What Postfix adds to a reply, and where Exim and qmail say the same before they quote it.
 _COMMAND = re.compile(r" ?\(in reply to (?:end of )?([a-z ]{1,40}?)(?: command)?\)", re.IGNORECASE)
 _AFTER = re.compile(
@@ -153,6 +155,8 @@ def words(text: str, code: str = "") -> str:
     if "@" in text or "[email" in text:
         text = _ADDRESS.sub("<addr>", text)
     if "." in text:
+        if text[3:4] == "-":
+            text = _CODE_AND_IP.sub(r"\1 ", text)
         text = _IP.sub("<ip>", text)
     if "::" in text or text.count(":") > 2:
         text = _IP6.sub("<ip>", text)

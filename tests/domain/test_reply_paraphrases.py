@@ -126,6 +126,11 @@ def test_words_inside_a_host_name_decide_nothing(host: str) -> None:
         ("550 5.1.1 no mail from your server for a@example.org: user unknown", False),
         ("550 user ib110 disabled", False),
         (f"421 4.7.0 Demasiados mensajes desde {IP} en la última hora, intente más tarde", True),
+        ("550 5.7.1 Too many spam messages from your gateway, it is now blocked", True),
+        ("554 5.7.1 Spam message rejected; your server is fine", False),
+        (f"550-{IP} is not welcome\r\n550 see our policy page", True),
+        (f"550 message refused: score 12.0 exceeds 8.0 ({IP})", False),
+        ("550 A picture in your mail is hosted on a blacklisted server", False),
         ("550 The sender is in a black list hostkarma.junkemailfilter.com", True),
     ],
 )
