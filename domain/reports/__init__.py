@@ -81,10 +81,9 @@ def _read(mail: mime.Entity) -> Report:
         return Report(format=Format.ARF, feedback=complained[0], recipients=complained[1], **common)
     notified = next(filter(None, (sns.read(part.text()) for part in parts if part.type in _WITH_JSON)), None)
     if notified is not None:
-        about, outcomes, opinion_, whom = notified
-        common["original"] = about
-        if opinion_ is not None:
-            return Report(format=Format.ARF, feedback=opinion_, recipients=whom, **common)
+        common["original"], outcomes, complaint, whom = notified
+        if complaint is not None:
+            return Report(format=Format.ARF, feedback=complaint, recipients=whom, **common)
         return Report(format=Format.DSN, outcomes=outcomes, **common)
     if any("disposition-notification" in kind for kind in kinds):
         return Report(format=Format.RECEIPT, **common)
