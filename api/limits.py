@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
-
 
 class BodyLimit:
     """Refuses a body past ``limit`` bytes, announced or not, before anything parses it."""
@@ -31,6 +29,8 @@ class BodyLimit:
                 if size > self._limit or not message.get("more_body"):
                     break
         if size > self._limit:
+            from api.problems import problem  # brings the store along, which the codec server may do without
+
             answer = problem(413, "Too large", f"The body is past {self._limit:,} bytes; send less at once.")
             await answer(scope, receive, send)
             return

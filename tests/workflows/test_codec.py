@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import httpx
 from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
@@ -122,3 +125,9 @@ async def test_what_others_encoded_passes(settings: Settings) -> None:
     assert codec is not None
     plain = Payload(metadata={"encoding": b"json/plain"}, data=b"1")
     assert await codec.decode([plain]) == [plain]
+
+
+def test_without_a_sign_in_the_codec_server_starts_without_the_store() -> None:
+    """`make up` waits for it; the tables and their library take most of a second."""
+    asked = "import sys, api.codec_server; sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'sqlmodel')))"
+    assert subprocess.run([sys.executable, "-c", asked], check=False, timeout=60).returncode == 0
