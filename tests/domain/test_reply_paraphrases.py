@@ -50,6 +50,7 @@ ABOUT = {
         f"550 {IP} no está autorizado a enviar correo de example.com",
         f"550 5.7.1 Unauthorised use of domain example.com by {IP}",
         f"451 4.7.26 no DKIM, no SPF; mail from {IP} rate limited",
+        f"550 5.7.1 {IP} not authorised by sender.example",
         f"550 Softfail: example.com does not designate {IP}",
     ],
     Class.SENDER_SETUP: [
