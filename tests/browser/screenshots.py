@@ -13,259 +13,21 @@ Look at every one before calling work on the console done.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import sync_playwright
 
-from api.webhooks import generic
-from sandbox import tour
-from sandbox.caller import Caller, Json
-from sandbox.environment import prepare
-from settings import Settings
-from tests.browser.running import ROOT, Mode, System, console, gateway, standing, system
+from tests.browser.camera import CHROMIUM, FLAGS, PAGES, Camera
+from tests.browser.running import Mode, console, gateway, standing, system
+from tests.browser.stage import REPLIES, Stage
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 #: Long enough to look at a warm-up in the middle, short enough that there is one.
 DAY_SECONDS = 8
 #: Long enough to see DNS wait, short enough to see it past its deadline.
 DNS_DEADLINE_HOURS = 0.05
-
-#: Replies of a busy fleet: kind, mailbox provider, words, how many, over how many IPs and days.
-REPLIES = (
-    ("bounced", "other", "550 5.1.1 <{to}>: Recipient address rejected: User unknown in mailbox table", 46, 5, 9),
-    (
-        "deferred", "gmail", "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your "
-        "IP Netblock [{ip}]. To protect our users from spam, mail has been temporarily rate limited. - gsmtp", 31, 3, 6,
-    ),
-    ("deferred", "gmail", "452 4.2.2 The recipient's inbox is out of storage space. - gsmtp", 12, 2, 7),
-    ("deferred", "yahoo", "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to user complaints", 9, 2, 3),
-    ("failed", "microsoft", "550 5.7.509 Access denied, sending domain example.com does not pass DMARC", 7, 1, 2),
-    ("failed", "other", "554 5.7.1 Message rejected: content looks like spam", 4, 1, 4),
-    ("deferred", "other", "451 4.7.1 Greylisting in action, please come back later", 3, 1, 1),
-    ("failed", "other", "599 vogon poetry required", 1, 1, 1),
-)  # fmt: skip
-
-#: Path of each page, by the name of its picture.
-PAGES = {
-    "ip-management-dashboard": "/",
-    "ip-acquisition": "/ip-acquisition",
-    "payment-gateway": "/payment-gateway",
-    "dns-management-portal": "/dns-management-portal",
-    "dns-configuration": "/dns-configuration",
-    "warmup-dashboard": "/warmup-dashboard",
-    "campaigns": "/campaigns",
-    "performance-metrics": "/performance-metrics",
-    "reply-explorer": "/reply-explorer",
-    "reputation-dashboard": "/reputation-dashboard",
-    "audit": "/audit",
-    "tokens": "/tokens",
-    "settings": "/settings",
-}
-#: Pages that are about one IP.
-ABOUT_ONE = ("dns-management-portal", "dns-configuration", "warmup-dashboard", "reputation-dashboard")
-
-
-def settled(page: Page) -> None:
-    """Waits until Streamlit has drawn the page and its charts stand."""
-    page.get_by_role("heading", level=1).wait_for(timeout=60_000)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
-    page.wait_for_function("document.querySelectorAll('[data-testid=stSkeleton]').length === 0", timeout=60_000)
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 700)))")
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Takes pictures of pages of one console into one folder."""
-
-    browser: Browser
-    url: str
-    folder: Path
-    widths: tuple[int, ...] = (1280,)
-    tall: bool = False
-    themes: tuple[str, ...] = ("light", "dark")
-
-    def open(self, path: str) -> Page:
-        """A page of a fresh browser session."""
-        page = self.browser.new_page(viewport=self.window(self.widths[0]), color_scheme="light")
-        page.set_default_timeout(60_000)
-        page.goto(f"{self.url}{path}")
-        settled(page)
-        return page
-
-    def window(self, width: int) -> ViewportSize:
-        """The size of a window of a width in pixels."""
-        return {"width": width, "height": 2400 if self.tall else 800}
-
-    def take(self, page: Page, name: str) -> None:
-        """The page as it stands, at each width, light and then dark."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for width in self.widths:
-            page.set_viewport_size(self.window(width))
-            for theme in self.themes:
-                page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-                settled(page)
-                page.screenshot(path=str(self.folder / f"{name}-{width}-{theme}.png"))
-
-    def shoot(self, name: str, path: str) -> None:
-        """Opens a page and takes it."""
-        page = self.open(path)
-        self.take(page, name)
-        page.close()
-
-    def all_pages(self, ip: str | None = None) -> None:
-        """Every page; those about one IP about this one."""
-        for name, path in PAGES.items():
-            self.shoot(name, f"{path}?ip={ip}" if ip and name in ABOUT_ONE else path)
-        if ip:
-            self.shoot("one-ip", f"/?ip={ip}")
-
-
-class Stage:
-    """Brings a system into the states that are photographed, through its HTTP API as an operator would."""
-
-    def __init__(self, running: System) -> None:
-        self.running = running
-        os.environ.update({k: v for k, v in running.environment.items() if k.startswith("WARMPATH_")})
-        os.environ.update(prepare(Settings()))
-        self.settings = Settings()
-        self.api = Caller(self.settings)
-
-    def seed(self) -> None:
-        """The first fleet of a sandbox."""
-        subprocess.run([sys.executable, "-m", "sandbox.seed"], cwd=ROOT, env=os.environ, check=True, timeout=120)
-
-    def fleet(self) -> None:
-        """The first fleet, if it is not there yet."""
-        if not self.api.get("/v1/ips?q=198.51.100.12")["items"]:
-            self.seed()
-
-    def warm(self, address: str, days: int) -> None:
-        """A warm-up with so many closed days."""
-        path = f"/v1/ips/{address}/warmup"
-        self.api.until(path, lambda warmup: len(warmup["history"]) >= days, 90)
-
-    def imported(self, address: str, stage: str, host: str) -> None:
-        """One owned IP, in service."""
-        domain = host.partition(".")[2]
-        row = {"address": address, "type": "dedicated", "stage": stage, "pool": "default", "domain": domain}
-        self.api.post("/v1/ips/import", [row | {"hostname": host, "safe_limit": 2000}], f"import-{address}")
-        self.api.until(f"/v1/ips/{address}", lambda ip: ip["stage"] == stage, 60)
-
-    def declined(self) -> str:
-        """An order whose card is declined."""
-        order = tour.order(self.api, self.settings, "example-mail.test", "mta9.example-mail.test", "declined")
-        path = f"/v1/orders/{order['id']}"
-        self.api.post(f"{path}/purchase", {"payment_method": "pm_card_chargeDeclined"}, "declined-pay")
-        self.api.until(path, lambda one: one["status"] == "failed", 60)
-        return str(order["id"])
-
-    def sending(self) -> None:
-        """Pools, senders and campaigns, one of them paused; and a pool that nobody gave an IP."""
-        for path, body in (
-            ("pools", {"name": "bulk", "overflow": "default"}),
-            ("senders", {"name": "acme", "pool": "default", "matches": ["acme.test", "news@acme.test", "smtp-17"]}),
-            ("senders", {"name": "bank", "pool": "bulk", "matches": ["bank.test"]}),
-            ("campaigns", {"name": "spring-news", "sender": "acme"}),
-            ("campaigns", {"name": "receipts", "sender": "bank"}),
-            ("campaigns/pause", {"scope": {"campaign": "spring-news"}, "reason": "the unsubscribe link is broken"}),
-        ):
-            self.api.post(f"/v1/{path}", body)
-
-    def paused(self, verb: str, *scopes: Json) -> None:
-        """Mail of these scopes is paused, or resumed."""
-        for scope in scopes:
-            self.api.post(f"/v1/campaigns/{verb}", {"scope": scope, "reason": "a login was stolen; see ticket 4711"})
-
-    def quoted(self) -> str:
-        """An order that waits for its payment."""
-        return str(tour.order(self.api, self.settings, "news.test", "mta8.news.test", "quoted")["id"])
-
-    def by_hand(self, label: str) -> str:
-        """A bought IP whose domain only a registrar can change."""
-        order = tour.order(self.api, self.settings, "byhand.test", f"{label}.byhand.test", label)
-        address = tour.first_address(tour.purchase(self.api, order["id"], f"{label}-pay"))
-        self.api.until(f"/v1/ips/{address}/dns", lambda dns: bool(dns["records"]), 60)
-        return address
-
-    def typed_wrong(self, address: str) -> None:
-        """The registrar entered another address than the one asked for."""
-        path = f"/v1/ips/{address}/dns"
-        records: list[Json] = self.api.get(path)["records"]
-        for record in records:
-            if record["type"] == "A":
-                record["expected"] = ["198.51.100.99"]
-        tour.Registrar(self.settings).enter("byhand.test", [one for one in records if one["type"] in ("A", "MX")])
-        self.api.post(f"{path}/verify")
-
-    def alarmed(self, address: str) -> None:
-        """A monitor reports a critical listing; the IP is at risk."""
-        switched = urllib.request.Request(
-            f"{self.running.senders}/{address}",
-            json.dumps({"listed": True}).encode(),
-            {"Content-Type": "application/json"},
-            method="PUT",
-        )
-        with urllib.request.urlopen(switched, timeout=10) as reply:
-            assert reply.status < 300
-        self.api.until(f"/v1/ips/{address}", lambda ip: ip["stage"] in ("at_risk", "quarantined"), 60)
-
-    def replied(self) -> None:
-        """Nine days of replies of mail servers, as a mail system reports them; none blocks an IP."""
-        secret = self.settings.webhook_generic_secret
-        assert secret is not None
-        day, now = 86_400, time.time()
-        told: list[Json] = [
-            {
-                "id": f"said-{place}-{number}",
-                "kind": kind,
-                "provider": provider,
-                "ip": f"198.51.100.{200 + number % ips}",
-                "sender": "shop" if number % 3 else "newsletter",
-                "campaign": "spring sale" if number % 2 else "",
-                "recipient": f"reader{number}@{provider}.example",
-                "message_id": f"<{place}.{number}@shop.example>",
-                "detail": said.format(ip=f"198.51.100.{200 + number % ips}", to=f"Reader{number}@{provider}.example"),
-                "at": now - (number % days) * day - 60 * place,
-            }
-            for place, (kind, provider, said, count, ips, days) in enumerate(REPLIES)
-            for number in range(count)
-        ]
-        body, name, stamp = json.dumps(told).encode(), f"replied-{time.time_ns()}", str(int(now))
-        signature = generic.sign(secret.get_secret_value(), name, stamp, body)
-        headers = {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": signature}
-        asked = urllib.request.Request(
-            f"{self.running.api}/v1/webhooks/generic", body, headers | {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(asked, timeout=10) as reply:
-            assert json.load(reply)["new"] == len(told)
-
-    def stands(self, words: str) -> None:
-        """Waits until the API tells that journeys stand still; of a worker it is known after two minutes."""
-        self.api.until("/v1/attention", lambda found: any(words in one["text"] for one in found["items"]), 240)
-
-    def listed(self, address: str) -> None:
-        """A look at the blocklists that finds the IP."""
-        self.api.post(f"/v1/ips/{address}/reputation/check")
-        self.api.until(f"/v1/ips/{address}/reputation", lambda found: bool(found["listings"]), 60)
 
 
 def replies(camera: Camera, stage: Stage) -> None:
@@ -274,6 +36,8 @@ def replies(camera: Camera, stage: Stage) -> None:
     camera.shoot("reply-explorer", "/reply-explorer")
     most = stage.api.get("/v1/replies")["items"][0]["id"]
     camera.shoot("reply-explorer-one", f"/reply-explorer?reply={most}")
+    stage.strayed()
+    camera.shoot("reply-explorer-dead-letters", "/reply-explorer?part=Dead+letters")
     page = camera.open("/reply-explorer")
     page.get_by_role("tab", name="What would you make of this?", exact=True).click()
     page.get_by_label("Replies", exact=True).fill(
@@ -315,6 +79,12 @@ def full(camera: Camera, stage: Stage) -> None:
         page.get_by_text(f"New {view[:-1].lower()}", exact=True).click()
         camera.take(page, f"campaigns-{view.lower()}")
         page.close()
+    page = camera.open("/campaigns")
+    page.get_by_role("radio", name="Senders", exact=True).click()
+    page.get_by_role("button", name="Delete", exact=True).first.click()
+    page.get_by_role("button", name="Delete now", exact=True).wait_for()
+    camera.take(page, "campaigns-delete")
+    page.close()
 
 
 def trouble(camera: Camera, stage: Stage) -> None:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browser.camera import CHROMIUM, FLAGS, settled
 from tests.browser.running import console
-from tests.browser.screenshots import CHROMIUM, FLAGS, settled
 from tests.ui import serving
 
 # About 20 s.

@@ -17,8 +17,9 @@ from unittest.mock import patch
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.browser.camera import CHROMIUM, FLAGS, settled
 from tests.browser.running import System, system
-from tests.browser.screenshots import CHROMIUM, FLAGS, Stage, settled
+from tests.browser.stage import Stage
 
 # About 70 s alone; a run that cannot look at the console says so instead of passing.
 pytestmark = pytest.mark.timeout(420)

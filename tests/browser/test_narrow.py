@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.camera import ABOUT_ONE, CHROMIUM, FLAGS, settled
 from tests.browser.running import console
-from tests.browser.screenshots import ABOUT_ONE, CHROMIUM, FLAGS, settled
 from tests.ui import double
 
 # About 60 s.

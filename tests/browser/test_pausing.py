@@ -12,8 +12,9 @@ from unittest.mock import patch
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.camera import CHROMIUM, FLAGS, settled
 from tests.browser.running import System, system
-from tests.browser.screenshots import CHROMIUM, FLAGS, Stage, settled
+from tests.browser.stage import Stage
 
 # About 60 s.
 pytestmark = pytest.mark.timeout(300)

@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.camera import CHROMIUM, FLAGS, settled
 from tests.browser.running import console
-from tests.browser.screenshots import CHROMIUM, FLAGS, settled
 from tests.ui import double
 
 # About 40 s.

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.browser.camera import CHROMIUM, FLAGS, settled
 from tests.browser.running import console
-from tests.browser.screenshots import CHROMIUM, FLAGS, settled
 from tests.ui import serving
 
 # About 40 s.
