@@ -12,6 +12,7 @@ import pytest
 from activities.warmup import WarmupActivities
 from activities.warmup_messages import Tick
 from domain.events import Kind, MailEvent
+from domain.lifecycle import WarmupTold
 from domain.warmup import Progress, WarmupPlan, WarmupState, slice_ms
 from domain.words import MailboxProvider, Stage
 from settings import Settings
@@ -213,6 +214,31 @@ async def test_the_end_of_a_day_frees_no_mail_that_an_alert_stopped_meanwhile(db
     async with db.write() as session:
         assert await spend(session, IP, GMAIL, 1, ends + 1) == (0, 0)
         assert await ledger.held(session, IP) == "alert: listed"
+
+
+async def test_the_life_of_an_ip_hears_of_a_stop_and_of_its_end(db: Database) -> None:
+    run = await begun(db, day_seconds=4.0)
+    at = round(START.timestamp() * 1000) + 1
+    blocked = MailEvent(
+        source="t", event_id="b", kind=Kind.BLOCKED, address=IP, provider=GMAIL, at_ms=at, detail="550 5.7.1 blocked"
+    )
+    async with db.write() as session:
+        await events.record(session, [blocked], day_seconds=4.0)
+
+    async def tick(*, close: bool, troubled: bool) -> WarmupTold | None:
+        said = Tick(address=IP, run="r", progress=run.now, now=dt.datetime.now(dt.UTC), close=close, troubled=troubled)
+        ticked = await WarmupActivities(db).day(said)
+        run.now = ticked.progress
+        return ticked.told
+
+    told = await tick(close=True, troubled=False)
+    assert run.now.state == "stopped"
+    assert told is not None
+    assert told.stopped
+    assert "blocked the IP" in told.risk
+    run.now = run.now.model_copy(update={"state": WarmupState.WARMING})
+    assert await tick(close=False, troubled=True) == WarmupTold(stopped=False)
+    assert await tick(close=False, troubled=False) is None, "there is nothing to tell of a usual day"
 
 
 async def test_a_new_warm_up_takes_over_the_day_of_an_ip_that_sends_already(db: Database) -> None:

@@ -13,12 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlmodel import select
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities import dns_checks
 from activities.context import Context
 from activities.dns import DnsActivities
+from activities.dns_messages import Outcome
 from api import problems
 from api.deps import RateLimit
 from api.routes.dns import router
@@ -36,10 +39,11 @@ from store.keys import Keyring, new_key
 from store.secrets import Secrets
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
+from store.tables.outbox import OutboxRow
 from workflows import search_attributes
 from workflows.client import converter
 from workflows.dns import DnsPropagation
-from workflows.ids import dns_id
+from workflows.ids import dns_id, ip_id
 
 ADDRESS, DOMAIN = "203.0.113.9", "example-mail.test"
 BASE = f"/v1/ips/{ADDRESS}/dns"
@@ -261,3 +265,29 @@ async def cases(stand: Stand) -> list[Incident]:
     """The open support cases."""
     async with stand.db.read() as session:
         return list(await incidents.listing(session, open_only=True, address=ADDRESS))
+
+
+async def test_who_looks_before_the_sweep_does_tells_the_life_of_the_ip(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, looks = (
+        "203.0.113.150",
+        [
+            Outcome(verified=False, drifted=True, changed=True, findings=["PTR: missing."]),
+            Outcome(verified=False, drifted=True, findings=["PTR: missing."]),
+            Outcome(verified=True, changed=True),
+        ],
+    )
+
+    async def verify(*_: object) -> Outcome:
+        return looks.pop(0)
+
+    monkeypatch.setattr(dns_checks, "verify", verify)
+    async with stand.db.write() as session:
+        await ips.insert(session, Ip(address=address, stage=Stage.ACTIVE, domain=DOMAIN, hostname=f"x.{DOMAIN}"))
+    while looks:
+        assert (await stand.http.post(f"/v1/ips/{address}/dns/verify")).status_code == 200
+    async with stand.db.read() as session:
+        rows = (await session.exec(select(OutboxRow).where(OutboxRow.workflow_id == ip_id(address)))).all()
+    told = [(row.name, row.payload["findings"]) for row in sorted(rows, key=lambda row: row.id or 0)]
+    assert told == [("dns_drifted", ["PTR: missing."]), ("dns_drifted", [])]
