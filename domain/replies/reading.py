@@ -62,6 +62,8 @@ _AFTER = re.compile(
 )
 #: What qmail adds: the address is that of the receiver.
 _GIVING_UP = re.compile(r"\s?giving up on \S{1,60}$", re.IGNORECASE)
+#: What Postfix's log puts behind the reply it gave: envelope and greeting of the client, which are no words of a reply.
+_ENVELOPE = re.compile(r";\s?from=<[^>]*>(?:\s(?:to|proto|helo)=\S+)*$")
 #: Ends of lines and letters as JSON and logs escape them.
 _ESCAPED_END = re.compile(r"\\r\\n|\\n(?=[245]\d\d[ -]|\s|$)")
 _ESCAPED = re.compile(r"\\u(?!00[01]|[dD][89a-fA-F])([0-9a-fA-F]{4})")
@@ -120,6 +122,8 @@ def take_apart(text: str) -> Parts:
         said = _QUERY.sub(_asked, said)
     if said[-80:].lower().find("giving up") >= 0:
         said = _GIVING_UP.sub("", said)
+    if "; from=<" in said:
+        said = _ENVELOPE.sub("", said)
     if command:
         said = f"{said} <at {command[1] or 'initial'}>"
     found = _STATUS.search(said) or _STATUS.search(before)

@@ -133,6 +133,8 @@ def test_words_inside_a_host_name_decide_nothing(host: str) -> None:
         (f"550 message refused: score 12.0 exceeds 8.0 ({IP})", False),
         ("550 A picture in your mail is hosted on a blacklisted server", False),
         ("550 The sender is in a black list hostkarma.junkemailfilter.com", True),
+        ("554 Sending address not accepted due to spam filter", False),
+        ("550 5.7.1 You are using a mass mailer, so this is bounced", False),
     ],
 )
 def test_tags_countries_and_lists_name_whom_they_mean(text: str, event: bool) -> None:
@@ -158,3 +160,28 @@ def test_tags_countries_and_lists_name_whom_they_mean(text: str, event: bool) ->
 )
 def test_codes_mean_what_the_pages_of_their_owners_say(text: str, host: str, class_: Class) -> None:
     assert classify(text, host=host).class_ is class_, classify(text, host=host).rule
+
+
+@pytest.mark.parametrize(
+    ("text", "class_"),
+    [
+        (f"553 5.7.1 Client host rejected: no relaying, and your IP is identified as spammer ({IP})", Class.IP_BLOCKED),
+        ("550 The account was blocked by the recipient", Class.SENDER_REFUSED),
+        ("501 Envelope sender's domain has a null MX", Class.SENDER_SETUP),
+        ("554 5.4.4 MX loop to this server", Class.LOOP),
+        ("450 4.7.0 This recipient wants secure transport", Class.TLS),
+        ("451 Your daily mail quota is spent", Class.RATE_LIMITED),
+        ("550 Message for shop.example is only accepted from approved hosts of the domain", Class.AUTHENTICATION),
+        ("550 5.7.1 keyword filter", Class.CONTENT),
+        ("550 HELO_BANNED", Class.DOMAIN_BLOCKED),
+    ],
+)
+def test_what_shares_its_words_with_another_reason(text: str, class_: Class) -> None:
+    assert classify(text).class_ is class_, classify(text)
+
+
+def test_envelope_and_greeting_behind_a_reply_in_a_log_are_no_words_of_it() -> None:
+    said = "550 5.1.1 <a@example.org>: Recipient address rejected: User unknown in local recipient table"
+    logged = f"NOQUEUE: reject: RCPT from mail.example.com[{IP}]: {said}; from=<b@example.com> to=<a@example.org>"
+    assert classify(f"{logged} proto=ESMTP helo=<unknown.example.com>").class_ is classify(said).class_
+    assert classify(said).class_ is Class.UNKNOWN_USER
