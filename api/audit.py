@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from fastapi import Query
+from pydantic import BaseModel, Field
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +25,18 @@ from domain.words import Outcome
 from store import requests
 from store.database import Database
 from store.tables.accounts import Audit
+
+_LONGEST_REASON = 500
+
+#: Why a command is given, as a field of its body, and as a parameter of a query where the body has no room for it.
+Reason = Annotated[str, Field(max_length=_LONGEST_REASON, description="Why; kept in the audit.")]
+ReasonQuery = Annotated[str, Query(max_length=_LONGEST_REASON, description="Why; kept in the audit.")]
+
+
+class Why(BaseModel, extra="forbid"):
+    """Why a command is given that says nothing else."""
+
+    reason: Reason = ""
 
 
 async def write(

@@ -99,7 +99,7 @@ class NewToken(BaseModel, extra="forbid"):
 
     name: str = Field(min_length=1, max_length=tokens.LONGEST_NAME)
     role: Role
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 @router.get("/tokens")
@@ -132,9 +132,7 @@ async def create_token(body: NewToken, who: Admin, db: Store, key: Keyed) -> Tok
 
 
 @router.delete("/tokens/{identity}", status_code=204, response_class=Response)
-async def revoke_token(
-    identity: str, who: Admin, db: Store, reason: Annotated[str, Query(max_length=500)] = ""
-) -> None:
+async def revoke_token(identity: str, who: Admin, db: Store, reason: audit.ReasonQuery = "") -> None:
     """Make a token useless; the last administrator's cannot be."""
     async with db.write() as session:
         revoked = await accounts.revoke_token(session, identity)

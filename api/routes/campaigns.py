@@ -30,7 +30,7 @@ class CampaignIn(BaseModel):
 
     name: CampaignName
     sender: Known
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class CampaignOut(BaseModel):
@@ -87,7 +87,7 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scope: ScopeIn
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class PauseOut(BaseModel):
@@ -166,23 +166,15 @@ async def add(body: CampaignIn, who: Operator, db: Store, key: Keyed) -> Campaig
 
 
 @router.delete("/{name:path}", status_code=204, response_class=Response)
-async def delete(name: Known, who: Operator, db: Store, reason: Annotated[str, Query(max_length=500)] = "") -> None:
+async def delete(name: Known, who: Operator, db: Store, reason: audit.ReasonQuery = "") -> None:
     """End a finished campaign; its figures and its audit stay. Mail that still names it is its sender's own."""
     async with db.write() as session:
         was = await deleting.campaign(session, name)
         await audit.write(session, who, "campaign.delete", name, reason, was)
 
 
-class Finish(BaseModel):
-    """Why a campaign is over."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field("", max_length=500)
-
-
 @router.post("/{name}/finish")
-async def finish(name: CampaignName, body: Finish, who: Operator, db: Store) -> CampaignOut:
+async def finish(name: CampaignName, body: audit.Why, who: Operator, db: Store) -> CampaignOut:
     """Declare a campaign over; its mail stops at the gates within a second. Resumed, it is active again."""
     async with db.write() as session:
         row, new = await pauses.finish(session, name, body.reason, who.name)

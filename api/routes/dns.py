@@ -100,12 +100,6 @@ class DnsOut(BaseModel):
     workflow: dict[str, str | None]
 
 
-class Why(BaseModel, extra="forbid"):
-    """Why a command is given."""
-
-    reason: str = Field("", max_length=500)
-
-
 class SupportIn(BaseModel, extra="forbid"):
     """What to tell support."""
 
@@ -120,7 +114,7 @@ class ChangeIn(BaseModel, extra="forbid"):
 
     values: dict[str, list[str]] = {}
     options: DnsOptions | None = None
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 async def _shown(db: Store, settings: AppSettings, address: str) -> DnsOut:
@@ -244,7 +238,7 @@ async def verify(
     settings: AppSettings,
     principal: Operator,
     key: Keyed,
-    body: Why | None = None,
+    body: audit.Why | None = None,
 ) -> DnsOut:
     """Ask every server now; answers with what they said."""
     reason = body.reason if body else ""

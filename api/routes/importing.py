@@ -39,7 +39,9 @@ class Imported(BaseModel):
         }
     },
 )
-async def import_owned(request: Request, db: Store, settings: AppSettings, principal: Operator, key: Keyed) -> Imported:
+async def import_owned(
+    request: Request, db: Store, settings: AppSettings, principal: Operator, key: Keyed, reason: audit.ReasonQuery = ""
+) -> Imported:
     """Add IPs already owned, each at its stage: all, or none when a line is wrong; the same key adds once."""
     raw = await request.body()
     live = settings.profile is Profile.LIVE
@@ -73,7 +75,7 @@ async def import_owned(request: Request, db: Store, settings: AppSettings, princ
             )  # fmt: skip
             await outbox.put(session, "start", ip_id(life.address), "IpLifecycle", life.model_dump(mode="json"))
         said = {"count": len(addresses)}
-        await audit.write(session, principal, "ip.import", ",".join(addresses[:20]), "", None, said)
+        await audit.write(session, principal, "ip.import", ",".join(addresses[:20]), reason, None, said)
     return Imported(items=addresses)
 
 

@@ -47,7 +47,7 @@ class IncidentView(BaseModel):
 class CloseIn(BaseModel, extra="forbid"):
     """What was put right."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: audit.Reason = Field(min_length=1)
 
 
 class IncidentList(BaseModel):

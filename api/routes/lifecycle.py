@@ -131,10 +131,13 @@ async def get_ip(address: IpPath, _: Viewer, db: Store, settings: AppSettings) -
 class RetireIn(Retire, extra="forbid"):
     """The message to the journey, where a misspelt field is refused."""
 
+    reason: audit.Reason
+
 
 class ReassignIn(Reassign, extra="forbid"):
     """The message to the journey, where a misspelt field is refused."""
 
+    reason: audit.Reason = ""
     anyway: bool = Field(False, description="Also while the IP is at risk, when no new domains should go on it.")
 
 

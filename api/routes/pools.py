@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from api import audit
@@ -20,9 +19,6 @@ from store.tables.senders import Pool, Sender
 
 router = APIRouter(prefix="/v1", tags=["pools"])
 
-#: Why something is deleted.
-Reason = Annotated[str, Query(max_length=500)]
-
 
 class PoolIn(BaseModel):
     """A pool, and where its mail goes when its IPs are spent."""
@@ -31,7 +27,7 @@ class PoolIn(BaseModel):
 
     name: Name
     overflow: Known | None = None
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class PoolChange(BaseModel):
@@ -40,7 +36,7 @@ class PoolChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overflow: Known | None
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class PoolOut(BaseModel):
@@ -75,7 +71,7 @@ class SenderIn(BaseModel):
     matches: list[Match] | None = Field(
         None, max_length=500, description="Logins, addresses and domains of its mail, all of them; null: as they are."
     )
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class SenderChange(BaseModel):
@@ -87,7 +83,7 @@ class SenderChange(BaseModel):
     matches: list[Match] | None = Field(
         None, max_length=500, description="Logins, addresses and domains of its mail, all of them."
     )
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
 class SenderOut(BaseModel):
@@ -144,7 +140,9 @@ async def change_pool(name: Known, body: PoolChange, who: Operator, db: Store) -
 
 
 @router.delete("/pools/{name:path}", status_code=204, response_class=Response)
-async def delete_pool(name: Known, who: Operator, db: Store, settings: AppSettings, reason: Reason = "") -> None:
+async def delete_pool(
+    name: Known, who: Operator, db: Store, settings: AppSettings, reason: audit.ReasonQuery = ""
+) -> None:
     """End a pool that no IP, sender, order and other pool uses; its figures and its audit stay."""
     async with db.write() as session:
         was = await deleting.pool(session, name, settings.gate_default_pool)
@@ -191,7 +189,7 @@ async def change_sender(name: Known, body: SenderChange, who: Operator, db: Stor
 
 
 @router.delete("/senders/{name:path}", status_code=204, response_class=Response)
-async def delete_sender(name: Known, who: Operator, db: Store, reason: Reason = "") -> None:
+async def delete_sender(name: Known, who: Operator, db: Store, reason: audit.ReasonQuery = "") -> None:
     """End a sender without IPs and unfinished campaigns; its finished ones go along, its figures and its audit stay.
 
     Mail that still comes is of no known sender.

@@ -104,15 +104,30 @@ class VendorPage(BaseModel):
     next: str | None = None
 
 
+class OrderIn(rules.OrderInput):
+    """What an operator orders, and why."""
+
+    reason: audit.Reason = ""
+
+
 class CompleteIn(BaseModel, extra="forbid"):
     """Pay and buy; without candidates the first recommended ones."""
 
     payment_method: str = Field(min_length=1, max_length=255, description="A token of the payment provider.")
     candidates: list[str] = Field([], max_length=rules.MOST_AT_ONCE)
+    reason: audit.Reason = ""
 
 
 class CancelIn(rules.Cancel, extra="forbid"):
     """The message to the journey, where a misspelt field is refused."""
+
+    reason: audit.Reason = rules.Cancel().reason
+
+
+class SmtpIn(rules.SmtpInput):
+    """New credentials, and why."""
+
+    reason: audit.Reason = ""
 
 
 class SmtpOut(BaseModel):
@@ -217,7 +232,7 @@ async def list_vendors(settings: AppSettings, _: Viewer) -> VendorPage:
 
 @router.post("/orders", status_code=201)
 async def create(
-    body: rules.OrderInput,
+    body: OrderIn,
     db: Store,
     client: Temporal,
     settings: AppSettings,
@@ -235,7 +250,7 @@ async def create(
     row = Order(
         id=f"ord_{time.time_ns() // 1_000_000:012x}{random.token_hex(4)}",
         smtp_login=login.shown if login else None,
-        **checked.model_dump(exclude={"smtp"}),
+        **checked.model_dump(include=set(rules.OrderInput.model_fields) - {"smtp"}),
     )
     async with db.write() as session:
         before = await claim(session, key, [row.id])
@@ -247,7 +262,7 @@ async def create(
             start = _input(row, settings).model_dump(mode="json")
             queued = await outbox.put(session, "start", purchase_id(row.id), "Purchase", start)
             said = {"vendor": row.vendor, "count": row.count}
-            await audit.write(session, principal, "order.create", row.id, after=said)
+            await audit.write(session, principal, "order.create", row.id, body.reason, after=said)
     if before is not None:
         return await _shown(db, settings, await _quoted(db, before.made[0]))
     if run := await _start(client, settings, row):
@@ -286,9 +301,8 @@ async def _verified(given: rules.SmtpInput | None, settings: Settings) -> _Login
     await smtp.verify(
         given.host, given.port, given.username, clear, starttls=given.starttls, trust=smtp.Trust.of(settings)
     )
-    return _Login(
-        json.dumps({**given.model_dump(mode="json"), "password": clear}), f"{given.host}:{given.port} {given.username}"
-    )
+    kept = given.model_dump(mode="json", include=set(rules.SmtpInput.model_fields)) | {"password": clear}
+    return _Login(json.dumps(kept), f"{given.host}:{given.port} {given.username}")
 
 
 @router.get("/orders")
@@ -332,7 +346,7 @@ async def complete(
             raise Conflict(f"This order is {row.status} and cannot be bought. {row.reason}".strip())
         rules.choose(candidates, body.candidates, row.count)
         was, chosen = {"status": row.status}, {"candidates": body.candidates}
-        async with audit.asking(db, principal, "order.purchase", order_id, "", was, chosen, key) as asked:
+        async with audit.asking(db, principal, "order.purchase", order_id, body.reason, was, chosen, key) as asked:
             if not asked.done:
                 await _pay(db, client, secrets, order_id, body, key)
     return await _shown(db, settings, await _get(db, order_id))
@@ -384,7 +398,7 @@ async def cancel(
 @router.put("/ips/{address}/smtp")
 async def rotate(
     address: IpPath,
-    body: rules.SmtpInput,
+    body: SmtpIn,
     db: Store,
     secrets: Secrets,
     settings: AppSettings,
@@ -402,5 +416,5 @@ async def rotate(
         session.add(row)
         await session.flush()
         await forget_login(session, old)
-        await audit.write(session, principal, "ip.smtp", address, "", was, {"smtp_login": login.shown})
+        await audit.write(session, principal, "ip.smtp", address, body.reason, was, {"smtp_login": login.shown})
     return SmtpOut(address=address, smtp_login=login.shown)

@@ -186,12 +186,17 @@ async def one(address: IpPath, _: Viewer, db: Store) -> ReputationView:
 
 @router.post("/v1/ips/{address}/reputation/check", status_code=202)
 async def check(
-    address: IpPath, principal: Operator, db: Store, temporal: Temporal, settings: AppSettings
+    address: IpPath,
+    principal: Operator,
+    db: Store,
+    temporal: Temporal,
+    settings: AppSettings,
+    body: audit.Why | None = None,
 ) -> CheckStarted:
     """Look at the lists now; pressed twice is one look."""
     async with db.read() as session:
         await ips.get(session, address)
-    async with audit.asking(db, principal, "reputation.check", address):
+    async with audit.asking(db, principal, "reputation.check", address, body.reason if body else ""):
         handle = await temporal.start_workflow(
             ReputationSweep.run,
             SweepInput(

@@ -65,16 +65,10 @@ class PlanIn(PlanFields):
 class PlannedIn(PlanIn):
     """A plan that is run, and why; the audit keeps it."""
 
-    reason: str = Field("", max_length=500)
+    reason: audit.Reason = ""
 
 
-class Why(BaseModel, extra="forbid"):
-    """Why a command is given."""
-
-    reason: str = Field("", max_length=500)
-
-
-class RestartIn(Why):
+class RestartIn(audit.Why):
     """Where to go on from."""
 
     step: int = Field(0, ge=0, le=MAX_DAYS)
@@ -170,7 +164,7 @@ async def look(address: IpPath, who: Viewer, db: Store, settings: AppSettings) -
 
 @router.post(_ONE + "/pause")
 async def pause(
-    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: audit.Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Stop mail of the IP at the gate; the level stays."""
     return await _tell(address, "pause", Pause(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -178,7 +172,7 @@ async def pause(
 
 @router.post(_ONE + "/resume")
 async def resume(
-    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: audit.Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Go on after a pause or a stop."""
     return await _tell(address, "resume", Resume(reason=why.reason), why.reason, who, db, temporal, settings, key)
@@ -186,7 +180,7 @@ async def resume(
 
 @router.post(_ONE + "/complete")
 async def complete(
-    address: IpPath, why: Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
+    address: IpPath, why: audit.Why, who: Operator, db: Store, temporal: Temporal, settings: AppSettings, key: Keyed
 ) -> WarmupOut:
     """Declare the IP warm."""
     return await _tell(address, "complete", Complete(reason=why.reason), why.reason, who, db, temporal, settings, key)
