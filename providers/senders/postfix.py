@@ -87,7 +87,8 @@ def main_cf(host: str, policy_port: int, socketmap_port: int) -> str:
         f"sender_dependent_default_transport_maps = socketmap:inet:{where}:{socketmap_port}:transport\n"
         "# smtpd remembers what a map said of a recipient for as long as it lives: at RCPT only the policy decides.\n"
         "smtpd_reject_unlisted_recipient = no\n"
-        "# Deferrals are answers here, not errors of the client.\n"
+        "# Deferrals are answers here, not errors of the client, and the RSET that follows one is no junk.\n"
         "smtpd_hard_error_limit = 1000\n"
         "smtpd_soft_error_limit = 1000\n"
+        "smtpd_junk_command_limit = 1000\n"
     )

@@ -160,6 +160,7 @@ async def takes_effect(ask: Callable[[], Awaitable[str]], says: Callable[[str], 
             if says(said):
                 return said
             assert asked < 1, f"asked {asked:.2f} s after the command: {said}"
+            await asyncio.sleep(BEAT_SECONDS)
     finally:
         beating.cancel()
 

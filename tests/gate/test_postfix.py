@@ -167,6 +167,16 @@ async def test_a_pause_stops_mail_and_a_switch_moves_new_and_queued_mail_within_
     print(f"queued mail left by the other address {mail.sink.at[-1] - switched:.2f} s after the switch")  # noqa: T201
 
 
+async def test_a_client_that_is_deferred_again_and_again_keeps_its_session(db: Database, mail: Mail) -> None:
+    await _acme(db, {FIRST: 1})
+    await until(lambda: all(gate.desk.routes and gate.desk.routes.exits for gate in mail.gates))
+    mailer = await Mailer.to(mail.postfix.port)
+    said = [await mailer.send("p@gmail.com") for _ in range(700)]  # each with a RSET after its refusal
+    assert said[-1].startswith("450 4.7.1")
+    assert sum(one.startswith("250") for one in said) <= 1
+    mailer.close()
+
+
 async def test_when_a_queued_mail_came_is_read_in_utc_whatever_the_time_zone(
     db: Database, mail: Mail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
