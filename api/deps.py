@@ -11,10 +11,9 @@ from fastapi import Depends, HTTPException, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from temporalio.client import Client
 
-from api import text
+from api import sign_in, text
 from domain.words import Role
 from settings import Settings
-from store import accounts
 from store.database import Database
 from store.secrets import Secrets as SecretStore
 
@@ -31,9 +30,14 @@ class Principal:
 
 
 class RateLimit:
-    """At most so many requests a minute for one token, counted in this process."""
+    """At most so many requests a minute for one token, counted in this process, and who failed to sign in.
+
+    Attributes:
+        failures: of the requests without a known token.
+    """
 
     def __init__(self, per_minute: int) -> None:
+        self.failures = sign_in.FailedSignIns()
         self._per_minute = per_minute
         self._seen: dict[str, deque[float]] = {}
 
@@ -86,15 +90,12 @@ async def principal(
     """The holder of the bearer token.
 
     Raises:
-        HTTPException: 401 without a known token, 429 past the rate limit.
+        HTTPException: 401 without a known token, 429 past a rate limit.
         Refused: the request holds text that no field may hold.
     """
     if bearer is None:
         raise HTTPException(401, "Send a token: `Authorization: Bearer ...`.", headers={"WWW-Authenticate": "Bearer"})
-    async with db.read() as session:
-        token = await accounts.find_token(session, bearer.credentials)
-    if token is None:
-        raise HTTPException(401, "This token is not known or was revoked.", headers={"WWW-Authenticate": "Bearer"})
+    token = await sign_in.holder(request, db, bearer.credentials)
     limit: RateLimit = request.app.state.rate_limit
     if not limit.admit(token.id):
         raise HTTPException(429, "Too many requests for this token; wait a minute.", headers={"Retry-After": "60"})

@@ -53,6 +53,11 @@ async def find_token(session: AsyncSession, text: str) -> Token | None:
     return row if row is not None and matches and row.revoked_at is None else None
 
 
+async def live_ids(session: AsyncSession) -> frozenset[str]:
+    """The ids of the tokens that are not revoked."""
+    return frozenset((await session.exec(select(Token.id).where(col(Token.revoked_at).is_(None)))).all())
+
+
 async def list_tokens(
     session: AsyncSession, *, after: str | None = None, limit: int
 ) -> tuple[Sequence[Token], str | None]:

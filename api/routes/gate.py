@@ -11,12 +11,11 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
-from api import text
+from api import sign_in, text
 from api.deps import AppSettings, Store, _bearer, check_role
 from api.leases import Leases, Question
 from api.names import Address
 from domain.words import MailboxProvider, Role
-from store import accounts
 
 router = APIRouter(prefix="/v1/gate", tags=["gate"])
 
@@ -69,7 +68,7 @@ async def operator(
     """An operator's token; leases are not counted by the rate limit.
 
     Raises:
-        HTTPException: 401 or 403.
+        HTTPException: 401, 403, or 429 after too many tokens that nobody has.
         Refused: the question holds text that no field may hold.
     """
     if bearer is None:
@@ -83,14 +82,7 @@ async def operator(
     if known.get(bearer.credentials, 0.0) > moment:
         await text.check(request)
         return
-    async with db.read() as session:
-        token = await accounts.find_token(session, bearer.credentials)
-    if token is None:
-        raise HTTPException(
-            401,
-            "This token is not known or was revoked.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+    token = await sign_in.holder(request, db, bearer.credentials)
     check_role(token.name, Role(token.role), Role.OPERATOR)
     for stale in [one for one, until in known.items() if until <= moment]:
         del known[stale]
