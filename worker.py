@@ -23,6 +23,7 @@ import logs
 import settings as configuration
 from activities.context import Context
 from activities.liveness import SignsOfLife
+from activities.refusals import Refusals
 from activities.runs import SeenRuns
 from store.database import Database
 from store.secrets import Secrets
@@ -70,7 +71,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         workflows=WORKFLOWS,
         activities=bound,
         workflow_runner=RUNNER,
-        interceptors=[SignsOfLife(), seen],
+        interceptors=[SignsOfLife(), Refusals(), seen],
         max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
     )
@@ -78,7 +79,7 @@ def build(client: Client, context: Context) -> list[Worker]:
         client,
         task_queue=context.settings.vendor_task_queue,
         activities=bound,
-        interceptors=[SignsOfLife(), seen],
+        interceptors=[SignsOfLife(), Refusals(), seen],
         max_heartbeat_throttle_interval=AT_MOST_HELD_BACK,
         graceful_shutdown_timeout=drain,
         max_task_queue_activities_per_second=context.settings.vendor_calls_per_second,

@@ -180,13 +180,13 @@ class LifecycleActivities:
         """Write the pool and sender, while nobody can delete them.
 
         Raises:
-            ApplicationError: of type ``Refused``; one of them was deleted since somebody asked for it.
+            Refused: one of them was deleted since somebody asked for it.
         """
         async with self._db.write() as session:
             try:
                 await senders.check_known(session, pool=assignment.pool, sender=assignment.sender or None)
             except Refused as refusal:
-                raise ApplicationError(refusal.detail, refusal.field, type="Refused") from refusal
+                raise Refused(refusal.detail, field=refusal.field) from refusal
             row = await ips.get(session, assignment.address)
             row.pool = assignment.pool or row.pool
             row.sender = row.sender if assignment.sender is None else assignment.sender or None

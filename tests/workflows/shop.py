@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from activities.context import Context
 from activities.purchase import PurchaseActivities
 from activities.purchase_messages import Authorise, Step
+from activities.refusals import Refusals
 from domain.lifecycle import LifecycleInput
 from domain.purchase import (
     Complete,
@@ -256,8 +257,8 @@ async def shop(tmp_path: Path, temporal_server: str) -> AsyncIterator[Shop]:
             *(it.release, it.undo_payment, it.escalate),
         ]
         async with (
-            Worker(client, task_queue=queue, workflows=[Purchase, Life], activities=bound),
-            Worker(client, task_queue=vendors_of(queue), activities=bound),
+            Worker(client, task_queue=queue, workflows=[Purchase, Life], activities=bound, interceptors=[Refusals()]),
+            Worker(client, task_queue=vendors_of(queue), activities=bound, interceptors=[Refusals()]),
         ):
             yield Shop(client, context, vendor_url, gateway_url, queue, effects)
     await db.close()

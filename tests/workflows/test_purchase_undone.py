@@ -31,9 +31,10 @@ from workflows.ids import ip_id, purchase_id
 from workflows.purchase import Purchase
 
 
-async def test_a_declined_card_releases_the_ip(shop: Shop) -> None:
+async def test_a_declined_card_releases_the_ip(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     order = await shop.quoted()
     result = await shop.buy(order, "tok_declined")
+    assert not [one for one in caplog.records if one.exc_info], "a refusal is no fault"
     assert result.status is OrderStatus.FAILED
     assert "declined" in result.reason
     assert (await shop.bought()) == {"orders": {}, "bought": {}}
