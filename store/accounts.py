@@ -12,10 +12,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import tokens
-from domain.refusals import Conflict, Refused
+from domain.refusals import Conflict
 from domain.routing import Scope
 from domain.words import Role
 from store.instants import now
+from store.paging import no_cursor
 from store.tables.accounts import Audit, Token
 
 PREFIX = "wp_"
@@ -70,7 +71,7 @@ async def list_tokens(
     if after:
         last = await session.get(Token, after)
         if last is None:
-            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
+            raise no_cursor()
         query = query.where(sa.tuple_(col(Token.created_at), col(Token.id)) > sa.tuple_(last.created_at, last.id))
     rows = (await session.exec(query)).all()
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None

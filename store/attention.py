@@ -14,9 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.addresses import sort_key
 from domain.purchase import AGAIN
-from domain.refusals import Refused
 from domain.words import WORST_FIRST, Actor, OrderStatus, Severity, Stage, source_named
 from store.instants import now
+from store.paging import no_cursor
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
 from store.tables.purchase import Order
@@ -86,7 +86,7 @@ class _Place(NamedTuple):
             rank, since, kind, key = found.groups()
             return cls(int(rank), _EPOCH + int(since) * _MICROSECOND, _Kind(int(kind)), key)
         except OverflowError:
-            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after") from None
+            raise no_cursor() from None
 
 
 _CURSOR = re.compile(r"([0-2])\.([0-9]{1,18})\.([0-3])\.(.{1,200})")

@@ -18,6 +18,7 @@ from domain.refusals import Conflict, NotFound
 from domain.words import WORST_FIRST, Severity
 from store.database import upsert
 from store.instants import now
+from store.paging import no_cursor
 from store.tables.incidents import Incident
 
 #: Kinds that no journey closes: something outside was put right, which only a person can know.
@@ -154,7 +155,7 @@ async def page(
         after: the cursor, which is the id of the last incident of the page before.
 
     Raises:
-        NotFound: the cursor is no incident.
+        Refused: the cursor is no incident.
     """
     query = select(Incident).order_by(col(Incident.opened_at).desc(), col(Incident.id).desc()).limit(limit + 1)
     if open_only:
@@ -166,7 +167,7 @@ async def page(
     if after:
         last = await session.get(Incident, after)
         if last is None:
-            raise NotFound(f"The cursor {after[:60]!r} is of no page.", field="cursor", code="unknown_cursor")
+            raise no_cursor()
         query = query.where(
             sa.or_(
                 col(Incident.opened_at) < last.opened_at,

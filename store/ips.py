@@ -12,10 +12,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.addresses import is_address, sort_key
 from domain.lifecycle import Disposal, Standing
-from domain.refusals import Conflict, NotFound, Refused
+from domain.refusals import Conflict, NotFound
 from domain.words import Actor, Stage
 from store import ordering
 from store.instants import now
+from store.paging import no_cursor
 from store.tables.dns import DnsSetup
 from store.tables.ips import Ip, JourneyStep
 from store.tables.ledger import LedgerWindow
@@ -168,7 +169,7 @@ async def list_page(
             known = last is not None
             query = query.where(first >= last, sa.or_(first > last, beyond)) if known else query
         if not known:
-            raise Refused("after: this is no cursor of the list; leave it out to begin again.", field="after")
+            raise no_cursor()
     if first is not None:
         query = query.order_by(first)
     query = query.order_by(col(Ip.sort_key)).limit(limit + 1)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api import audit
-from api.deps import Operator, Store, Viewer
+from api.deps import After, Operator, Store, Viewer
 from domain.refusals import NotFound
 from domain.words import Severity
 from store import incidents
@@ -70,13 +70,13 @@ async def overview(
     open_only: bool = Query(False, alias="open"),
     address: str | None = None,
     kind: str | None = None,
-    cursor: str | None = None,
+    after: After = None,
     limit: int = Query(100, ge=1, le=500),
 ) -> IncidentList:
     """Incidents, newest first; ``open=true`` for those that last, ``next`` is the cursor of the next page."""
     async with db.read() as session:
         rows, following = await incidents.page(
-            session, open_only=open_only, address=address, kind=kind, after=cursor, limit=limit
+            session, open_only=open_only, address=address, kind=kind, after=after, limit=limit
         )
     return IncidentList(items=[_view(row) for row in rows], next=following)
 

@@ -9,13 +9,14 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
-from api.deps import Store, Viewer
+from api.deps import After, Store, Viewer
 from domain import replies as reading
 from domain.performance import By
 from domain.refusals import NotFound, Refused
 from domain.replies import Class, Reply
 from domain.words import MailboxProvider
 from store import replies as repository
+from store.paging import no_cursor
 from store.replies import Order, Place, Seen
 
 router = APIRouter(prefix="/v1/replies", tags=["replies"])
@@ -152,14 +153,14 @@ async def overview(
     ] = None,
     q: Annotated[str, Query(max_length=200, description="Characters that the reply holds.")] = "",
     order: Order = Order.OFTEN,
-    cursor: Annotated[str | None, Query(max_length=80)] = None,
+    after: After = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> SeenPage:
     """Replies of some days, grouped by their words; the most frequent or the newest first.
 
     A page asked for by `class` or `ip_event` can be short, even empty, and still have a next one.
     """
-    place, looked, following = _place(cursor), 0, None
+    place, looked, following = _place(after), 0, None
     chosen: list[SeenOut] = []
     narrow = class_ is not None or ip_event is not None
     step = READ if narrow else limit + 1
@@ -257,12 +258,12 @@ def _cursor(place: Place | None) -> str | None:
     return None if place is None else f"{place[0]}-{place[1]}"
 
 
-def _place(cursor: str | None) -> Place | None:
-    if cursor is None:
+def _place(after: str | None) -> Place | None:
+    if after is None:
         return None
-    found = _CURSOR.fullmatch(cursor)
+    found = _CURSOR.fullmatch(after)
     if found is None:
-        raise NotFound(f"The cursor {cursor[:60]!r} is of no page.", field="cursor", code="unknown_cursor")
+        raise no_cursor()
     return int(found[1]), found[2]
 
 

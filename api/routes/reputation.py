@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from temporalio.common import WorkflowIDConflictPolicy
 
 from api import audit
-from api.deps import AppSettings, Operator, Store, Temporal, Viewer
+from api.deps import After, AppSettings, Operator, Store, Temporal, Viewer
 from api.names import IpPath
 from domain.blocklists import delisting
 from domain.words import Band, Stage
@@ -122,15 +122,13 @@ async def overview(
     band: Band | None = None,
     pool: str | None = None,
     q: str | None = None,
-    cursor: str | None = None,
+    after: After = None,
     limit: int = Query(50, ge=1, le=500),
     order: Order = Order.ADDRESS,
 ) -> ReputationList:
     """Scores of the fleet, by address or in another order; ``order=reputation`` has the worst first."""
     async with db.read() as session:
-        rows, following = await ips.list_page(
-            session, band=band, pool=pool, q=q, after=cursor, limit=limit, order=order
-        )
+        rows, following = await ips.list_page(session, band=band, pool=pool, q=q, after=after, limit=limit, order=order)
         listed = await scores.listed(session, [row.address for row in rows])
     items = [
         ReputationRow(

@@ -44,10 +44,10 @@ async def test_addresses_come_by_number_in_every_list_and_export(api: httpx.Asyn
             session.add(Ip(address=address, stage=Stage.WARMING, pool="p"))
     for order in ("address", "stage", "reputation", "waiting", "load"):
         assert await walked(api, order) == numbers, order
-    for path, cursor in (("/v1/ips", "after"), ("/v1/reputation", "cursor")):
+    for path in ("/v1/ips", "/v1/reputation"):
         page = (await api.get(path, params={"limit": 4})).json()
         assert page["next"] == "198.51.100.100"
-        rest = (await api.get(path, params={"limit": 4, cursor: page["next"]})).json()
+        rest = (await api.get(path, params={"limit": 4, "after": page["next"]})).json()
         assert [one["address"] for one in rest["items"]] == numbers[4:]
     async with db.write() as session:
         for address in numbers:
@@ -139,10 +139,23 @@ async def test_a_token_learns_its_own_name_and_role(api: httpx.AsyncClient) -> N
 
 
 async def test_a_cursor_of_no_list_is_refused_not_an_error(api: httpx.AsyncClient) -> None:
-    for order in ("waiting", "address"):
-        answer = await api.get("/v1/ips", params={"order": order, "after": "nobody"})
-        assert answer.status_code == 422
+    for path in ("ips?order=waiting", "ips", "reputation", "incidents", "replies", "tokens", "attention"):
+        answer = await api.get(f"/v1/{path}{'&' if '?' in path else '?'}after=nobody")
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "after"), path
         assert "no cursor" in answer.json()["detail"]
+
+
+async def test_every_list_goes_on_by_the_same_parameter(api: httpx.AsyncClient) -> None:
+    paths = (await api.get("/openapi.json")).json()["paths"]
+    asked = {
+        path: {one["name"] for one in ways["get"].get("parameters", [])}
+        for path, ways in paths.items()
+        if "get" in ways
+    }
+    paged = {path for path, names in asked.items() if "limit" in names}
+    assert len(paged) > 8
+    assert {path for path in paged if "after" not in asked[path]} == {"/v1/dead-letters", "/v1/metrics"}, "one page"
+    assert {path for path, names in asked.items() if "cursor" in names} == set()
 
 
 async def test_a_retired_ip_has_no_cap_and_a_lease_of_it_says_why(api: httpx.AsyncClient, db: Database) -> None:

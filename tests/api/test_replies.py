@@ -95,7 +95,7 @@ async def test_pages_hold_each_reply_once(api: httpx.AsyncClient, db: Database, 
     walked: list[str] = []
     cursor: str | None = None
     while True:
-        found = await asked(api, limit=1, **question, **({"cursor": cursor} if cursor else {}))
+        found = await asked(api, limit=1, **question, **({"after": cursor} if cursor else {}))
         assert len(found["items"]) <= 1
         walked += [one["id"] for one in found["items"]]
         cursor = found["next"]
@@ -122,7 +122,7 @@ async def test_one_reply_is_taken_apart_by_ip_and_day(api: httpx.AsyncClient, db
     ("path", "question", "status", "field"),
     [
         ("/v1/replies/0123", {}, 404, "reply"),
-        ("/v1/replies", {"cursor": "nonsense"}, 404, "cursor"),
+        ("/v1/replies", {"after": "nonsense"}, 422, "after"),
         ("/v1/replies", {"since": "2026-03-02", "until": "2026-03-01"}, 422, "since"),
         ("/v1/replies", {"class": "nonsense"}, 422, "class"),
         ("/v1/replies", {"provider": "nonsense"}, 422, "provider"),

@@ -155,7 +155,7 @@ async def test_before_the_first_look_all_is_unknown(api: httpx.AsyncClient) -> N
 @pytest.mark.usefixtures("fleet")
 async def test_the_list_of_scores_has_pages_and_filters(api: httpx.AsyncClient) -> None:
     first = (await api.get("/v1/reputation", params={"limit": 1})).json()
-    second = (await api.get("/v1/reputation", params={"limit": 1, "cursor": first["next"]})).json()
+    second = (await api.get("/v1/reputation", params={"limit": 1, "after": first["next"]})).json()
     assert {first["items"][0]["address"], second["items"][0]["address"]} == {LISTED, CLEAN}
     assert second["next"] is None
     in_pool = (await api.get("/v1/reputation", params={"pool": "news"})).json()["items"]
@@ -212,7 +212,7 @@ async def test_incidents_come_in_pages_and_none_is_left_out(api: httpx.AsyncClie
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        query = {"limit": 3, "open": True} | ({"cursor": cursor} if cursor else {})
+        query = {"limit": 3, "open": True} | ({"after": cursor} if cursor else {})
         answer = (await api.get("/v1/incidents", params=query)).json()
         seen += [one["id"] for one in answer["items"]]
         cursor = answer["next"]
@@ -220,7 +220,7 @@ async def test_incidents_come_in_pages_and_none_is_left_out(api: httpx.AsyncClie
             break
     assert seen == every
     assert len(every) == 7
-    assert (await api.get("/v1/incidents", params={"cursor": "inc_gone"})).status_code == 404
+    assert (await api.get("/v1/incidents", params={"after": "inc_gone"})).status_code == 422
 
 
 @pytest.mark.parametrize("kind", ["purchase", "payment", "retirement"])

@@ -63,7 +63,7 @@ def test_an_export_holds_the_whole_list(state: State) -> None:
     for number in range(700):
         state.add_ip("active", f"198.51.{number // 250}.{number % 250}")
     api = Api(os.environ["WARMPATH_API_URL"], TOKEN)
-    text = paging.everything(api, "/v1/ips", "after", lambda ip: {"IP": ip["address"]})()
+    text = paging.everything(api, "/v1/ips", lambda ip: {"IP": ip["address"]})()
     assert len(text.splitlines()) == 701
 
 

@@ -174,7 +174,7 @@ def test_a_reply_that_is_filtered_away_says_so(explorer: Open, told: Running) ->
 
 
 def test_the_export_holds_class_rule_and_shares_of_every_reply(told: Running) -> None:
-    text = paging.everything(Api(told.url, told.token), "/v1/replies", "cursor", reading.exported)()
+    text = paging.everything(Api(told.url, told.token), "/v1/replies", reading.exported)()
     lines = text.splitlines()
     assert len(lines) == 5
     assert lines[0].startswith("Mails,Class,IP event,Retry,About,Code,Enhanced code,Speaks,Rule,First seen")

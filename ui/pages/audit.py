@@ -108,7 +108,7 @@ def entries(api: Api, target: str) -> None:
         row["On"] = f"order for {orders[row['On']]}" if row["On"] in orders else row["On"]
     # Rows wrap: what was changed, and why, is what an operator reads here.
     paging.table([{name: part for name, part in row.items() if name != "Role"} for row in rows])
-    pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", "after", _row, **question), "audit.csv")
+    pager.buttons(found.get("next"), paging.everything(api, "/v1/audit", _row, **question), "audit.csv")
 
 
 def _orders(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

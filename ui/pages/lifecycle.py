@@ -124,7 +124,7 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
         st.session_state["ip"] = st.query_params["ip"] = str(ips[cells[0][0]]["address"])
         st.rerun()
     _open(ips)
-    pager.buttons(found.get("next"), paging.everything(api, "/v1/ips", "after", _row, **question), "ips.csv")
+    pager.buttons(found.get("next"), paging.everything(api, "/v1/ips", _row, **question), "ips.csv")
 
 
 def _open(ips: list[dict[str, Any]]) -> None:

@@ -77,7 +77,7 @@ def orders(api: Api) -> None:
         how.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
         with go:
             places.link(places.PAYMENT, "Open", order=str(order["id"]))
-    pager.buttons(answer.get("next"), paging.everything(api, "/v1/orders", "after", _row), "orders.csv")
+    pager.buttons(answer.get("next"), paging.everything(api, "/v1/orders", _row), "orders.csv")
 
 
 def _row(order: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _question() -> Question:
 @live_slowly
 def _seen(api: Api, question: Question) -> None:
     pager = paging.Pager("replies", question)
-    found = api.get("/v1/replies", **question, cursor=pager.cursor, limit=PAGE_SIZE)
+    found = api.get("/v1/replies", **question, after=pager.cursor, limit=PAGE_SIZE)
     items: list[dict[str, Any]] = found.get("items") or []
     if items:
         _table(items, f"replies_table:{question}:{pager.page}:{st.session_state.get('replies_closed', 0)}")
@@ -95,7 +95,7 @@ def _seen(api: Api, question: Question) -> None:
     if items or found.get("next") or pager.page > 1:
         pager.buttons(
             found.get("next"),
-            paging.everything(api, "/v1/replies", "cursor", reading.exported, **question),
+            paging.everything(api, "/v1/replies", reading.exported, **question),
             "replies.csv",
         )
     if name := st.query_params.get("reply"):

@@ -53,7 +53,7 @@ def _band(api: Api) -> str | None:
 def _scores(api: Api, question: dict[str, str | None]) -> None:
     question = {"band": _band(api), **question}
     pager = paging.Pager("reputation", question)
-    found = api.get("/v1/reputation", **question, cursor=pager.cursor, limit=PAGE_SIZE)
+    found = api.get("/v1/reputation", **question, after=pager.cursor, limit=PAGE_SIZE)
     items: list[dict[str, Any]] = found.get("items") or []
     if not items:
         st.info("No IP matches. Clear the search, or choose another reputation.")
@@ -73,9 +73,7 @@ def _scores(api: Api, question: dict[str, str | None]) -> None:
     if cells and (address := str(items[cells[0][0]]["address"])) != st.query_params.get("ip"):
         st.session_state["ip"] = st.query_params["ip"] = address
         st.rerun()
-    pager.buttons(
-        found.get("next"), paging.everything(api, "/v1/reputation", "cursor", _row, **question), "reputation.csv"
-    )
+    pager.buttons(found.get("next"), paging.everything(api, "/v1/reputation", _row, **question), "reputation.csv")
 
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:

@@ -150,11 +150,10 @@ def export(rows: list[dict[str, Any]], file_name: str) -> None:
     )  # fmt: skip
 
 
-def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int | None) -> Callable[[], str]:
+def everything(api: Api, path: str, row: Row, **question: str | int | None) -> Callable[[], str]:
     """A function that reads a whole list, page by page, and gives it as CSV.
 
     Args:
-        cursor: name of the parameter that takes the cursor.
         row: makes a row of the file of an item.
     """
 
@@ -162,7 +161,7 @@ def everything(api: Api, path: str, cursor: str, row: Row, **question: str | int
         rows: list[dict[str, Any]] = []
         following: str | None = None
         while len(rows) < MOST_EXPORTED:
-            found = api.get(path, **question, **{cursor: following}, limit=500)
+            found = api.get(path, **question, after=following, limit=500)
             rows += [row(item) for item in found.get("items", [])]
             following = found.get("next")
             if not following:
