@@ -13,7 +13,7 @@ from activities.context import Context
 from activities.warmup_messages import Tick, Ticked
 from domain.decisions import Day, Decision, decide, total
 from domain.figures import Figures
-from domain.lifecycle import WarmupTold, in_warmup
+from domain.lifecycle import WARMUP_STOPPED, WarmupTold, in_warmup
 from domain.policy import DecisionPolicy
 from domain.warmup import Progress, WarmupState
 from domain.words import MailboxProvider, Severity, Stage
@@ -126,11 +126,11 @@ class WarmupActivities:
         address = tick.address
         if now.state is WarmupState.STOPPED:
             await risk.see(
-                session, address, risk.MAIL, Severity.CRITICAL, f"Warm-up stopped: {now.reason}",
+                session, address, risk.MAIL, Severity.CRITICAL, f"{WARMUP_STOPPED}{now.reason}",
                 stage=Stage.QUARANTINED,
             )  # fmt: skip
             # An alert told the life itself.
-            return WarmupTold(stopped=True, risk=f"Warm-up stopped: {now.reason}") if tick.close else None
+            return WarmupTold(stopped=True, risk=f"{WARMUP_STOPPED}{now.reason}") if tick.close else None
         if freed:
             await risk.over(session, address, risk.MAIL, "An operator let mail go again.")
         stands = in_warmup(now)

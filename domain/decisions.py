@@ -150,7 +150,9 @@ class _Close:
         if slow:
             lowest = now.step == 0
             now.step, now.held_days, now.fresh_from = max(0, now.step - 1), 0, now.day + 1
-            then = f"It stays on the first step, {now.cap} a day." if lowest else f"One step down to {now.cap} a day."
+            then = (
+                f"It stays on the first step, {now.cap:,} a day." if lowest else f"One step down to {now.cap:,} a day."
+            )
             return self._say(Decision.STEP_BACK, f"{slow} {then}")
         holding = self._providers_fall_behind()
         if self._today.attempted == 0:
@@ -162,7 +164,7 @@ class _Close:
         if self._today.attempted < plan.bounds.warmup_enough_sent * self._before.cap:
             enough = f"{plan.bounds.warmup_enough_sent:.0%}".replace("%", " %")
             why = (
-                f"{self._today.attempted} of {self._before.cap} were sent; "
+                f"{self._today.attempted:,} of {self._before.cap:,} were sent; "
                 f"a day under {enough} does not advance the ramp."
             )
             return self._say(Decision.HOLD, why)
@@ -171,12 +173,12 @@ class _Close:
             return self._say(Decision.HOLD, f"Day {now.held_days} of {plan.pace()} on this step went well.")
         now.held_days = 0
         if now.step >= len(plan.ladder()) - 1:
-            why = f"A full day at the target of {plan.target} went well: the IP is warm."
+            why = f"A full day at the target of {plan.target:,} went well: the IP is warm."
             return self._say(Decision.GRADUATE, why)
         now.step += 1
         told = self._providers_hold(holding)
         return self._say(
-            Decision.GROW, f"No rate is shown to be too high; the cap grows to {now.cap}.{self._told}{told}"
+            Decision.GROW, f"No rate is shown to be too high; the cap grows to {now.cap:,}.{self._told}{told}"
         )
 
     def _say(self, decision: Decision, reason: str) -> Verdict:
@@ -188,7 +190,7 @@ class _Close:
         policy, z = self._policy, self._policy.evidence_z_stop
         today = self._today if self._unjudged else Figures()
         if today.blocked:
-            return f"A mailbox provider blocked the IP ({today.blocked} replies)."
+            return f"A mailbox provider blocked the IP ({today.blocked:,} replies)."
         if above("bounce", today, policy.decision_bounce_stop_day, z, policy):
             limit = _percent(policy.decision_bounce_stop_day)
             return f"{_words('bounce', today)} in a day, shown to be above {limit}."
@@ -204,7 +206,7 @@ class _Close:
     def _back(self) -> str:
         limited = total(self._recent[-1:]).limited
         if limited:
-            return f"A mailbox provider limits the rate of the IP ({limited} replies)."
+            return f"A mailbox provider limits the rate of the IP ({limited:,} replies)."
         slow = self._rate("back")
         return slow[1] if slow else ""
 
@@ -272,7 +274,7 @@ class _Close:
             return self._say(Decision.RESTART, why)
         if now.idle_days % bounds_.warmup_idle_decay_days == 0 and now.step:
             now.step, now.held_days = now.step - 1, 0
-            return self._say(Decision.DECAY, f"No mail for {now.idle_days} days: one step down to {now.cap}.")
+            return self._say(Decision.DECAY, f"No mail for {now.idle_days} days: one step down to {now.cap:,}.")
         why = "No figures came in; the state is unknown and stays." if self._sending_day else "No sending day."
         return self._say(Decision.HOLD, why)
 
@@ -285,7 +287,7 @@ def _since(history: list[Day], day: int, first: int) -> list[Day]:
 
 def _words(name: str, of: Figures) -> str:
     k, n = counts(name, of)
-    return f"The {name} rate is {k / n:.1%} ({k} of {n})" if n else f"The {name} rate is unknown"
+    return f"The {name} rate is {k / n:.1%} ({k:,} of {n:,})" if n else f"The {name} rate is unknown"
 
 
 def _percent(rate: float) -> str:

@@ -129,6 +129,9 @@ class Standing(BaseModel):
     waiting_on: Actor = Actor.NOBODY
 
 
+#: What stands before why a warm-up stopped by itself.
+WARMUP_STOPPED = "Warm-up stopped: "
+
 #: What stands before the record that is left to a person.
 BY_HAND = "a record to be entered by hand: "
 
@@ -181,7 +184,7 @@ def in_warmup(progress: Progress) -> Standing:
     if progress.state is WarmupState.STOPPED:
         return Standing(
             stage=Stage.QUARANTINED,
-            waiting_for=f"Warm-up stopped: {progress.reason}",
+            waiting_for=f"{WARMUP_STOPPED}{progress.reason}",
             waiting_on=Actor.OPERATOR,
         )
     if progress.state in (WarmupState.GRADUATED, WarmupState.COMPLETED):
@@ -189,7 +192,7 @@ def in_warmup(progress: Progress) -> Standing:
     if progress.state is WarmupState.PAUSED:
         return Standing(stage=Stage.WARMING, waiting_for="Paused; resume the warm-up.", waiting_on=Actor.OPERATOR)
     return Standing(
-        stage=Stage.WARMING, waiting_for=f"Day {progress.day + 1}, cap {progress.cap}", waiting_on=Actor.TIME
+        stage=Stage.WARMING, waiting_for=f"Day {progress.day + 1}, cap {progress.cap:,}", waiting_on=Actor.TIME
     )
 
 

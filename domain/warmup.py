@@ -61,7 +61,9 @@ class WarmupPlan(BaseModel):
         bounds = self.bounds
         least, most = bounds.warmup_initial_least, bounds.warmup_initial_most
         if not free and not least <= self.initial <= most:
-            _refuse("initial", f"{self.initial} mails on the first day; give {least} to {most}, or choose a preset.")
+            _refuse(
+                "initial", f"{self.initial:,} mails on the first day; give {least:,} to {most:,}, or choose a preset."
+            )
         slow, fast = bounds.warmup_growth_least, bounds.warmup_growth_most
         if not slow <= self.growth <= fast:  # with a preset too: past its last step the ladder grows by it
             given = f"{100 * self.growth:.4g} %" if math.isfinite(self.growth) else f"{self.growth}"
@@ -73,9 +75,9 @@ class WarmupPlan(BaseModel):
             _refuse("step_days", f"{self.step_days} days a step; give 1 to 30.")
         first = preset.ladder[0] if preset and preset.ladder else self.initial
         if self.target < first:
-            _refuse("target", f"The target of {self.target} is under the initial cap of {first}; raise it.")
+            _refuse("target", f"The target of {self.target:,} is under the initial cap of {first:,}; raise it.")
         if self.target > 10_000_000:
-            _refuse("target", f"The target of {self.target} is past 10,000,000 mails a day; lower it.")
+            _refuse("target", f"The target of {self.target:,} is past 10,000,000 mails a day; lower it.")
         if not self.sending_days or not set(self.sending_days) <= set(range(7)):
             _refuse("sending_days", "Name at least one sending day, 0 (Monday) to 6 (Sunday).")
         if any(not 0 <= share <= 1 for share in self.shares.values()):

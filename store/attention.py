@@ -234,7 +234,7 @@ async def _strays(session: AsyncSession, place: _Place | None) -> list[_Found]:
 
 
 def _stray(source: str, why: str, name: str, kinds: int, count: int, first_ms: int) -> Item:
-    named = name if kinds == 1 else f"{name} and {kinds - 1} more"
+    named = name if kinds == 1 else f"{name} and {kinds - 1:,} more"
     return Item(
         Severity.INFO if why == "type" else Severity.WARNING,
         _STRAY[why].format(source=source_named(source), name=named, count=count),
@@ -251,9 +251,10 @@ def _since_ms() -> int:
 
 
 _STRAY = {
-    "type": "{source}: events of a type that is not known ({name}), {count} in all; they are counted nowhere",
-    "ip": "{source}: events about an IP that is not here ({name}), {count} in all; import it, or correct the source",
-    "hearsay": "Mail says that an IP is blocked ({name}), {count} in all; anybody could have written it: look yourself",
+    "type": "{source}: events of a type that is not known ({name}), {count:,} in all; they are counted nowhere",
+    "ip": "{source}: events about an IP that is not here ({name}), {count:,} in all; import it, or correct the source",
+    "hearsay": "Mail says that an IP is blocked ({name}), {count:,} in all; "
+    "anybody could have written it: look yourself",
 }
 
 

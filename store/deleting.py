@@ -124,7 +124,7 @@ async def _some(session: AsyncSession, what: str, names: Any) -> str:  # noqa: A
     count = (await session.exec(select(sa.func.count()).select_from(names.order_by(None).subquery()))).one()
     more = ", ..." if count > len(found) else ""
     plural = what.replace("pool", "pools") if "pool" in what else f"{what}s"
-    return f"{count} {what if count == 1 else plural} ({', '.join(found)}{more})"
+    return f"{count:,} {what if count == 1 else plural} ({', '.join(found)}{more})"
 
 
 def _refuse(what: str, users: Sequence[str], fix: str) -> None:

@@ -351,22 +351,22 @@ def why(address: str, provider: MailboxProvider, found: LedgerWindow | None, at_
         return f"{address} is paused: {found.reason}" if found.reason else f"{address} is paused"
     if found.granted >= found.cap:
         until = _clock(found.ends_ms)
-        return f"daily cap of {address} reached, {found.granted} of {found.cap}; resumes {until}"
+        return f"daily cap of {address} reached, {found.granted:,} of {found.cap:,}; resumes {until}"
     own_cap, own = (
         getattr(found, f"cap_{provider}"),
         getattr(found, f"granted_{provider}"),
     )
     if own_cap is not None and own >= own_cap:
         until = _clock(found.ends_ms)
-        return f"daily cap of {address} for {provider} reached, {own} of {own_cap}; resumes {until}"
+        return f"daily cap of {address} for {provider} reached, {own:,} of {own_cap:,}; resumes {until}"
     if allowance(found, provider, at_ms).room:
         return f"{address} had no allowance left a moment ago; try again"
     until = _clock(part_ends(found, at_ms))
     most = own_hourly_cap(found, provider)
     if found.hour_granted < found.hourly_cap and most is not None:
         spent = getattr(found, f"hour_{provider}")
-        return f"hourly cap of {address} for {provider} reached, {spent} of {most}; resumes {until}"
-    return f"hourly cap of {address} reached, {found.hour_granted} of {found.hourly_cap}; resumes {until}"
+        return f"hourly cap of {address} for {provider} reached, {spent:,} of {most:,}; resumes {until}"
+    return f"hourly cap of {address} reached, {found.hour_granted:,} of {found.hourly_cap:,}; resumes {until}"
 
 
 def _clock(at_ms: int) -> str:

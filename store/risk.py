@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.lifecycle import WARMUP_STOPPED
 from domain.words import Actor, Severity, Stage
 from store import incidents, ips
 
 KIND = "at_risk"
+_MAIL_STOPPED = "an operator to look, mail is stopped"
 #: Who holds the incident: the sweep (a ``reputation.Line`` holds), or stopped mail (only a person ends that).
 SWEEP, MAIL = "sweep", "mail"
 #: Stages that trouble takes an IP from, and gives back.
@@ -41,8 +43,9 @@ async def see(
         return
     stage = Stage.AT_RISK if row.stage == Stage.AT_RISK else stage
     if by == MAIL:
-        words = f"an operator to look, mail is stopped: {reason}"
-    elif row.waiting_for.startswith("an operator to look, mail is stopped"):
+        why = reason.removeprefix(WARMUP_STOPPED)
+        words = f"{_MAIL_STOPPED}. {why[:1].upper()}{why[1:]}"
+    elif row.waiting_for.startswith(_MAIL_STOPPED):
         words = row.waiting_for
     else:
         words = f"an operator to look: {reason}"

@@ -148,7 +148,9 @@ class Warmup:
         steps = len(self._now.plan.ladder())
         if not 0 <= command.step < steps:
             ladder = self._now.plan.ladder()
-            said = f"Give a step from 0 (the first, {ladder[0]} a day) to {steps - 1} (the last, {ladder[-1]} a day)."
+            said = (
+                f"Give a step from 0 (the first, {ladder[0]:,} a day) to {steps - 1} (the last, {ladder[-1]:,} a day)."
+            )
             raise ApplicationError(said, "step", type="Refused")
 
     @workflow.signal
@@ -213,7 +215,7 @@ class Warmup:
         self._written = asked
         workflow.set_current_details(
             f"**{self._now.state.capitalize()}**, day {self._now.day + 1}, step {self._now.step + 1} of "
-            f"{len(self._now.plan.ladder())}, cap {self._now.cap} a day. {self._now.reason}"
+            f"{len(self._now.plan.ladder())}, cap {self._now.cap:,} a day. {self._now.reason}"
         )
         if ticked.told is not None:
             await self._tell_life(ticked.told)

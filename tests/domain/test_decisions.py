@@ -31,6 +31,16 @@ def test_a_shortfall_holds() -> None:
     assert decide(progress(), [{OTHER: Figures(attempted=45, delivered=45)}]).decision is Decision.GROW
 
 
+def test_counts_are_grouped_in_what_a_decision_says() -> None:
+    large = progress(plan=WarmupPlan(target=100_000), step=20)
+    cap = large.cap
+    assert cap > 1_000
+    grown = decide(large, [{OTHER: Figures(attempted=cap, delivered=cap)}])
+    assert grown.reason == f"No rate is shown to be too high; the cap grows to {grown.progress.cap:,}."
+    short = decide(large, [{OTHER: Figures(attempted=1_000, delivered=1_000)}])
+    assert short.reason.startswith(f"1,000 of {cap:,} were sent;")
+
+
 def test_a_block_reply_stops_at_once() -> None:
     verdict = decide(progress(), [{OTHER: Figures(attempted=50, delivered=49, blocked=1)}])
     assert verdict.decision is Decision.STOP

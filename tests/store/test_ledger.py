@@ -14,6 +14,7 @@ from domain.words import MailboxProvider, Stage
 from store import gate, leases, ledger, senders
 from store.database import Database
 from store.tables.ips import Ip
+from store.tables.ledger import LedgerWindow
 from tests.spending import spend
 
 GMAIL, YAHOO = MailboxProvider.GMAIL, MailboxProvider.YAHOO
@@ -121,6 +122,12 @@ async def test_a_pool_spreads_then_overflows_and_says_why(db: Database) -> None:
     }
     assert rest.deferred == 6
     assert f"daily cap of {FIRST} for gmail reached, 8 of 8; resumes 00:00 UTC" in rest.reason
+
+
+def test_counts_are_grouped_in_what_a_cap_says() -> None:
+    full = LedgerWindow(address=FIRST, starts_ms=0, ends_ms=86_400_000, cap=12_000, granted=12_000, hourly_cap=0)
+    said = ledger.why(FIRST, MailboxProvider.GMAIL, full, 1)
+    assert said == f"daily cap of {FIRST} reached, 12,000 of 12,000; resumes 00:00 UTC"
 
 
 async def test_an_ip_at_full_capacity_has_its_safe_limit_each_day(db: Database) -> None:
