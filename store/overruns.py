@@ -46,7 +46,8 @@ async def check(db: Database, at_ms: int, day_seconds: float) -> dict[str, int]:
                     session, KIND, address, Severity.CRITICAL,
                     f"{address} sent {over:,} mails more than it was granted",
                     f"This window: {last.sent:,} sent, {last.granted:,} granted. "
-                    "Look for mail that does not ask the gate: a transport used without its policy service, or another system on the same IP.",
+                    "Look for mail that does not ask the gate: "
+                    "a transport used without its policy service, or another system on the same IP.",
                 )  # fmt: skip
             for address in over_now:
                 await incidents.close_incident(session, KIND, address, "What was sent is covered by what was granted.")
