@@ -29,7 +29,8 @@ class Rates(BaseModel):
 
 
 def rates(figures: Figures) -> Rates:
-    """The rates of some figures."""
+    """The rates of some figures; none is past the whole, also where a result stands apart from its attempt."""
+    figures = figures.with_attempts()
     return Rates(
         delivery=_part(figures.delivered, figures.attempted),
         bounce=_part(figures.bounced, figures.delivered + figures.bounced),

@@ -125,8 +125,9 @@ def _summed(
 ) -> sa.Select[tuple[Any, ...]]:
     """Sums by ``part``, which is their first column, however they are taken apart.
 
-    A source that reports results but no attempts has its results counted as attempts: that is decided once for each IP
-    and not for each part, so that parts and steps add up to the whole, whatever the IPs beside it report.
+    A source that reports results but no attempts has its results counted as attempts, and one that reports deferrals
+    alone its deferrals, as :meth:`Figures.with_attempts` does: that is decided once for each IP and not for each part,
+    so that parts and steps add up to the whole, whatever the IPs beside it report.
     """
     address = _COLUMN[By.IP]
     sums = [sa.func.sum(col(getattr(Figure, name))).label(name) for name in _COUNTS]
@@ -142,7 +143,12 @@ def _summed(
     def of_ip(counted: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
         return sa.func.sum(counted).over(partition_by=split.c.address)
 
-    attempts = sa.case((of_ip(split.c.attempted) >= of_ip(results), split.c.attempted), else_=results)
+    told, ended, deferred = (of_ip(counted) for counted in (split.c.attempted, results, split.c.deferred))
+    attempts = sa.case(
+        (sa.and_(told >= ended, told >= deferred), split.c.attempted),
+        (ended >= deferred, results),
+        else_=split.c.deferred,
+    )
     rows = sa.select(
         split.c.part, attempts.label("attempted"), *[split.c[name] for name in _COUNTS if name != "attempted"]
     ).subquery()

@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from api import audit
 from api.deps import After, AppSettings, Operator, Store, Temporal, Viewer
+from api.journeys import link
 from api.names import IpPath
 from domain.blocklists import delisting
 from domain.words import Band, Stage
@@ -96,7 +97,7 @@ class ReputationView(Scored):
 class CheckStarted(BaseModel):
     """A look under way."""
 
-    workflow_id: str
+    workflow: dict[str, str | None]
 
 
 def _listing(row: Listing) -> ListingView:
@@ -207,4 +208,4 @@ async def check(
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             static_summary=f"Read the blocklists for {address}",
         )
-    return CheckStarted(workflow_id=handle.id)
+    return CheckStarted(workflow=link(settings, handle.id, handle.first_execution_run_id))

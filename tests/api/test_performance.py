@@ -83,6 +83,26 @@ async def test_sources_that_tell_of_attempts_and_those_that_do_not_add_up(
     assert [point["attempted"] for point in found["points"]] == [140, 0]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("by", ["ip", "provider", "sender", "campaign"])
+async def test_who_was_deferred_was_tried_so_no_rate_is_past_the_whole(
+    api: httpx.AsyncClient, db: Database, by: str
+) -> None:
+    noon = round(NOON.timestamp() * 1000)
+    async with db.write() as session:
+        # One source tells of deferrals alone, another of attempts that came before what became of them.
+        session.add(Figure(address="198.51.100.1", slice_ms=noon, provider="gmail", sender="a", deferred=5))
+        session.add(Figure(address="198.51.100.2", slice_ms=noon, provider="yahoo", sender="b", attempted=10))
+        session.add(
+            Figure(address="198.51.100.2", slice_ms=noon, provider="apple", sender="c", delivered=6, deferred=4)
+        )
+    found = await asked(api, by=by)
+    assert found["total"]["attempted"] == 15  # type: ignore[index]
+    assert sum(one["attempted"] for one in found["items"]) == 15  # type: ignore[attr-defined]
+    assert found["total"]["rates"]["deferral"] == pytest.approx(9 / 15)  # type: ignore[index]
+    for one in found["items"]:  # type: ignore[attr-defined]
+        assert all(rate <= 1 for rate in one["rates"].values() if rate is not None), one
+
+
 async def test_filters_hold_together_and_the_course_is_in_steps(api: httpx.AsyncClient, db: Database) -> None:
     await filled(db)
     found = await asked(api, by="provider", ip="198.51.100.1", campaign="spring")

@@ -69,7 +69,7 @@ async def _headers(db: Database, role: Role) -> dict[str, str]:
 async def _look(api: httpx.AsyncClient, temporal: Client, address: str) -> None:
     started = await api.post(f"/v1/ips/{address}/reputation/check")
     assert started.status_code == 202, started.text
-    handle = temporal.get_workflow_handle(started.json()["workflow_id"])
+    handle = temporal.get_workflow_handle(started.json()["workflow"]["id"])
     await asyncio.wait_for(handle.result(), 60)
 
 
@@ -139,7 +139,7 @@ async def test_a_look_asked_for_twice_is_one(api: httpx.AsyncClient, temporal: C
     runs = []
     for _ in range(2):
         started = await api.post(f"/v1/ips/{LISTED}/reputation/check")
-        handle = temporal.get_workflow_handle(started.json()["workflow_id"])
+        handle = temporal.get_workflow_handle(started.json()["workflow"]["id"])
         runs.append((await handle.describe()).run_id)
     assert runs[0] == runs[1]
     await handle.terminate("seen")

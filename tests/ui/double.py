@@ -432,7 +432,9 @@ class Double(BaseHTTPRequestHandler):
                     },
                 )
             case ("POST", "ips", address, "reputation", "check"):
-                self._answer(202, {"workflow_id": f"sweep-reputation:{address}"})
+                self._answer(
+                    202, {"workflow": {"id": f"sweep-reputation:{address}", "url": "http://127.0.0.1:8233/look"}}
+                )
             case ("POST", "ips", address, "assign") if state.at_risk(address) and "anyway" not in body:
                 said = f"{address} is at risk: no new domains go on it before that is over."
                 told = {"detail": said, "errors": [{"field": "anyway", "message": said}]}

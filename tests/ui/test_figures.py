@@ -72,6 +72,7 @@ def test_the_blocklists_are_looked_at_again_on_demand(page: Open, state: State) 
     app = button(page(places.REPUTATION, ip=ADDRESS), "Look again now")
     assert state.asked[0][1] == f"/v1/ips/{ADDRESS}/reputation/check"
     assert "is under way" in said(app)
+    assert "[Open this journey in Temporal](http://127.0.0.1:8233/look)" in said(app)
 
 
 def test_what_no_blocklist_was_asked_about_is_not_called_clean(page: Open, state: State) -> None:

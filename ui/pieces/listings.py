@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.client import Api, Problem, path_of
-from ui.pieces import paging, session, words
+from ui.pieces import journey, paging, session, words
 from ui.pieces.guard import trouble
 
 #: Not the same as being on none.
@@ -28,13 +28,13 @@ def look_again(api: Api, address: str) -> None:
         return
     try:
         with st.spinner("Starting a look at every blocklist ..."):
-            api.post(path_of("/v1/ips/{ip}/reputation/check", ip=address))
+            begun = api.post(path_of("/v1/ips/{ip}/reputation/check", ip=address))
     except Problem as problem:
         trouble(problem)
         return
     st.success(
         f"A look at the blocklists for {address} is under way; its score is brought up to date within seconds. "
-        "A new listing counts once a second look has confirmed it."
+        "A new listing counts once a second look has confirmed it." + journey.linked(begun)
     )
 
 
