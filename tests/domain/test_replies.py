@@ -398,3 +398,18 @@ def test_long_texts_take_no_longer_than_short_ones(piece: str) -> None:
     began = time.process_time()
     classify(piece * (1_000_000 // len(piece)))
     assert time.process_time() - began < 0.5  # measured: at most 0.06 s on a busy core
+
+
+@pytest.mark.parametrize(
+    ("text", "provider"),
+    [
+        ("550-5.7.1 [198.51.100.7 12] Our system has detected that this message is likely unsolicited", "gmail"),
+        ("450 4.2.1 The user you are trying to contact is receiving mail too quickly. Please resend later", "gmail"),
+        ("550 messages from [198.51.100.7] weren't sent. Please contact your provider (S3140)", "microsoft"),
+        ("550 MI:SPF mx12,QMCowEA 163 smtp server", "netease"),
+        ("571 5.7.1 Email from 198.51.100.7 is blocked by Verizon Online's anti-spam system", "verizon"),
+        ("550 5.7.1 Our system has refused you", ""),
+    ],
+)
+def test_a_provider_is_known_by_words_of_its_own_where_it_names_itself_nowhere(text: str, provider: str) -> None:
+    assert classify(text).provider == provider
