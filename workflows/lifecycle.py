@@ -194,6 +194,7 @@ class IpLifecycle:
                 DnsInput(address=self._start.address, vendor_queue=self._start.vendor_queue),
                 ids.dns_id(self._start.address),
                 f"DNS of {self._start.address}",
+                Stage.AWAITING_DNS,
             )
             if (why := await self._beside(dns)) is None:
                 break
@@ -217,8 +218,11 @@ class IpLifecycle:
                 )
             )
 
-    async def _child(self, run: Any, start: BaseModel, child_id: str, summary: str) -> Running:  # noqa: ANN401
-        """A child, or whatever runs under its id already: after a reset a month of warm-up is not thrown away."""
+    async def _child(self, run: Any, start: BaseModel, child_id: str, summary: str, stage: Stage) -> Running:  # noqa: ANN401
+        """A child, or whatever runs under its id already: after a reset a month of warm-up is not thrown away.
+
+        It is found by the stage that it is, also while it rests; the life says how the IP stands.
+        """
         try:
             child = await workflow.start_child_workflow(
                 run,
@@ -226,7 +230,7 @@ class IpLifecycle:
                 id=child_id,
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 static_summary=summary,
-                search_attributes=self._attributes(),
+                search_attributes=self._attributes(stage),
             )
         except WorkflowAlreadyStartedError:
             following = workflow.start_activity_method(
@@ -309,6 +313,7 @@ class IpLifecycle:
             ),
             ids.warmup_id(self._start.address),
             f"Warm-up of {self._start.address} to {plan.target:,} a day",
+            Stage.WARMING,
         )
         self._stage = Stage.WARMING
         self._plan = None
@@ -403,6 +408,6 @@ class IpLifecycle:
         if changed:
             workflow.upsert_search_attributes(changed)
 
-    def _attributes(self, stage: Stage | None = None) -> TypedSearchAttributes:
+    def _attributes(self, stage: Stage) -> TypedSearchAttributes:
         start = self._start
         return search_attributes.of(address=start.address, stage=stage, pool=start.pool, sender=start.sender)

@@ -177,7 +177,7 @@ class DnsSweep(_Fleet):
 WORKFLOWS = (ReputationSweep, DnsSweep, FiguresSweep)
 
 
-def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> Schedule:
+def _interval(schedule: str, kind: type, said: str, minutes: float, settings: Settings) -> Schedule:
     # Longer than to the next sweep is no use: that sweep looks anyway.
     wanted = SweepInput(second_look_seconds=settings.blocklist_second_look_seconds, patience_seconds=60 * minutes)
     return Schedule(
@@ -186,7 +186,7 @@ def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> 
             args=[] if kind is FiguresSweep else [wanted],
             id=schedule,
             task_queue=settings.task_queue,
-            static_summary="Sweep of the fleet",
+            static_summary=said,
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=minutes))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=minutes)),
@@ -195,12 +195,12 @@ def _interval(schedule: str, kind: type, minutes: float, settings: Settings) -> 
 
 async def ensure_schedules(client: Client, settings: Settings) -> None:
     """Make the three schedules, or bring them up to date with the settings; the same again changes nothing."""
-    for name, kind, minutes in (
-        (REPUTATION_SCHEDULE, ReputationSweep, settings.sweep_minutes),
-        (DNS_SCHEDULE, DnsSweep, settings.dns_sweep_minutes),
-        (FIGURES_SCHEDULE, FiguresSweep, settings.figures_sweep_minutes),
+    for name, kind, said, minutes in (
+        (REPUTATION_SCHEDULE, ReputationSweep, "Blocklists and scores of the fleet", settings.sweep_minutes),
+        (DNS_SCHEDULE, DnsSweep, "DNS of the fleet", settings.dns_sweep_minutes),
+        (FIGURES_SCHEDULE, FiguresSweep, "Figures, added up and thinned out", settings.figures_sweep_minutes),
     ):
-        schedule = _interval(name, kind, minutes, settings)
+        schedule = _interval(name, kind, said, minutes, settings)
         try:
             await client.create_schedule(name, schedule, trigger_immediately=True)
         except ScheduleAlreadyRunningError:

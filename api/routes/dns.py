@@ -252,9 +252,7 @@ async def verify(
             # The journey ended when all was verified; looking again needs no journey.
             look = await dns_checks.verify(settings, db, address)
             if look.changed:
-                drift = DnsDrifted(findings=look.findings if look.drifted else [])
-                async with db.write() as session:
-                    await outbox.put(session, "signal", ip_id(address), "dns_drifted", drift.model_dump())
+                await _tell_drift(db, address, look.findings if look.drifted else [])
         after = await _shown(db, settings, address)
         asked.after = {"state": after.state}
     return after
@@ -288,7 +286,18 @@ async def change(
     async with audit.asking(db, principal, "dns.change", address, body.reason, was, now, key) as asked:
         if not asked.done:
             await command(client, dns_id(address), DnsPropagation.change_records, wanted, key, start)
-    return await _shown(db, settings, address)
+    after = await _shown(db, settings, address)
+    if before.state is rules.SetupState.DRIFTED and after.state is not rules.SetupState.DRIFTED:
+        # What drifted is expected no more. The sweep sees an open set-up, which is its own journey's to tell of.
+        await _tell_drift(db, address, [])
+    return after
+
+
+async def _tell_drift(db: Store, address: str, findings: list[str]) -> None:
+    """Tell the life of an IP what has drifted; nothing: it is over."""
+    async with db.write() as session:
+        drift = DnsDrifted(findings=findings)
+        await outbox.put(session, "signal", ip_id(address), "dns_drifted", drift.model_dump())
 
 
 async def _opened(

@@ -24,8 +24,9 @@ from activities.dns import DnsActivities
 from activities.dns_messages import Outcome
 from api import problems
 from api.deps import RateLimit
+from api.routes import dns as route
 from api.routes.dns import router
-from domain.dns import DnsInput, Record
+from domain.dns import DnsInput, Record, SetupState
 from domain.words import Role, Stage
 from providers.dns.endpoint import Endpoint
 from providers.dns.manual import ManualPublisher
@@ -34,9 +35,11 @@ from providers.dns.rfc2136 import Rfc2136Publisher
 from sandbox.dns import SandboxDns
 from settings import Settings
 from store import accounts, incidents, ips
+from store import dns as setups
 from store.database import Database
 from store.keys import Keyring, new_key
 from store.secrets import Secrets
+from store.tables.dns import DnsSetup
 from store.tables.incidents import Incident
 from store.tables.ips import Ip
 from store.tables.outbox import OutboxRow
@@ -261,6 +264,30 @@ async def test_support_twice_is_one_case_and_a_verified_set_up_may_be_changed(st
     assert [r["key"] for r in dropped.json()["records"] if not r["required"]] == ["tls_rpt"]
 
 
+@pytest.mark.parametrize("state", [SetupState.DRIFTED, SetupState.VERIFIED])
+async def test_a_drift_that_a_change_ends_is_told_to_the_life_of_the_ip(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, state: SetupState
+) -> None:
+    async def change(*_: object) -> None:
+        async with stand.db.write() as session:
+            row = await setups.get(session, ADDRESS)
+            row.state = SetupState.WAITING
+            await setups.save(session, row)
+
+    monkeypatch.setattr(route, "command", change)
+    async with stand.db.write() as session:
+        session.add(DnsSetup(address=ADDRESS, state=state))
+    assert (await stand.http.patch(BASE, json={"values": {"dmarc": ["v=DMARC1; p=reject"]}})).status_code == 200
+    assert await told(stand, ADDRESS) == ([("dns_drifted", [])] if state is SetupState.DRIFTED else [])
+
+
+async def told(stand: Stand, address: str) -> list[tuple[str, list[str]]]:
+    """What is on its way to the life of an IP, in its order."""
+    async with stand.db.read() as session:
+        rows = (await session.exec(select(OutboxRow).where(OutboxRow.workflow_id == ip_id(address)))).all()
+    return [(row.name, row.payload["findings"]) for row in sorted(rows, key=lambda row: row.id or 0)]
+
+
 async def cases(stand: Stand) -> list[Incident]:
     """The open support cases."""
     async with stand.db.read() as session:
@@ -287,7 +314,4 @@ async def test_who_looks_before_the_sweep_does_tells_the_life_of_the_ip(
         await ips.insert(session, Ip(address=address, stage=Stage.ACTIVE, domain=DOMAIN, hostname=f"x.{DOMAIN}"))
     while looks:
         assert (await stand.http.post(f"/v1/ips/{address}/dns/verify")).status_code == 200
-    async with stand.db.read() as session:
-        rows = (await session.exec(select(OutboxRow).where(OutboxRow.workflow_id == ip_id(address)))).all()
-    told = [(row.name, row.payload["findings"]) for row in sorted(rows, key=lambda row: row.id or 0)]
-    assert told == [("dns_drifted", ["PTR: missing."]), ("dns_drifted", [])]
+    assert await told(stand, address) == [("dns_drifted", ["PTR: missing."]), ("dns_drifted", [])]

@@ -18,6 +18,7 @@ from activities.warmup import WarmupActivities
 from domain.words import Stage
 from settings import Settings
 from tests.workflows.test_lifecycle import until
+from workflows.search_attributes import STAGE
 
 
 @pytest.fixture
@@ -75,7 +76,9 @@ async def test_every_command_takes_effect_and_is_refused_where_it_makes_no_sense
 
     for look in (path, path.removesuffix("/warmup"), f"{path.removesuffix('/warmup')}/journey"):
         workflow = (await api.get(look)).json()["workflow"]
-        assert workflow["run_id"] == (await temporal.get_workflow_handle(workflow["id"]).describe()).run_id, look
+        told = await temporal.get_workflow_handle(workflow["id"]).describe()
+        assert workflow["run_id"] == told.run_id, look
+        assert told.typed_search_attributes.get(STAGE) == Stage.WARMING, look
 
     wanted = {"ip": path.split("/")[3], "provider": "gmail", "count": 3}
     assert (await api.post("/v1/gate/lease", json=wanted)).json()["deferred"] == 0

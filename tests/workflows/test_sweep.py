@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, ScheduleActionStartWorkflow
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
@@ -103,8 +104,15 @@ async def test_a_confirmed_listing_reaches_the_journeys_once(
 
         await ensure_schedules(temporal, context.settings)
         await ensure_schedules(temporal, context.settings)
-        for schedule in ("sweep-reputation", "sweep-dns"):
-            await temporal.get_schedule_handle(schedule).delete()
+        said: list[str] = []
+        for name in ("sweep-reputation", "sweep-dns", "sweep-figures"):
+            schedule = temporal.get_schedule_handle(name)
+            action = (await schedule.describe()).schedule.action
+            assert isinstance(action, ScheduleActionStartWorkflow)
+            assert isinstance(action.static_summary, Payload)
+            said += await temporal.data_converter.decode([action.static_summary])
+            await schedule.delete()
+        assert said == ["Blocklists and scores of the fleet", "DNS of the fleet", "Figures, added up and thinned out"]
 
     async with context.db.read() as session:
         listed, clean = await scores.get(session, LISTED), await scores.get(session, CLEAN)
