@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import lifecycle
 from activities.context import Context
+from activities.refusals import Refusals
 from domain.dns import DnsInput, DnsResult
 from domain.lifecycle import DnsDrifted, LifecycleInput, Reassign, ReputationChanged, Retire, WarmupTold
 from domain.warmup import WarmupInput, WarmupPlan, WarmupResult, WarmupState
@@ -143,6 +144,7 @@ async def stand(temporal: Client, context: Context, monkeypatch: pytest.MonkeyPa
         task_queue=queue,
         workflows=[IpLifecycle, Dns, Ramp],
         activities=lifecycle.activities(context),
+        interceptors=[Refusals()],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         yield Stand(temporal, context, queue, address)
