@@ -174,6 +174,7 @@ def test_codes_mean_what_the_pages_of_their_owners_say(text: str, host: str, cla
         ("550 Message for shop.example is only accepted from approved hosts of the domain", Class.AUTHENTICATION),
         ("550 5.7.1 keyword filter", Class.CONTENT),
         ("550 HELO_BANNED", Class.DOMAIN_BLOCKED),
+        ("550 Rejected by header based manually Blocked Senders: a@example.com", Class.SENDER_REFUSED),
     ],
 )
 def test_what_shares_its_words_with_another_reason(text: str, class_: Class) -> None:
