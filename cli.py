@@ -81,11 +81,13 @@ def rebuild_read_model() -> None:
     os._exit(0 if left == 0 else 1)
 
 
-async def _make(name: str, role: Role) -> str:
+async def _make(name: str, role: Role, reason: str) -> str:
+    from domain.reasons import check_reason
     from store import accounts
     from store.database import Database
     from store.tables.accounts import Audit
 
+    check_reason(reason)
     settings = configuration.load()
     db = Database.open(settings.database_url, synchronous=settings.sqlite_synchronous)
     try:
@@ -93,7 +95,8 @@ async def _make(name: str, role: Role) -> str:
             text = await accounts.create_token(session, name, role)
             made = {"role": role, "id": accounts.identity_of(text)}
             # Whoever may run this command has every right here; the machine knows who that is, as far as anybody does.
-            session.add(Audit(who=_person(), role="shell", what="token.create", target=name, after=made))
+            line = Audit(who=_person(), role="shell", what="token.create", target=name, why=reason, after=made)
+            session.add(line)
     finally:
         await db.close()
     return text
@@ -118,9 +121,13 @@ def run_gate() -> None:
 
 
 @token_app.command("create")
-def create(name: str, role: Annotated[Role, typer.Option()] = Role.VIEWER) -> None:
+def create(
+    name: str,
+    role: Annotated[Role, typer.Option()] = Role.VIEWER,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit.")] = "",
+) -> None:
     """Make a token and print it; it is shown only now."""
-    typer.echo(asyncio.run(_make(name, role)))
+    typer.echo(asyncio.run(_make(name, role, reason)))
 
 
 @token_app.command("bootstrap")
@@ -130,7 +137,7 @@ def bootstrap() -> None:
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = asyncio.run(_make("first operator", Role.ADMIN))
+    text = asyncio.run(_make("first operator", Role.ADMIN, ""))
     file.touch(mode=0o600)
     file.write_text(text + "\n")
 

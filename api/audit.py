@@ -20,17 +20,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.deps import Principal
 from api.idempotency import Key, claim
+from domain.reasons import LONGEST_REASON
 from domain.refusals import Refused
 from domain.words import Outcome
 from store import requests
 from store.database import Database
 from store.tables.accounts import Audit
 
-_LONGEST_REASON = 500
-
 #: Why a command is given, as a field of its body, and as a parameter of a query where the body has no room for it.
-Reason = Annotated[str, Field(max_length=_LONGEST_REASON, description="Why; kept in the audit.")]
-ReasonQuery = Annotated[str, Query(max_length=_LONGEST_REASON, description="Why; kept in the audit.")]
+Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why; kept in the audit.")]
+ReasonQuery = Annotated[str, Query(max_length=LONGEST_REASON, description="Why; kept in the audit.")]
 
 
 class Why(BaseModel, extra="forbid"):

@@ -270,10 +270,14 @@ class Api:
         """PUT; see :meth:`send`."""
         return self.send("PUT", path, body)
 
-    def post_csv(self, path: str, text: str) -> Json:
-        """POST of a CSV; see :meth:`send`."""
+    def post_csv(self, path: str, text: str, reason: str = "") -> Json:
+        """POST of a CSV, with a reason for the audit where one is given; see :meth:`send`."""
         answer = self._call(
-            "POST", path, content=text.encode("utf-8"), headers={"Content-Type": "text/csv; charset=utf-8"}
+            "POST",
+            path,
+            content=text.encode("utf-8"),
+            headers={"Content-Type": "text/csv; charset=utf-8"},
+            params={"reason": reason} if reason else {},
         )
         read = answer.json()
         return read if isinstance(read, dict) else {"items": read}

@@ -35,7 +35,7 @@ async def test_a_token_made_from_a_shell_stands_in_the_audit(db: Database, setti
             timeout=60,
         ).stdout.strip()  # fmt: skip
 
-    texts = [run("create", "a screen", "--role", "viewer")]
+    texts = [run("create", "a screen", "--role", "viewer", "--reason", "the wall")]
     run("bootstrap")
     texts.append((tmp_path / "operator.token").read_text().strip())
     async with db.read() as session:
@@ -45,25 +45,28 @@ async def test_a_token_made_from_a_shell_stands_in_the_audit(db: Database, setti
     assert [(one.who, one.what, one.target, one.after) for one in lines] == [
         ("ada (command line)", "token.create", one.name, {"role": one.role, "id": one.id}) for one in made if one
     ]
+    assert [one.why for one in lines] == ["the wall", ""]
     assert not any(text.partition("_")[2].partition("_")[2] in str(lines) for text in texts), "nothing of the secret"
 
 
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("given", "said"),
     [
-        ("", "name: it is empty; say whose token it is"),
-        ("  ", "name: it is empty; say whose token it is"),
-        ("n" * 101, "name: it has 101 characters; 100 at most."),
-        ("a\x1b[2J", "name: there is a control character (U+001B)"),
-        ("a\udcff", "name: there is half of a character"),
+        (["n", "--reason", "r" * 501], "reason: it has 501 characters; 500 at most."),
+        (["n", "--reason", "a\x1b[2J"], "reason: there is a control character (U+001B)"),
+        ([""], "name: it is empty; say whose token it is"),
+        (["  "], "name: it is empty; say whose token it is"),
+        (["n" * 101], "name: it has 101 characters; 100 at most."),
+        (["a\x1b[2J"], "name: there is a control character (U+001B)"),
+        (["a\udcff"], "name: there is half of a character"),
     ],
 )
-async def test_a_name_that_names_nobody_makes_no_token(
-    db: Database, settings: Settings, tmp_path: Path, name: str, said: str
+async def test_what_the_audit_cannot_say_makes_no_token(
+    db: Database, settings: Settings, tmp_path: Path, given: list[str], said: str
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "cli.py", "token", "create", name],
+        [sys.executable, "cli.py", "token", "create", *given],
         cwd=ROOT,
         capture_output=True,
         env={"PATH": os.environ["PATH"], "WARMPATH_DATABASE_URL": settings.database_url},

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from ui.client import JsonValue
 
@@ -221,7 +221,7 @@ class Double(BaseHTTPRequestHandler):
         if length := int(self.headers.get("Content-Length") or 0):
             raw = self.rfile.read(length)
             csv = self.headers.get("Content-Type", "").startswith("text/csv")
-            body = {"csv": raw.decode()} if csv else json.loads(raw)
+            body = {"csv": raw.decode(), **dict(parse_qsl(url.query))} if csv else json.loads(raw)
         state = self.state
         if method == "GET":
             state.read.append((url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))

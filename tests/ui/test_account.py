@@ -65,6 +65,7 @@ def rotated(app: AppTest) -> AppTest:
     """The form of new credentials, filled and pressed."""
     for name, value in (("host", "127.0.0.1"), ("username", "ada"), ("password", "new-secret")):
         app.text_input(key=f"smtp:{ADDRESS}_{name}").input(value)
+    app.text_input(key=f"smtp:{ADDRESS}_reason").input("ada left")
     return button(app, "Verify and replace")
 
 
@@ -73,7 +74,7 @@ def test_credentials_are_replaced_and_the_password_is_forgotten(page: Open, stat
     app = rotated(page(ip=ADDRESS))
     method, path, body, _ = state.asked[0]
     assert (method, path) == ("PUT", f"/v1/ips/{ADDRESS}/smtp")
-    assert body["password"] == "new-secret"
+    assert (body["password"], body["reason"]) == ("new-secret", "ada left")
     assert "verified and replaced: 127.0.0.1:587 ada" in said(app)
     assert app.text_input(key=f"smtp:{ADDRESS}_password").value == ""
 
@@ -101,8 +102,10 @@ def imported(app: AppTest, lines: str) -> AppTest:
 
 def test_a_csv_is_sent_as_it_was_pasted(page: Open, state: State) -> None:
     lines = "address,pool\n203.0.113.40,bulk\n203.0.113.41,bulk"
-    app = imported(page(), lines)
-    assert state.asked[0][:3] == ("POST", "/v1/ips/import", {"csv": lines})
+    app = page()
+    app.text_input(key="import_reason").input("bought & moved")
+    app = imported(app, lines)
+    assert state.asked[0][:3] == ("POST", "/v1/ips/import", {"csv": lines, "reason": "bought & moved"})
     assert "2 IPs are imported" in said(app)
 
 

@@ -133,10 +133,11 @@ def test_a_plan_is_adjusted_with_its_forecast(page: Open, state: State) -> None:
     state.add_warmup()
     app = button(page(places.WARMUP, ip=ADDRESS), "Adjust")
     assert "Full capacity: most likely" in said(app)
+    app.text_input(key=f"adjust_why:{ADDRESS}_reason").input("less mail")
     app = button(app, "Save the plan")
     method, path, body, _ = state.asked[-1]
     assert (method, path) == ("PATCH", f"/v1/ips/{ADDRESS}/warmup")
-    assert (body["initial"], body["target"]) == (50, 2000)
+    assert (body["initial"], body["target"], body["reason"]) == (50, 2000, "less mail")
     assert "is changed from today on" in said(app)
 
 

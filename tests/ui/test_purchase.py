@@ -104,7 +104,9 @@ def test_money_moves_only_after_one_question(page: Open, state: State) -> None:
     app = button(page(places.PAYMENT, order="order-1"), "Complete Purchase")
     assert "8.00 USD will be charged" in said(app)
     assert state.asked == []
+    app.text_input(key="pay:order-1_reason").input("more mail")
     button(app, "Pay 8.00 USD")
+    assert state.asked[0][2]["reason"] == "more mail"
     assert state.asked[0][1] == "/v1/orders/order-1/purchase"
     # The recommended choice is left open, so that a candidate taken meanwhile is replaced.
     assert "candidates" not in state.asked[0][2]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.client import Api, Problem, path_of
 from ui.pieces import asking, journey, paging, places, session, words
+from ui.pieces.forms import OPTIONAL, Form
 from ui.pieces.guard import guarded, live, trouble
 
 STATUS: dict[str, tuple[str, Any]] = {
@@ -245,18 +246,19 @@ def _recommended(order: dict[str, Any]) -> list[str]:
 
 def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> None:
     """Asks once, in words that name what it costs."""
-    with asking.question("Complete the purchase?"):
+    purpose = f"pay:{order['id']}"
+    form = Form(purpose)
+    with asking.question("Complete the purchase?", forget=form.forget):
         st.write(
             f"{total(order)} will be charged for {', '.join(chosen) or 'this order'}. "
             "If anything fails on the way, the IP is released and the payment is cancelled or refunded."
         )
+        body: dict[str, Any] = {"payment_method": method, "reason": form.reason(told=OPTIONAL)}
         if not st.button(f"Pay {total(order)}", type="primary"):
             return
-        body: dict[str, Any] = {"payment_method": method}
         # The default choice is left open, so that a candidate that was taken or listed meanwhile is replaced.
         if chosen and chosen != _recommended(order)[: len(chosen)]:
             body["candidates"] = chosen
-        purpose = f"pay:{order['id']}"
         try:
             with st.spinner("The purchase is on its way ..."):
                 path = path_of("/v1/orders/{id}/purchase", id=str(order["id"]))
@@ -265,6 +267,7 @@ def confirm(api: Api, order: dict[str, Any], method: str, chosen: list[str]) -> 
             session.spent(purpose)
             trouble(problem)
             return
+        form.forget()
         asking.close()
         session.say("The purchase started. It goes on even if this page is closed.", about=begun)
         st.rerun()

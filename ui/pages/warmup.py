@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.client import Api, JsonValue, Problem, path_of
 from ui.pieces import asking, charts, journey, paging, picking, places, session, words
-from ui.pieces.forms import Form
+from ui.pieces.forms import OPTIONAL, Form
 from ui.pieces.guard import guarded, live, trouble
 
 #: Columns of the table of decisions: counts, and rates with what each is a part of.
@@ -315,20 +315,23 @@ def restart(api: Api, address: str, step: int, steps: int) -> None:
 
 def adjust(api: Api, address: str, plan: dict[str, Any], safe: int) -> None:
     """Changes the plan from today on, with the forecast of the new one."""
-    with asking.question("Adjust the plan"):
+    form = Form(f"adjust_why:{address}")
+    with asking.question("Adjust the plan", forget=form.forget):
         left, right = st.columns([2, 3], gap="large")
         with left:
             new = controls(api, f"adjust:{address}", plan, safe)
         with right:
             sound = draw_forecast(api, new)
+        reason = form.reason(told=OPTIONAL)
         if not st.button("Save the plan", type="primary", disabled=not sound):
             return
         try:
             with st.spinner("Telling the journey ..."):
-                changed = api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new)
+                changed = api.patch(path_of("/v1/ips/{ip}/warmup", ip=address), new | {"reason": reason})
         except Problem as problem:
             trouble(problem)
             return
+        form.forget()
         asking.close()
         session.say(f"The plan of {address} is changed from today on.", about=changed)
         st.rerun()

@@ -19,11 +19,12 @@ def form(api: Api, address: str) -> None:
         st.markdown(f"In use: **{in_use}**." if in_use else "No credentials are stored for this IP.")
         server, who = st.columns(2, gap="medium")
         typed = login.fields(typing, server, who)
+        reason = typing.reason(told=forms.OPTIONAL)
         pressed = typing.button("Verify and replace")
     if pressed:
         typing.incomplete(typed.missing())
         with st.spinner(f"Signing in at {typed.host} with the new credentials ..."):
             typing.send(
-                lambda: api.put(path_of("/v1/ips/{ip}/smtp", ip=address), typed.body()),
+                lambda: api.put(path_of("/v1/ips/{ip}/smtp", ip=address), typed.body() | {"reason": reason}),
                 f"The credentials of {address} are verified and replaced: {typed.host}:{typed.port} {typed.username}.",
             )

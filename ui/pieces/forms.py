@@ -20,6 +20,10 @@ def entered(page: str) -> None:
         asking.close()
 
 
+#: In the box of a reason that may be left out: a command that stops nothing and is easily mended.
+OPTIONAL = "Kept in the audit; may stay empty"
+
+
 class Form:
     """A form by its name, from one drawing of the page to the next."""
 

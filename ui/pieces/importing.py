@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui.client import Api, Problem
 from ui.pieces import session
-from ui.pieces.forms import Form, folded
+from ui.pieces.forms import OPTIONAL, Form, folded
 
 EXAMPLE = """address,type,stage,pool,domain,hostname,safe_limit
 203.0.113.40,dedicated,awaiting_dns,default,example.com,mail40.example.com,2000
@@ -25,6 +25,7 @@ def form(api: Api) -> None:
         turn = int(st.session_state.get("import_turn", 0))
         file = st.file_uploader("CSV file", type=["csv"], key=typing.key(f"file:{turn}"))
         pasted = st.text_area("Or paste the lines", placeholder=EXAMPLE, height=120, key=typing.key("lines"))
+        reason = typing.reason(told=OPTIONAL)
         pressed = typing.button("Import IPs")
     if not pressed:
         return
@@ -38,7 +39,7 @@ def form(api: Api) -> None:
         typing.refuse(_refused("Choose a CSV file, or paste its lines."))
     try:
         with st.spinner("Checking every line ..."):
-            added = api.post_csv("/v1/ips/import", text).get("items") or []
+            added = api.post_csv("/v1/ips/import", text, reason).get("items") or []
     except Problem as problem:
         typing.refuse(problem)
     typing.forget()
