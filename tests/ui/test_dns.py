@@ -64,7 +64,7 @@ def test_each_page_of_dns_says_when_it_is_looked_at_next(
     state.add_ip(stage)
     state.next_look_at = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
     text = said(page(file, ip=ADDRESS))
-    assert "Next look in 10 min, at " in text
+    assert "Next look in 10 minutes, at " in text
     assert f" UTC, {says}" in text
 
 
@@ -78,4 +78,4 @@ def test_a_look_that_is_due_is_not_said_to_be_over(page: Open, state: State) -> 
 def test_a_look_that_does_not_come_is_told(page: Open, state: State) -> None:
     state.add_ip("awaiting_dns")
     state.next_look_at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
-    assert "A look was due 5 min ago, at " in said(page(places.DNS, ip=ADDRESS))
+    assert "A look was due 5 minutes ago, at " in said(page(places.DNS, ip=ADDRESS))

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from tests.ui.double import ADDRESS, TOKEN, State
 from tests.ui.seeing import button, said
 from ui.client import Api
-from ui.pieces import paging, places
+from ui.pieces import charts, paging, places
 
 Open = Callable[..., AppTest]
 
@@ -93,3 +93,12 @@ def test_a_listing_that_was_seen_once_is_not_told_like_a_confirmed_one(page: Ope
     state.add_ip("active")
     scores = page(places.REPUTATION).dataframe[0].value
     assert list(scores["Listed on"]) == ["zen.example, spam.example (seen once)"]
+
+
+def test_the_words_of_the_thresholds_stand_where_no_score_is_drawn() -> None:
+    at = "2026-03-01T00:00:00Z"
+    trend = [{"at": at, "score": 95}, {"at": "2026-03-02T00:00:00Z", "score": 30}]
+    drawn = charts.score_over_time(trend, [{"zone": "zen.example", "first_seen": at}], []).to_dict()["layer"]
+    axes = [layer["encoding"]["y"]["axis"] for layer in drawn]
+    assert all("act below 60" in axis["labelExpr"] and axis["labelOverlap"] is False for axis in axes)
+    assert not [layer for layer in drawn if layer["mark"]["type"] == "text"]

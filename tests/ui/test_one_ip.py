@@ -148,3 +148,13 @@ def test_a_command_leads_to_its_journey(page: Open, state: State) -> None:
     app = button(app, "Retire now")
     (done,) = [str(one.value) for one in app.success]
     assert done.endswith("no mail leaves from it. [Open this journey in Temporal](http://127.0.0.1:8233/x)")
+
+
+def test_what_ips_of_the_fleet_wait_for_can_be_read_in_full(page: Open, state: State) -> None:
+    long = "a record to be entered by hand: PTR 9.113.0.203.in-addr.arpa: have it lead to mail1.example.test"
+    state.add_ip("awaiting_dns")["waiting_for"] = long
+    state.add_ip("full_capacity", "203.0.113.10")
+    app = page()
+    (waits,) = [one for one in app.expander if one.label == "1 of these waits: for what, in full"]
+    assert list(waits.table[0].value["IP"]) == [ADDRESS]
+    assert long in str(waits.table[0].value["Now"][0])

@@ -85,6 +85,12 @@ def test_without_a_token_the_console_asks_for_one(page: Open, state: State, monk
     app.text_input[0].input("test-token")
     button(app, "Sign in")
     assert "Acquire New IP" in [one.label for one in app.button]
+    assert "Administrator: everything, also tokens and settings" in said(app)
+    monkeypatch.setattr("tests.ui.double.TOKEN", "another")  # as if it were revoked
+    text = said(app.run())
+    assert [one.label for one in app.text_input] == ["Token"]
+    assert "You were signed out: The token is not known." in text
+    assert "must look at it" not in text
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,13 @@ def test_an_order_under_way_can_be_cancelled(page: Open, state: State, status: s
 
 def test_a_waiting_order_shows_what_it_lacks(page: Open, state: State) -> None:
     why = "Only 1 of 2 addresses on offer passed vetting."
-    state.orders["order-1"] = quoted({"hostname": "m.example.test", "count": 2}, 1) | {
-        "status": "waitlisted", "reason": why, "deadline": "2026-11-27T12:00:00Z",
+    asked = {"hostname": "m.example.test", "count": 2, "type": "dedicated", "vendor": "sandbox"}
+    state.orders["order-1"] = quoted(asked, 1) | {
+        "region": "eu-central", "status": "waitlisted", "reason": why, "deadline": "2026-11-27T12:00:00Z",
     }  # fmt: skip
     app = page(places.PAYMENT, order="order-1")
     text = said(app)
+    assert "2 dedicated IPs in eu-central from Sandbox" in text
     assert f"{why} The order waits until 2026-11-27 12:00:00 UTC" in text
     assert "out of stock" not in text
     assert "listed on zen" in list(app.table[0].value["Why"])

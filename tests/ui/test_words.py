@@ -15,9 +15,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ("before", "said"),
     [
         (timedelta(seconds=1), "now"),
-        (timedelta(seconds=40), "40 s ago"),
-        (timedelta(minutes=5), "5 min ago"),
-        (timedelta(hours=6), "6 h ago"),
+        (timedelta(seconds=40), "40 seconds ago"),
+        (timedelta(minutes=5), "5 minutes ago"),
+        (timedelta(hours=6), "6 hours ago"),
         (timedelta(days=3), "3 days ago"),
         (timedelta(days=-3), "in 3 days"),
     ],

@@ -124,7 +124,16 @@ def _table(api: Api, question: dict[str, str | None]) -> None:
         st.session_state["ip"] = st.query_params["ip"] = str(ips[cells[0][0]]["address"])
         st.rerun()
     _open(ips)
+    _waiting(ips)
     pager.buttons(found.get("next"), paging.everything(api, "/v1/ips", _row, **question), "ips.csv")
+
+
+def _waiting(ips: list[dict[str, Any]]) -> None:
+    """What does not fit into a row of the table."""
+    rows = [{"IP": ip["address"], "Now": words.now(ip)} for ip in ips if ip.get("waiting_for")]
+    if rows:
+        with st.expander(f"{len(rows)} of these wait{'s' if len(rows) == 1 else ''}: for what, in full"):
+            paging.table(rows)
 
 
 def _open(ips: list[dict[str, Any]]) -> None:

@@ -128,6 +128,15 @@ def _head(order: dict[str, Any]) -> None:
         whom = order.get("hostname") or order.get("domain") or "an IP"
         st.header(f"Order for {whom}", anchor=False, width="stretch")
         st.badge(status_word(order), color=STATUS.get(str(order.get("status")), ("", "gray"))[1])
+    st.caption(_ordered(order))
+
+
+def _ordered(order: dict[str, Any]) -> str:
+    """What was asked for: ``2 dedicated IPs in eu-central from Sandbox``."""
+    count, region = int(order.get("count") or 1), order.get("region")
+    where = f" in {words.literal(region)}" if region else ""
+    kind = f"{order.get('type') or ''} IP{'' if count == 1 else 's'}".strip()
+    return f"{words.number(count)} {kind}{where} from {words.literal(words.spoken(order.get('vendor')))}"
 
 
 def _outcome(api: Api, order: dict[str, Any]) -> None:

@@ -11,13 +11,6 @@ from ui.pieces import asking, paging, session, words
 from ui.pieces.forms import Form
 from ui.pieces.guard import guarded, trouble
 
-MAY = {
-    "viewer": "reads everything, changes nothing",
-    "operator": "buys, sets up, warms up, pauses",
-    "admin": "also tokens and settings",
-}
-ROLES = {role: f"{words.ROLES[role]}: {may}" for role, may in MAY.items()}
-
 
 def made() -> None:
     """The token just made; its text is nowhere else."""
@@ -40,7 +33,7 @@ def make(api: Api) -> None:
         name = name_column.text_input(
             "Name", max_chars=100, placeholder="Who or what uses it", key="token_name"
         ).strip()
-        role = role_column.selectbox("Role", list(ROLES), format_func=ROLES.__getitem__, key="token_role")
+        role = role_column.selectbox("Role", list(words.ROLES), format_func=words.role, key="token_role")
         why = session.barred("admin")
         pressed = press.form_submit_button(
             "Make token", type="primary", width="stretch", disabled=why is not None, help=why
@@ -69,7 +62,7 @@ def listed(api: Api) -> None:
     for one in items:
         name, role, state, press = st.columns([3, 2, 3, 1], vertical_alignment="center")
         name.markdown(str(one.get("name") or "–"))
-        role.markdown(ROLES.get(str(one.get("role")), words.spoken(one.get("role"))).partition(":")[0])
+        role.markdown(words.ROLES.get(str(one.get("role")), words.spoken(one.get("role"))))
         revoked = one.get("revoked_at")
         state.markdown(
             f"{'– Revoked' if revoked else '✓ In use, made'} {words.when(revoked or one.get('created_at'))}",

@@ -29,6 +29,8 @@ def _strip(api: Api) -> None:
         try:
             found = api.find("/v1/attention")
         except Problem as problem:
+            if problem.status == 401:  # nothing is wrong with the installation
+                raise
             st.session_state["api_silent"] = True
             said = f"{problem.detail} Whoever runs this installation must look at it." if problem.status else WHO_ACTS
             st.markdown(f":red[**! Critical**]  Nothing can be said of your IPs now. {said}")

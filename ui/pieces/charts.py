@@ -185,6 +185,8 @@ def by_provider(caps: dict[str, Any], sent: dict[str, Any] | None = None) -> Pic
 
 #: Below the scores, where no line runs: listings and incidents stand there.
 _BELOW = -25
+#: What is said at the lines that are acted on, as Vega reads it.
+_THRESHOLDS = "datum.value == 80 ? 'healthy above 80' : datum.value == 60 ? 'act below 60' : datum.label"
 
 
 def score_over_time(
@@ -213,16 +215,11 @@ def score_over_time(
         .mark_line(point=alt.OverlayMarkDef(size=50), color="#4c8fd6")
         .encode(
             x=x,
-            y=alt.Y(
-                "Score:Q",
-                title="Score",
-                scale=alt.Scale(domain=[_BELOW, 100]),
-                axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
-            ),
+            y=_scores(),
             tooltip=["When", "Score"],
         )
     )
-    layers: list[Any] = [*_line_at(80, "healthy above 80", "#2e9d5b"), *_line_at(60, "act below 60", "#d1453b"), score]
+    layers: list[Any] = [_line_at(80, _GREEN), _line_at(60, _RED), score]
     marks = _marks(listed, incidents, min(known, default=None))
     if marks:
         layers += _mark_layers(pd.DataFrame(marks), x)
@@ -230,15 +227,21 @@ def score_over_time(
     return picture.properties(height=240, description="The score over time, with listings and incidents.")
 
 
-def _line_at(height: int, said: str, colour: str) -> list[Any]:
-    """A line that is acted on, with its words on it: a legend of all would not fit half a page."""
-    base = alt.Chart(pd.DataFrame([{"Score": height, "Says": said}])).encode(y="Score:Q")
-    return [
-        base.mark_rule(strokeDash=[4, 4], color=colour),
-        base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=colour).encode(
-            x=alt.value(0), text="Says:N"
-        ),
-    ]
+def _line_at(height: int, colour: str) -> alt.Chart:
+    """A line that is acted on; its words stand beside the axis."""
+    line: alt.Chart = alt.Chart(pd.DataFrame([{"Score": height}])).mark_rule(strokeDash=[4, 4], color=colour)
+    return line.encode(y=_scores())
+
+
+def _scores() -> alt.Y:
+    """The axis of the scores, the same in every layer: Vega takes its words from any of them."""
+    return alt.Y(
+        "Score:Q",
+        title="Score",
+        scale=alt.Scale(domain=[_BELOW, 100]),
+        # Words beside the axis, where no line runs over them; a legend of all would not fit half a page.
+        axis=alt.Axis(values=[0, 20, 40, 60, 80, 100], labelExpr=_THRESHOLDS, labelOverlap=False),
+    )
 
 
 def _marks(
@@ -272,7 +275,7 @@ def _mark_layers(frame: pd.DataFrame, x: alt.X) -> list[Any]:
     tips = ["What", "Says", "From", "To"]
     names, colours = ["Listing", "Incident"], ["#d1453b", "#b06000"]
     scale = alt.Scale(domain=names, range=colours)
-    base = alt.Chart(frame).encode(x=x, y="Score:Q", tooltip=tips)
+    base = alt.Chart(frame).encode(x=x, y=_scores(), tooltip=tips)
     return [
         base.mark_rule(strokeWidth=4, opacity=0.6).encode(
             x2="Until:T", color=alt.Color("What:N", scale=scale, legend=None)

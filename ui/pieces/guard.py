@@ -64,6 +64,8 @@ def guarded(*, again: bool = False) -> Iterator[None]:
         trouble(problem, again=again)
         if problem.status == 401 and "token" in st.session_state:
             st.session_state.pop("token")
+            st.session_state["signed_out"] = problem.detail
+            st.rerun()
     except Exception:
         log.exception("a page failed")
         st.error(

@@ -8,7 +8,7 @@ import uuid
 import streamlit as st
 
 from ui.client import Api, Problem, api_url, configured_token
-from ui.pieces import journey
+from ui.pieces import journey, words
 
 ROLES = ("viewer", "operator", "admin")
 #: Seconds until a token's role is asked again.
@@ -46,6 +46,8 @@ def sign_in() -> None:
     """Asks for a token, and keeps it when the API knows it."""
     st.title("Warmpath")
     st.write("Sign in with a token. `make up` prints one; an administrator can make more.")
+    if why := st.session_state.get("signed_out"):
+        st.warning(f"You were signed out: {words.literal(why)}")
     with st.form("sign_in"):
         token = st.text_input("Token", type="password")
         if st.form_submit_button("Sign in", type="primary"):
@@ -55,9 +57,11 @@ def sign_in() -> None:
                 try:
                     _connected(api_url(), token.strip()).get("/v1/ips", limit=1)
                 except Problem as problem:
-                    st.error(problem.detail)
+                    known = "" if problem.status != 401 else " Copy it whole, or ask an administrator for another."
+                    st.error(f"{words.literal(problem.detail)}{known}" if problem.status else problem.detail)
                 else:
                     st.session_state["token"] = token.strip()
+                    st.session_state.pop("signed_out", None)
                     st.rerun()
 
 

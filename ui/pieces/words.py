@@ -129,8 +129,18 @@ def now(ip: dict[str, JsonValue]) -> str:
     return text if text.startswith(("Paused", "Warm-up stopped", "Day ")) else f"Waits for {text}"
 
 
-#: Roles as a person calls them.
+#: Roles as a person calls them, with what each may do.
 ROLES = {"viewer": "Viewer", "operator": "Operator", "admin": "Administrator"}
+_MAY = {
+    "viewer": "reads everything, changes nothing",
+    "operator": "buys, sets up, warms up, pauses",
+    "admin": "everything, also tokens and settings",
+}
+
+
+def role(name: str) -> str:
+    """A role and what it may do: ``Viewer: reads everything, changes nothing``."""
+    return f"{ROLES[name]}: {_MAY[name]}"
 
 
 _MARKS = re.compile(r"([\\`*_\[\]|~$]|:(?=[a-z]))")
@@ -208,17 +218,18 @@ def second(value: JsonValue) -> datetime | None:
 
 
 def duration(seconds: float) -> str:
-    """A span of time in its biggest fitting unit: ``5 min``, ``6 h``, ``3 days``."""
+    """A span of time in its biggest fitting unit: ``5 minutes``, ``6 hours``, ``3 days``."""
     seconds = abs(seconds)
     for size, unit in ((172_800, 86_400), (5_400, 3_600), (90, 60)):
         if seconds >= size:
             whole = round(seconds / unit)
-            return f"{whole} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
-    return f"{round(seconds)} s"
+            return f"{whole} {({86_400: 'days', 3_600: 'hours', 60: 'minutes'})[unit]}"
+    whole = round(seconds)
+    return f"{whole} second{'' if whole == 1 else 's'}"
 
 
 def ago(value: JsonValue, now: datetime | None = None) -> str:
-    """A time relative to now: ``6 h ago``, ``in 3 days``; a dash when it is not known."""
+    """A time relative to now: ``6 hours ago``, ``in 3 days``; a dash when it is not known."""
     read = moment(value)
     if read is None:
         return "–"
@@ -281,7 +292,7 @@ def who(actor: JsonValue) -> str:
 
 
 def duration_since(value: JsonValue, now: datetime | None = None) -> str:
-    """How long ago a time is, without "ago": ``6 h``."""
+    """How long ago a time is, without "ago": ``6 hours``."""
     read = moment(value)
     return duration(((now or datetime.now(UTC)) - read).total_seconds()) if read else "an unknown time"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import streamlit as st
 
 from ui.client import Api, Problem
-from ui.pieces import attention, forms, pausing, places, session
+from ui.pieces import attention, forms, pausing, places, session, words
 from ui.pieces.guard import guarded
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -85,6 +86,12 @@ def _ways_out(fleet: dict[str, Any] | None) -> None:
         st.button("Sign out", on_click=session.sign_out)
 
 
+def _whose() -> None:
+    """What the one who is signed in may do; nothing while the API does not say."""
+    with contextlib.suppress(Problem, KeyError):
+        st.caption(words.role(session.role()))
+
+
 def main() -> None:
     """Draws one run of the console."""
     st.set_page_config(page_title="Warmpath", page_icon="📮", layout="wide")
@@ -114,6 +121,7 @@ def main() -> None:
         fleet = _fleet(api)
         with st.sidebar:
             _ways_out(fleet)
+            _whose()
             st.caption("Warmpath console")
         pausing.banner(api)
         attention.strip(api)
