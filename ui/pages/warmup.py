@@ -35,8 +35,18 @@ def presets(api: Api) -> list[dict[str, Any]]:
 
 def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> dict[str, Any]:
     """The sliders of a plan; returns the plan in the API's words."""
+    preset = _preset(api, prefix)
+    plan = _ramp(prefix, start, safe_limit, free=not preset) | {"sending_days": _sending_days(prefix, start)}
+    if shares := _shares(prefix, start.get("shares") or {}):
+        plan["shares"] = shares
+    if preset:
+        plan["preset"] = preset
+    return plan
+
+
+def _preset(api: Api, prefix: str) -> str | None:
     ladders = {str(one["name"]): one for one in presets(api)}
-    preset = st.selectbox(
+    return st.selectbox(
         "Preset",
         [None, *ladders],
         format_func=lambda name: (
@@ -44,6 +54,10 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         ),
         key=f"{prefix}_preset",
     )
+
+
+def _ramp(prefix: str, start: dict[str, Any], safe_limit: int, *, free: bool) -> dict[str, Any]:
+    """From the first day's volume to the target; a preset has a first step and a growth of its own."""
     initial = st.slider(
         "Initial volume a day",
         20,
@@ -51,7 +65,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         min(50, max(20, int(start.get("initial") or 50))),
         format="%d mails",
         key=f"{prefix}_initial",
-        disabled=bool(preset),
+        disabled=not free,
     )
     growth = float(start.get("growth") or 25)
     percent = growth * 100 if growth <= 1 else growth
@@ -61,7 +75,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         30,
         min(30, max(20, round(percent))),
         key=f"{prefix}_growth",
-        disabled=bool(preset),
+        disabled=not free,
     )
     step_days = st.slider("Step length (sending days)", 1, 7, int(start.get("step_days") or 1), key=f"{prefix}_step")
     target = st.number_input(
@@ -72,6 +86,11 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         step=100,
         key=f"{prefix}_target",
     )
+    return {"initial": initial, "growth": grow / 100, "step_days": step_days, "target": int(target)}
+
+
+def _sending_days(prefix: str, start: dict[str, Any]) -> list[int]:
+    """Days of the week that mail goes on; 0 is Monday."""
     given = start.get("sending_days")
     days = st.pills(
         "Sending days",
@@ -82,19 +101,7 @@ def controls(api: Api, prefix: str, start: dict[str, Any], safe_limit: int) -> d
         wrap=True,
         key=f"{prefix}_days",
     )
-    shares = _shares(prefix, start.get("shares") or {})
-    plan: dict[str, Any] = {
-        "initial": initial,
-        "growth": grow / 100,
-        "step_days": step_days,
-        "target": int(target),
-        "sending_days": sorted(days),
-    }
-    if shares:
-        plan["shares"] = shares
-    if preset:
-        plan["preset"] = preset
-    return plan
+    return sorted(days)
 
 
 def _weekday(day: JsonValue) -> int:
