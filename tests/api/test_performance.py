@@ -91,9 +91,18 @@ async def test_who_was_deferred_was_tried_so_no_rate_is_past_the_whole(
     async with db.write() as session:
         # One source tells of deferrals alone, another of attempts that came before what became of them.
         session.add(Figure(address="198.51.100.1", slice_ms=noon, provider="gmail", sender="a", deferred=5))
-        session.add(Figure(address="198.51.100.2", slice_ms=noon, provider="yahoo", sender="b", attempted=10))
+        session.add(Figure(address="198.51.100.2", slice_ms=noon, provider="yahoo", sender="b", attempted=9))
         session.add(
-            Figure(address="198.51.100.2", slice_ms=noon, provider="apple", sender="c", delivered=6, deferred=4)
+            Figure(
+                address="198.51.100.2",
+                slice_ms=noon,
+                provider="apple",
+                sender="c",
+                campaign="spring",
+                attempted=1,
+                delivered=6,
+                deferred=4,
+            )  # fmt: skip
         )
     found = await asked(api, by=by)
     assert found["total"]["attempted"] == 15  # type: ignore[index]

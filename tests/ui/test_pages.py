@@ -68,7 +68,9 @@ def test_a_wrong_token_and_a_garbled_answer_are_sentences(
     assert "could not be shown" in said(app)
     assert not app.exception
     monkeypatch.setenv("WARMPATH_TOKEN", "wrong")
-    assert "The token is not known." in said(page())
+    text = said(page())
+    assert "The token is not known." in text
+    assert "must look at it" not in text
 
 
 def test_an_api_that_is_down_is_a_sentence(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
