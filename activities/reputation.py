@@ -98,7 +98,14 @@ class ReputationActivities:
             async with slots:
                 return await self._drift(address)
 
-        found = await asyncio.gather(*(one(address) for address in chunk.addresses))
+        looks = [asyncio.create_task(one(address)) for address in chunk.addresses]
+        try:
+            found = await asyncio.gather(*looks)
+        finally:
+            # One that fails ends the others: none goes on, and writes, beside the next attempt.
+            for look in looks:
+                look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
         return Swept(crossings=[crossing for crossing in found if crossing is not None])
 
     async def _drift(self, address: str) -> Crossing | None:
