@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
-from store import accounts
+from api import sign_in
 from store.database import Database
 from store.tables.accounts import Token
 
 COOKIE = "warmpath_codec"
+#: Bytes of the form that holds one token.
+LARGEST_FORM = 4_096
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Warmpath: payloads in the Temporal UI</title>
 <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem}}
@@ -40,6 +42,7 @@ class SignIn:
         """``secure``: the UI is reached by TLS, so this server is too, and the cookie goes nowhere else."""
         self._db = db
         self._secure = secure
+        self._failures = sign_in.FailedSignIns()
         self.router = APIRouter()
         self.router.add_api_route("/", self._look, methods=["GET"])
         self.router.add_api_route("/sign-in", self._enter, methods=["POST"])
@@ -49,11 +52,11 @@ class SignIn:
         """The answer to somebody who may not ask; None for who may.
 
         Raises:
-            HTTPException: 503 while the database does not answer.
+            HTTPException: 429 after too many tokens that nobody has, 503 while the database does not answer.
         """
         scheme, _, sent = request.headers.get("authorization", "").partition(" ")
         text = sent.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
-        if await self._holder(text) is not None:
+        if await self._holder(request, text) is not None:
             return None
         said = f"{_WRONG} " if text else ""
         return PlainTextResponse(
@@ -62,24 +65,30 @@ class SignIn:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    async def _holder(self, text: str) -> Token | None:
+    async def _holder(self, request: Request, text: str) -> Token | None:
         if not text:
             return None
         try:
-            async with self._db.read() as session:
-                return await accounts.find_token(session, text)
+            return await sign_in.find(self._failures, request, self._db, text)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise HTTPException(503, "The database does not answer, so nobody can be recognised.") from error
 
     async def _look(self, request: Request) -> Response:
-        holder = await self._holder(request.cookies.get(COOKIE, ""))
+        holder = await self._holder(request, request.cookies.get(COOKIE, ""))
         if holder is None:
             return _page(_FORM.format(said=_ASKED))
         return _page(_WELCOME.format(name=html.escape(holder.name)))
 
     async def _enter(self, request: Request) -> Response:
-        given = parse_qs((await request.body()).decode(errors="replace")).get("token", [""])[0].strip()
-        if await self._holder(given) is None:
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return _page(_FORM.format(said="Sign in on this page itself."), 403)
+        form = b""
+        async for part in request.stream():
+            form += part
+            if len(form) > LARGEST_FORM:
+                return _page(_FORM.format(said=_WRONG), 413)
+        given = parse_qs(form.decode(errors="replace")).get("token", [""])[0].strip()
+        if await self._holder(request, given) is None:
             return _page(_FORM.format(said=_WRONG), 401)
         answer = RedirectResponse(".", 303)
         # Strict: the UI is on another port or name of the same site, and nobody else has any business here.

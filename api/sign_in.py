@@ -64,16 +64,15 @@ def client_of(request: Request) -> str:
     return host if address.version == 4 else str(ipaddress.ip_network((address.packed[:8] + bytes(8), 64)))
 
 
-async def holder(request: Request, db: Database, text: str) -> Token:
-    """The live token of this text.
+async def find(failures: FailedSignIns, request: Request, db: Database, text: str) -> Token | None:
+    """The live token of this text, None when there is none, which is counted.
 
     Whoever has failed too often costs no look-up any more, but a token that there is is taken from everywhere: others
     may sit behind the same address.
 
     Raises:
-        HTTPException: 401 when there is none, 429 after too many of those.
+        HTTPException: 429 after too many that nobody has.
     """
-    failures: FailedSignIns = request.app.state.rate_limit.failures
     client = client_of(request)
     if (seconds := failures.wait(client)) and not await failures.may_be_a_token(db, text):
         said = f"Too many tokens from this address that nobody has; wait {seconds} s."
@@ -82,5 +81,17 @@ async def holder(request: Request, db: Database, text: str) -> Token:
         token = await accounts.find_token(session, text)
     if token is None:
         failures.add(client)
+    return token
+
+
+async def holder(request: Request, db: Database, text: str) -> Token:
+    """The live token of this text.
+
+    Raises:
+        HTTPException: 401 when there is none, 429 after too many of those.
+    """
+    failures: FailedSignIns = request.app.state.rate_limit.failures
+    token = await find(failures, request, db, text)
+    if token is None:
         raise HTTPException(401, "This token is not known or was revoked.", headers={"WWW-Authenticate": "Bearer"})
     return token

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
 
 from api.codec_server import LARGEST_REQUEST, create
+from api.codec_sign_in import LARGEST_FORM
 from domain.words import Role
 from settings import Settings
 from store import accounts
@@ -73,6 +74,20 @@ async def test_who_signed_in_at_the_codec_server_is_known_by_a_cookie_until_the_
         assert (refused.status_code, "was revoked" in refused.text) == (401, True)
         await browser.post("/sign-out")
         assert not browser.cookies
+
+
+async def test_the_codec_server_takes_one_small_form_of_its_own_page_and_only_so_many_wrong_tokens(
+    settings: Settings, db: Database
+) -> None:
+    async with db.write() as session:
+        token = await accounts.create_token(session, "Ada", Role.VIEWER)
+    async with _browser(settings, db) as browser:
+        large = await browser.post("/sign-in", data={"token": "x" * LARGEST_FORM})
+        foreign = await browser.post("/sign-in", data={"token": token}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert (large.status_code, foreign.status_code, len(browser.cookies)) == (413, 403, 0)
+        tries = [(await browser.post("/sign-in", data={"token": f"wp_ab_{n}"})).status_code for n in range(61)]
+        assert tries == [401] * 60 + [429]
+        assert (await browser.post("/sign-in", data={"token": token})).status_code == 303
 
 
 async def test_a_shell_sends_its_token_to_the_codec_server_itself(settings: Settings, db: Database) -> None:
