@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 from collections import OrderedDict
@@ -29,6 +30,7 @@ class FailedSignIns:
     def __init__(self) -> None:
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._ids: tuple[float, AbstractSet[str]] = (-math.inf, frozenset())
+        self._looking = asyncio.Lock()
 
     def add(self, client: str) -> None:
         """One more."""
@@ -46,12 +48,11 @@ class FailedSignIns:
 
     async def may_be_a_token(self, db: Database, text: str) -> bool:
         """Whether a token has this text's id, by one look at all of them a second however many ask."""
-        read_at, ids = self._ids
-        if monotonic() - read_at >= _IDS_SECONDS:
-            async with db.read() as session:
-                ids = await accounts.live_ids(session)
-            self._ids = (monotonic(), ids)
-        return accounts.identity_of(text) in ids
+        async with self._looking:
+            if monotonic() - self._ids[0] >= _IDS_SECONDS:
+                async with db.read() as session:
+                    self._ids = (monotonic(), await accounts.live_ids(session))
+        return accounts.identity_of(text) in self._ids[1]
 
 
 def client_of(request: Request) -> str:

@@ -159,7 +159,7 @@ def _none(address: str, stage: Stage) -> DnsSetup:
 def _next_look(row: DnsSetup, views: list[rules.RecordView], settings: AppSettings) -> dt.datetime | None:
     if row.checked_at is None or row.state == rules.SetupState.REFUSED:
         return None
-    if row.verified_at:
+    if row.verified_at or row.deadline is None:  # Without a deadline no journey looks, only the sweep.
         return row.checked_at + dt.timedelta(minutes=settings.dns_sweep_minutes)
     waited = (row.checked_at - row.rendered_at).total_seconds()
     return row.checked_at + dt.timedelta(seconds=dns_findings.until_next_look(views, waited))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import httpx
@@ -87,6 +88,21 @@ async def test_a_token_is_taken_from_where_others_failed(app: FastAPI, db: Datab
             token = await accounts.create_token(session, "new", Role.VIEWER)
         assert await _asked(client, token, 6) == [200] * 5 + [429], "its own limit, and no other"
         assert await _asked(client, FORGED) == [429]
+
+
+async def test_many_at_once_cost_one_look_at_the_ids(
+    app: FastAPI, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, looks = accounts.live_ids, []
+
+    async def noted(session: object) -> frozenset[str]:
+        looks.append(session)
+        return await read(session)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(accounts, "live_ids", noted)
+    failures = app.state.rate_limit.failures
+    assert not any(await asyncio.gather(*(failures.may_be_a_token(db, FORGED) for _ in range(20))))
+    assert len(looks) == 1
 
 
 async def test_a_token_that_is_guessed_at_is_no_way_around_it(app: FastAPI, db: Database, clock: list[float]) -> None:

@@ -42,7 +42,7 @@ def test_revoking_asks_once(page: Open, state: State) -> None:
     app = button(app, "Revoke now")
     assert "Give a reason" in said(app)
     assert state.asked == []
-    app.text_input(key="revoke_reason").input("left us")
+    app.text_input(key="revoke:t1_reason").input("left us")
     app = button(app, "Revoke now")
     assert state.asked[0][:2] == ("DELETE", "/v1/tokens/t1")
     assert "– Revoked" in said(app)

@@ -35,6 +35,13 @@ def test_an_order_under_way_can_be_cancelled(page: Open, state: State, status: s
     assert "nothing is owed for it" in said(app)
 
 
+def test_a_cancelled_order_whose_payment_stands_is_not_said_to_owe_nothing(page: Open, state: State) -> None:
+    ended = quoted({"hostname": "mail1.example.test", "count": 1}, 1) | {"payment": {"status": "captured"}}
+    state.orders["order-1"] = ended | {"status": "purchasing"}
+    text = said(button(page(places.PAYMENT, order="order-1"), "Cancel order"))
+    assert "nothing is owed" not in text.lower()
+
+
 def test_a_waiting_order_shows_what_it_lacks(page: Open, state: State) -> None:
     why = "Only 1 of 2 addresses on offer passed vetting."
     asked = {"hostname": "m.example.test", "count": 2, "type": "dedicated", "vendor": "sandbox"}

@@ -188,7 +188,9 @@ def cancel(api: Api, order: dict[str, Any]) -> None:
     except Problem as problem:
         trouble(problem)
         return
-    session.say("The order is cancelled; nothing is owed for it.", "info", about=ended)
+    # Anything else the page itself tells: a purchase that failed meanwhile, or a payment that could not be undone.
+    if ended["status"] == "cancelled" and (ended.get("payment") or {}).get("status") not in ("authorised", "captured"):
+        session.say("The order is cancelled; nothing is owed for it.", "info", about=ended)
     st.rerun()
 
 

@@ -97,7 +97,7 @@ def _revoke(api: Api, identity: str, name: str) -> None:
         )
         path = path_of("/v1/tokens/{id}", id=identity)
         said = f"The token of {name} is revoked."
-        Form("revoke").command("Revoke now", lambda reason: api.delete(path, reason), said)
+        Form(f"revoke:{identity}").command("Revoke now", lambda reason: api.delete(path, reason), said)
 
 
 with guarded():

@@ -106,7 +106,7 @@ def next_look(dns: dict[str, Any]) -> str:
     if ahead < -LATE_SECONDS:
         return f"A look was due {words.duration(ahead)} ago, at {at:%H:%M:%S} UTC, and has not come."
     due = f"in {words.duration(ahead)}" if ahead > 0 else "now"
-    by = "by the sweep" if dns.get("verified_at") else "when caches may have run out (TTL)"
+    by = "by the sweep" if dns.get("verified_at") or not dns.get("deadline") else "when caches may have run out (TTL)"
     return f"Next look {due}, at {at:%H:%M:%S} UTC, {by}."
 
 
